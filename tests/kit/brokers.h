@@ -38,7 +38,9 @@ enum kit_door {
 struct kit_broker_options {
 	/* Mosquitto: write each change to disk, so that queued messages, sessions
 	 * and retained messages outlive kill -9. Kafka and RabbitMQ always do
-	 * (RabbitMQ for persistent messages in durable queues). */
+	 * (RabbitMQ for persistent messages in durable queues). By itself Mosquitto
+	 * acknowledges first and writes some milliseconds later; kit_broker_kill9()
+	 * lets it finish that. */
 	bool persistent;
 
 	/* Lines to be added to the broker's own configuration file. */

@@ -27,6 +27,8 @@ struct kit_broker {
 	char *password;
 	char *vhost;
 	bool tls;
+	bool persistent;	/* and what it is told is written after its answer */
+	bool paused;
 	int ready_ms;
 	pid_t host;		/* 0: not ours, named by the environment */
 	int socket;

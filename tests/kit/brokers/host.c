@@ -353,6 +353,19 @@ static void say_status(void)
 	say(text);
 }
 
+/* Returns when all its threads stand still, or it has ended. */
+static void freeze(void)
+{
+	int status;
+
+	if (!host.broker || kill(host.broker, SIGSTOP))
+		return;
+	if (waitpid(host.broker, &status, WUNTRACED) == host.broker && !WIFSTOPPED(status)) {
+		host.broker = 0;
+		host.exit_status = status;
+	}
+}
+
 static void obey(const char *order)
 {
 	reap();
@@ -360,8 +373,8 @@ static void obey(const char *order)
 		kill_broker();
 	else if (!strcmp(order, "shutdown"))
 		stop_politely();
-	else if (!strcmp(order, "pause") && host.broker)
-		kill(host.broker, SIGSTOP);
+	else if (!strcmp(order, "pause"))
+		freeze();
 	else if (!strcmp(order, "cont") && host.broker)
 		kill(host.broker, SIGCONT);
 	else if (!strcmp(order, "start"))
