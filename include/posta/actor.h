@@ -84,6 +84,8 @@ void posta_started(struct posta_actor *self, enum posta_err result);
  * EFULL (not sent), ENOMEM, EINVAL (size > POSTA_COPY_MAX).
  */
 enum posta_err posta_send(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size);
+/* The same, but nobody wants it after ttl_ms: then it is a dead letter (expired), counted. */
+enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_t ttl_ms, uint32_t type, const void *data, size_t size);
 /* Sends a message made by posta_message_new/_wrap or kept. Takes: message, always, also on error. */
 enum posta_err posta_post(struct posta_actor *self, posta_ref to, struct posta_message *message);
 /* Passes the message in work on; its sender stays the original one, so the reply goes there. */

@@ -4,12 +4,10 @@
 
 /*
  * Log records: a stable event name and key=value pairs. The library writes nothing by itself: without a hook
- * records go nowhere. posta_log_stderr is a ready-made hook.
+ * records go nowhere. posta_log_text is a ready-made hook.
  */
 
 #include <posta/system.h>
-
-#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,12 +16,12 @@ extern "C" {
 enum posta_log_level { POSTA_LOG_ERROR, POSTA_LOG_WARNING, POSTA_LOG_INFO, POSTA_LOG_DEBUG };
 
 /*
- * event: "bridge.down"; text: "name=bus error=\"...\"", both borrowed for the call. Called from any worker, possibly from
- * several at once. Must not call back into the system.
+ * What options.log is given: level is an enum posta_log_level; event: "bridge.down"; text: "name=bus error=...",
+ * both borrowed for the call. Called from any worker, possibly from several at once. Must not call back into the system.
  */
-typedef void posta_log_fn(void *context, enum posta_log_level level, const char *event, const char *text);
+typedef void posta_log_fn(void *context, int level, const char *event, const char *text);
 
-/* Formats and hands over; costs one comparison when the level is off. Quotes values by itself for %s given through format as key=%s. */
+/* Formats and hands over; costs one comparison when the level is off. */
 void posta_log(struct posta_system *system, enum posta_log_level level, const char *event, const char *format, ...)
 #if defined(__GNUC__)
 	__attribute__((format(printf, 4, 5)))
@@ -31,8 +29,8 @@ void posta_log(struct posta_system *system, enum posta_log_level level, const ch
 	;
 
 /* Hooks. context: a FILE * (NULL: stderr). One line a record; _json: one JSON object a line. */
-void posta_log_text(void *file, enum posta_log_level level, const char *event, const char *text);
-void posta_log_json(void *file, enum posta_log_level level, const char *event, const char *text);
+void posta_log_text(void *file, int level, const char *event, const char *text);
+void posta_log_json(void *file, int level, const char *event, const char *text);
 /* DEBUG as the environment has it: unset, "", "0", "false", "off", "no" mean INFO, all else DEBUG. */
 enum posta_log_level posta_log_level_from_environment(void);
 

@@ -61,7 +61,6 @@ struct posta_system_options {
 	int log_level;           /* enum posta_log_level */
 	void (*dead_letter)(void *context, const struct posta_dead_letter *letter); /* any worker; must not block */
 	void *dead_letter_context;
-	uint64_t watchdog_ms;    /* a handler that runs longer is named in the log; 0: off */
 };
 
 #define POSTA_HOST_DRIVEN (-1)

@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of an actor. All of it runs on its home; what concerns parent and child at once goes by signals when
+ * they live apart.
+ *
+ *   spawn ─▶ STARTING ─start─▶ RUNNING ─stop asked, or failed─▶ STOPPING ─children gone─▶ stop() ─┬─▶ gone
+ *                 ▲                                                                              │
+ *                 └────────── RESTART ◀── its supervisor ◀── SUSPENDED ◀──────── supervised ─────┘
+ *
+ * A parent outlives its children: it waits for them. So a child may hold a plain pointer to its parent's slot, and the
+ * parent to a child's until it has unlinked it.
+ */
+#include "runtime/ask.h"
+#include "runtime/block.h"
+#include "runtime/cold.h"
+#include "runtime/mailbox.h"
+#include "runtime/registry.h"
+#include "runtime/watch.h"
+
+#include <posta/log.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* -- Spawn -- */
+
+static const char *class_name(const struct posta_actor *actor)
+{
+	return actor->klass && actor->klass->name ? actor->klass->name : "actor";
+}
+
+static bool lives_here(const struct posta_actor *actor, const struct posta__worker *worker)
+{
+	return worker && atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker;
+}
+
+static void link_child(struct posta_actor *parent, struct posta_actor *child)
+{
+	child->prev_sibling = NULL;
+	child->next_sibling = parent->first_child;
+	if (parent->first_child)
+		parent->first_child->prev_sibling = child;
+	parent->first_child = child;
+}
+
+static void unlink_child(struct posta_actor *parent, struct posta_actor *child)
+{
+	if (child->prev_sibling)
+		child->prev_sibling->next_sibling = child->next_sibling;
+	else
+		parent->first_child = child->next_sibling;
+	if (child->next_sibling)
+		child->next_sibling->prev_sibling = child->prev_sibling;
+}
+
+static bool state_make(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn)
+{
+	size_t size = spawn->klass->state_size;
+	actor->state_owned = size > 0;
+	actor->state = size ? posta__zalloc(system, size) : spawn->argument;
+	return !size || actor->state;
+}
+
+static void state_free(struct posta_system *system, struct posta_actor *actor)
+{
+	if (actor->state_owned && actor->state)
+		posta__free(system, actor->state, actor->klass->state_size);
+	actor->state = NULL;
+	actor->state_owned = false;
+}
+
+/* Whether it needs what only some have: then the cold block is made now, so that failure is the spawn's. */
+static bool wants_cold(const struct posta__spawn *spawn)
+{
+	return spawn->supervised || (spawn->klass->start && spawn->argument) || (spawn->options && spawn->options->trap_exit);
+}
+
+static bool cold_make(struct posta_actor *actor, const struct posta__spawn *spawn)
+{
+	if (!wants_cold(spawn))
+		return true;
+	struct posta__cold *cold = posta__cold_get(actor);
+	if (!cold)
+		return false;
+	cold->argument = spawn->argument;
+	cold->trap_exit = spawn->options && spawn->options->trap_exit;
+	return true;
+}
+
+static void slot_fill(struct posta_actor *actor, const struct posta__spawn *spawn)
+{
+	const struct posta_spawn_options *options = spawn->options;
+	actor->klass = spawn->klass;
+	actor->receive = spawn->klass->receive;
+	actor->parent = spawn->parent;
+	actor->first_child = NULL;
+	actor->supervised = spawn->supervised;
+	actor->pinned = options && (options->pinned || options->dedicated);
+	actor->timers = 0;
+	actor->parent_releases = false;
+	actor->reason = POSTA_OK;
+	actor->status = spawn->klass->start ? POSTA__STARTING : POSTA__RUNNING;
+	actor->attention = spawn->klass->start ? POSTA__ATTEND_START : 0;
+	if (POSTA__UNLIKELY(options && options->mailbox.policy)) {
+		atomic_store_explicit(&actor->bounded, (uint8_t)options->mailbox.policy, memory_order_relaxed);
+		actor->length_max = options->mailbox.length_max;
+	}
+	atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
+}
+
+static posta_ref ref_of_next(const struct posta_system *system, const struct posta_actor *actor)
+{
+	return posta__ref_make(system->tag, actor->generation, actor->index);
+}
+
+static enum posta_err check(const struct posta__spawn *spawn, struct posta_error *error)
+{
+	const struct posta_spawn_options *options = spawn->options;
+	if (!spawn->klass || !spawn->klass->receive)
+		return posta_error_set(error, POSTA_EINVAL, "spawn: the class has no receive function");
+	if (options && options->mailbox.policy && !options->mailbox.length_max)
+		return posta_error_set(error, POSTA_EINVAL, "spawn: mailbox.length_max is 0 with a bounded policy: say how many messages");
+	if (options && (options->mailbox.policy < POSTA_MAILBOX_UNBOUNDED || options->mailbox.policy > POSTA_MAILBOX_DROP_OLDEST))
+		return posta_error_set(error, POSTA_EINVAL, "spawn: unknown mailbox.policy %d", (int)options->mailbox.policy);
+	return POSTA_OK;
+}
+
+/* Where it will live. NULL: with the spawner (or the first worker). */
+static enum posta_err choose_home(struct posta_system *system, const struct posta_spawn_options *options, struct posta__worker **home,
+				  struct posta_error *error)
+{
+	*home = NULL;
+	if (options && options->dedicated && system->options.workers != POSTA_HOST_DRIVEN) {
+		*home = posta__dedicated_start(system, error);
+		return *home ? POSTA_OK : POSTA_EIO;
+	}
+	if (!options || !options->pinned || !options->worker)
+		return POSTA_OK;
+	if (options->worker < 0 || options->worker > system->workers)
+		return posta_error_set(error, POSTA_EINVAL, "spawn: worker %d: this system has 1 to %d", options->worker, system->workers);
+	*home = posta__system_worker(system, options->worker - 1);
+	return POSTA_OK;
+}
+
+static bool name_take(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn, struct posta_error *error)
+{
+	if (!spawn->options || !spawn->options->name)
+		return true;
+	enum posta_err result = posta__name_note(system, actor, spawn->options->name);
+	if (!result)
+		result = posta__name_take(system, spawn->options->name, ref_of_next(system, actor));
+	if (result)
+		posta_error_set(error, result, "spawn: name \"%s\": %s", spawn->options->name, posta_strerror(result));
+	return result == POSTA_OK;
+}
+
+static void abandon(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor)
+{
+	state_free(system, actor);
+	if (actor->cold)
+		posta__names_drop(system, actor);
+	posta__cold_free(actor);
+	posta__slot_free(worker, actor);
+}
+
+static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker, const struct posta__spawn *spawn,
+					struct posta_error *error)
+{
+	struct posta_actor *actor = posta__slot_new(system, worker);
+	if (!actor) {
+		posta_error_set(error, POSTA_ENOMEM, "spawn: no slot: out of memory, or actors_max is reached");
+		return NULL;
+	}
+	actor->klass = spawn->klass;
+	if (!state_make(system, actor, spawn) || !cold_make(actor, spawn)) {
+		posta_error_set(error, POSTA_ENOMEM, "spawn: out of memory");
+		abandon(system, worker, actor);
+		return NULL;
+	}
+	if (!name_take(system, actor, spawn, error)) {
+		abandon(system, worker, actor);
+		return NULL;
+	}
+	slot_fill(actor, spawn);
+	return actor;
+}
+
+static void publish(struct posta_system *system, struct posta_actor *actor)
+{
+	/* Relaxed: others learn the reference through a message or a lookup, which order it. */
+	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_relaxed);
+}
+
+struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn, struct posta_error *error)
+{
+	struct posta_system *system = worker->system;
+	struct posta__worker *home;
+	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
+		return NULL;
+	struct posta_actor *actor = slot_prepare(system, worker, spawn, error);
+	if (!actor)
+		return NULL;
+	link_child(spawn->parent, actor);
+	posta__count(&worker->counters.spawned, 1);
+	if (home && home != worker) {
+		atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
+		publish(system, actor);
+		posta__adopt_push(home, actor);
+		return actor;
+	}
+	publish(system, actor);
+	worker->pinned += actor->pinned;
+	if (actor->attention)
+		posta__run_ready(worker, actor);
+	return actor;
+}
+
+posta_ref posta_spawn_with(struct posta_actor *self, const struct posta_actor_class *klass, void *argument,
+			   const struct posta_spawn_options *options, struct posta_error *error)
+{
+	struct posta__spawn spawn = { .klass = klass, .argument = argument, .options = options, .parent = self };
+	struct posta_actor *actor = posta__actor_spawn(posta__worker(self), &spawn, error);
+	return actor ? ref_of_next(posta__worker(self)->system, actor) : POSTA_NOBODY;
+}
+
+posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *klass, void *argument)
+{
+	return posta_spawn_with(self, klass, argument, NULL, NULL);
+}
+
+/* From outside: the root, on its own thread, is told to take the child before the child can report anything. */
+static posta_ref spawn_from_outside(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error)
+{
+	struct posta__worker *home;
+	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
+		return POSTA_NOBODY;
+	struct posta_actor *actor = slot_prepare(system, NULL, spawn, error);
+	if (!actor)
+		return POSTA_NOBODY;
+	home = home ? home : posta__system_worker(system, 0);
+	posta_ref ref = ref_of_next(system, actor);
+	atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
+	struct posta__signal_data data = { .slot = actor, .ref = ref };
+	if (!posta__signal_send(system, NULL, posta__self(system->root), POSTA__SIGNAL_LINK_CHILD, &data)) {
+		posta_error_set(error, POSTA_ECLOSED, "spawn: the system stops");
+		atomic_store_explicit(&actor->home, (uintptr_t)home, memory_order_release);
+		abandon(system, NULL, actor);
+		return POSTA_NOBODY;
+	}
+	publish(system, actor);
+	posta__adopt_push(home, actor);
+	return ref;
+}
+
+posta_ref posta_system_spawn(struct posta_system *system, const struct posta_actor_class *klass, void *argument,
+			     const struct posta_spawn_options *options, struct posta_error *error)
+{
+	struct posta__spawn spawn = { .klass = klass, .argument = argument, .options = options, .parent = system->root };
+	struct posta__worker *worker = posta__worker_current();
+	if (worker && worker->system == system && lives_here(system->root, worker)) {
+		struct posta_actor *actor = posta__actor_spawn(worker, &spawn, error);
+		return actor ? ref_of_next(system, actor) : POSTA_NOBODY;
+	}
+	return spawn_from_outside(system, &spawn, error);
+}
+
+/* -- Start -- */
+
+static void tell_started(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (!actor->supervised)
+		return;
+	struct posta_actor *parent = actor->parent;
+	struct posta__signal_data data = { .slot = actor, .ref = posta__self(actor) };
+	posta__signal_send(worker->system, worker, posta__self(parent), POSTA__SIGNAL_CHILD_STARTED, &data);
+}
+
+static void redeliver(struct posta_actor *actor)
+{
+	struct posta_message *poison = actor->cold ? actor->cold->poison : NULL;
+	if (!poison)
+		return;
+	actor->cold->poison = NULL;
+	poison->next_ = actor->head;
+	if (!actor->head)
+		actor->tail = &poison->next_;
+	actor->head = poison;
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
+		atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
+}
+
+static void start_ended(struct posta__worker *worker, struct posta_actor *actor, enum posta_err result)
+{
+	if (result != POSTA_OK) {
+		posta__actor_failed(worker, actor, result, NULL);
+		return;
+	}
+	actor->status = POSTA__RUNNING;
+	actor->attention &= (uint8_t) ~(POSTA__ATTEND_START | POSTA__ATTEND_HOLD);
+	redeliver(actor);
+	tell_started(worker, actor);
+	posta__run_ready(worker, actor);
+}
+
+static void start(struct posta__worker *worker, struct posta_actor *actor)
+{
+	actor->attention &= (uint8_t)~POSTA__ATTEND_START;
+	void *argument = actor->cold ? actor->cold->argument : NULL;
+	enum posta_err result = actor->klass->start ? actor->klass->start(actor, actor->state, argument) : POSTA_OK;
+	if (actor->attention & POSTA__ATTEND_FAIL)
+		posta__actor_failed(worker, actor, (enum posta_err)actor->reason, NULL);
+	else if (result == POSTA_EPENDING && actor->status == POSTA__STARTING)
+		actor->attention |= POSTA__ATTEND_HOLD;
+	else if (result != POSTA_EPENDING)
+		start_ended(worker, actor, result);
+}
+
+void posta_started(struct posta_actor *self, enum posta_err result)
+{
+	if (self->status == POSTA__STARTING)
+		start_ended(posta__worker(self), self, result);
+}
+
+/* -- The end -- */
+
+static void drop_mailbox(struct posta__worker *worker, struct posta_actor *actor)
+{
+	posta_ref self = posta__self(actor);
+	while (actor->head) {
+		struct posta_message *message = actor->head;
+		actor->head = message->next_;
+		posta__dead_letter(worker->system, worker, self, message, POSTA_DEAD_STOPPED);
+	}
+	actor->tail = &actor->head;
+	atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
+	while (actor->cold && actor->cold->stash_head) {
+		struct posta_message *message = actor->cold->stash_head;
+		actor->cold->stash_head = message->next_;
+		posta__dead_letter(worker->system, worker, self, message, POSTA_DEAD_STOPPED);
+	}
+}
+
+static void drop_poison(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (!actor->cold || !actor->cold->poison)
+		return;
+	posta__dead_letter(worker->system, worker, posta__self(actor), actor->cold->poison, POSTA_DEAD_POISON);
+	actor->cold->poison = NULL;
+}
+
+/* A parent on its own thread: the child is suspended, or gone for good and its slot free to use again. */
+static void child_down(struct posta__worker *worker, struct posta_actor *parent, struct posta_actor *child, enum posta_err reason,
+		       bool suspended)
+{
+	if (!suspended)
+		unlink_child(parent, child);
+	if (parent->cold && parent->cold->hooks)
+		parent->cold->hooks->child_down(parent, child, reason, suspended);
+	if (!suspended)
+		posta__slot_free(worker, child);
+	if (parent->status == POSTA__STOPPING && !parent->first_child) {
+		parent->attention |= POSTA__ATTEND_STOP; /* its own turn ends it: no recursion up a deep tree */
+		posta__run_ready(worker, parent);
+	}
+}
+
+static void tell_down(struct posta__worker *worker, struct posta_actor *actor, posta_ref ref, enum posta_err reason, bool suspended)
+{
+	struct posta_actor *parent = actor->parent;
+	if (!parent) {
+		posta__root_ended(worker->system);
+	} else if (lives_here(parent, worker)) {
+		child_down(worker, parent, actor, reason, suspended);
+	} else {
+		struct posta__signal_data data = { .slot = actor, .ref = ref, .reason = reason, .number = suspended };
+		posta__signal_send(worker->system, worker, posta__self(parent), POSTA__SIGNAL_CHILD_DOWN, &data);
+	}
+}
+
+static void drop_signals(struct posta__worker *worker, struct posta_actor *actor)
+{
+	while (actor->system_head) {
+		struct posta_message *message = actor->system_head;
+		actor->system_head = message->next_;
+		posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_NO_ACTOR);
+	}
+}
+
+/* Gone for good: nothing names the slot any more. */
+static void terminate(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
+{
+	posta_ref ref = posta__self(actor);
+	drop_poison(worker, actor);
+	drop_mailbox(worker, actor);
+	drop_signals(worker, actor);
+	if (POSTA__UNLIKELY(actor->cold != NULL)) {
+		posta__watch_down(worker, actor, reason);
+		posta__names_drop(worker->system, actor);
+		posta__groups_drop(worker->system, actor);
+		posta__cold_free(actor);
+	}
+	state_free(worker->system, actor);
+	/* Relaxed: who still sends with the old reference is caught by the generation on delivery. */
+	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
+	atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
+	actor->generation++;
+	actor->status = POSTA__FREE;
+	actor->attention = 0;
+	worker->pinned -= actor->pinned;
+	if (worker->dedicated)
+		atomic_store_explicit(&worker->vacant, true, memory_order_release);
+	posta__count(&worker->counters.stopped, 1);
+	tell_down(worker, actor, ref, reason, false);
+}
+
+/* Waits, with its reference and perhaps its mailbox, for what its supervisor decides. */
+static void suspend(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
+{
+	actor->status = POSTA__SUSPENDED;
+	actor->attention = (uint8_t)(POSTA__ATTEND_HOLD | (actor->attention & POSTA__ATTEND_SYSTEM));
+	if (actor->cold->drop_when_down)
+		drop_mailbox(worker, actor);
+	tell_down(worker, actor, posta__self(actor), reason, true);
+}
+
+static void finish(struct posta__worker *worker, struct posta_actor *actor)
+{
+	enum posta_err reason = (enum posta_err)actor->reason;
+	if (actor->klass->stop)
+		actor->klass->stop(actor, actor->state, reason);
+	if (actor->timers)
+		posta__timers_drop(worker, actor);
+	if (POSTA__UNLIKELY(actor->cold != NULL)) {
+		posta__ask_drop(worker, actor);
+		posta__link_exit(worker, actor, reason);
+	}
+	if (actor->supervised && !actor->parent_releases)
+		suspend(worker, actor, reason);
+	else
+		terminate(worker, actor, reason);
+}
+
+static void stop_children(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta__signal_data data = { .reason = POSTA_ESHUTDOWN, .number = 1 };
+	for (struct posta_actor *child = actor->first_child; child; child = child->next_sibling)
+		posta__signal_send(worker->system, worker, posta__self(child), POSTA__SIGNAL_STOP, &data);
+}
+
+void posta__actor_begin_stop(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
+{
+	if (actor->status == POSTA__STOPPING || actor->status == POSTA__FREE)
+		return;
+	actor->status = POSTA__STOPPING;
+	actor->reason = (int16_t)reason;
+	actor->attention = (uint8_t)((actor->attention & POSTA__ATTEND_SYSTEM) | POSTA__ATTEND_HOLD);
+	if (!actor->first_child)
+		finish(worker, actor);
+	else if (actor->cold && actor->cold->hooks)
+		actor->cold->hooks->stop(actor);
+	else
+		stop_children(worker, actor);
+}
+
+static void log_failure(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
+{
+	const char *words = actor->cold && actor->cold->error[0] ? actor->cold->error : posta_strerror(reason);
+	posta_log(worker->system, POSTA_LOG_WARNING, "actor.failed", "class=%s ref=%016llx reason=%s error=%s", class_name(actor),
+		  (unsigned long long)posta__self(actor), posta_err_name(reason), words);
+}
+
+static void keep_or_bury(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+{
+	struct posta__cold *cold = actor->cold;
+	if (actor->supervised && cold && cold->redelivered < cold->redeliver_max && !(message->bits_ & POSTA__BIT_REPLY)) {
+		cold->redelivered++;
+		cold->poison = message;
+		return;
+	}
+	if (cold)
+		cold->redelivered = 0;
+	posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_POISON);
+}
+
+void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason, struct posta_message *message)
+{
+	actor->attention &= (uint8_t)~POSTA__ATTEND_FAIL;
+	posta__count(&worker->counters.failures, 1);
+	log_failure(worker, actor, reason);
+	if (message)
+		keep_or_bury(worker, actor, message);
+	posta__actor_begin_stop(worker, actor, reason);
+}
+
+void posta_fail(struct posta_actor *self, enum posta_err reason, const char *format, ...)
+{
+	if (self->status != POSTA__RUNNING && self->status != POSTA__STARTING)
+		return;
+	struct posta__cold *cold = posta__cold_get(self);
+	if (cold && format) {
+		va_list args;
+		va_start(args, format);
+		vsnprintf(cold->error, sizeof cold->error, format, args);
+		va_end(args);
+	}
+	self->reason = (int16_t)(reason == POSTA_OK ? POSTA_EFAILED : reason);
+	self->attention |= POSTA__ATTEND_FAIL;
+	posta__run_ready(posta__worker(self), self);
+}
+
+void posta_stop(struct posta_actor *self, posta_ref ref, enum posta_err reason)
+{
+	struct posta__worker *worker = posta__worker(self);
+	struct posta__signal_data data = { .ref = posta__self(self), .reason = reason };
+	if (ref != posta__self(self)) {
+		posta__signal_send(worker->system, worker, ref, POSTA__SIGNAL_STOP, &data);
+		return;
+	}
+	self->reason = (int16_t)reason;
+	self->attention |= POSTA__ATTEND_STOP; /* no message needed to end oneself: it cannot fail */
+	posta__run_ready(worker, self);
+}
+
+void posta_system_stop_actor(struct posta_system *system, posta_ref ref, enum posta_err reason)
+{
+	struct posta__signal_data data = { .reason = reason };
+	posta__signal_send(system, NULL, ref, POSTA__SIGNAL_STOP, &data);
+}
+
+/* -- Attention -- */
+
+static void restart(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (actor->status != POSTA__SUSPENDED)
+		return;
+	if (actor->state_owned)
+		memset(actor->state, 0, actor->klass->state_size);
+	actor->receive = actor->klass->receive;
+	actor->status = POSTA__STARTING;
+	actor->reason = POSTA_OK;
+	actor->attention |= POSTA__ATTEND_START;
+	actor->cold->restarts++;
+	actor->cold->error[0] = '\0';
+	posta__count(&worker->counters.restarts, 1);
+	posta__run_ready(worker, actor);
+}
+
+static void stop_asked(struct posta__worker *worker, struct posta_actor *actor, const struct posta__signal_data *data)
+{
+	if (data->number)
+		actor->parent_releases = true;
+	if (actor->status == POSTA__SUSPENDED)
+		terminate(worker, actor, (enum posta_err)data->reason);
+	else
+		posta__actor_begin_stop(worker, actor, (enum posta_err)data->reason);
+}
+
+static void take_child(struct posta__worker *worker, struct posta_actor *actor, struct posta_actor *child, posta_ref ref)
+{
+	link_child(actor, child);
+	posta__count(&worker->counters.spawned, 1);
+	if (actor->status == POSTA__RUNNING)
+		return;
+	struct posta__signal_data data = { .reason = POSTA_ESHUTDOWN, .number = 1 };
+	posta__signal_send(worker->system, worker, ref, POSTA__SIGNAL_STOP, &data);
+}
+
+static void act(struct posta__worker *worker, struct posta_actor *actor, enum posta__signal signal, const struct posta__signal_data *data)
+{
+	switch (signal) {
+	case POSTA__SIGNAL_STOP:
+		stop_asked(worker, actor, data);
+		break;
+	case POSTA__SIGNAL_RELEASE:
+		stop_asked(worker, actor, data);
+		break;
+	case POSTA__SIGNAL_RESTART:
+		restart(worker, actor);
+		break;
+	case POSTA__SIGNAL_LINK_CHILD:
+		take_child(worker, actor, data->slot, data->ref);
+		break;
+	case POSTA__SIGNAL_CHILD_STARTED:
+		if (actor->cold && actor->cold->hooks)
+			actor->cold->hooks->child_started(actor, data->slot);
+		break;
+	case POSTA__SIGNAL_CHILD_DOWN:
+		child_down(worker, actor, data->slot, (enum posta_err)data->reason, data->number);
+		break;
+	default:
+		posta__watch_signal(worker, actor, signal, data);
+		break;
+	}
+}
+
+static void act_on_signals(struct posta__worker *worker, struct posta_actor *actor)
+{
+	actor->attention &= (uint8_t)~POSTA__ATTEND_SYSTEM;
+	while (actor->system_head) {
+		struct posta_message *message = actor->system_head;
+		actor->system_head = message->next_;
+		struct posta__signal_data data;
+		memcpy(&data, message->payload_, sizeof data);
+		enum posta__signal signal = (enum posta__signal)message->type;
+		posta__block_free(worker, message);
+		act(worker, actor, signal, &data);
+	}
+}
+
+bool posta__actor_attend(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (actor->attention & POSTA__ATTEND_SYSTEM)
+		act_on_signals(worker, actor);
+	if (actor->attention & POSTA__ATTEND_FAIL)
+		posta__actor_failed(worker, actor, (enum posta_err)actor->reason, NULL);
+	if (actor->attention & POSTA__ATTEND_STOP) {
+		actor->attention &= (uint8_t)~POSTA__ATTEND_STOP;
+		if (actor->status != POSTA__STOPPING)
+			posta__actor_begin_stop(worker, actor, (enum posta_err)actor->reason);
+		else if (!actor->first_child)
+			finish(worker, actor);
+	}
+	if (actor->attention & POSTA__ATTEND_START)
+		start(worker, actor);
+	return !(actor->attention & (POSTA__ATTEND_HOLD | POSTA__ATTEND_FAIL | POSTA__ATTEND_STOP)) && actor->status == POSTA__RUNNING;
+}

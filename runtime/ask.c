@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/ask.h"
+#include "runtime/block.h"
+#include "runtime/cold.h"
+#include "runtime/mailbox.h"
+
+#include <posta/log.h>
+
+#include <string.h>
+#include <time.h>
+
+#define TIMEOUT_DEFAULT_MS 5000u
+#define NS_PER_MS UINT64_C(1000000)
+#define QUESTIONS_MAX (1u << 20)
+
+/* Types of replies made by the runtime itself. */
+#define REPLY_TIMEOUT ((uint32_t)POSTA_MSG_SYSTEM_FIRST_ + 100)
+#define REPLY_DEAD ((uint32_t)POSTA_MSG_SYSTEM_FIRST_ + 101)
+
+static uint32_t find(const struct posta__cold *cold, uint32_t id)
+{
+	const struct posta__question *questions = cold->questions.items;
+	for (uint32_t i = 0; i < cold->questions.count; i++)
+		if (questions[i].id == id)
+			return i;
+	return UINT32_MAX;
+}
+
+static uint32_t next_id(struct posta__cold *cold)
+{
+	if (++cold->next_question == 0)
+		cold->next_question = 1;
+	return cold->next_question;
+}
+
+static posta_timer arm_timeout(struct posta_actor *self, uint32_t id, uint64_t timeout_ms)
+{
+	struct posta_message *message = posta_message_new(self, REPLY_TIMEOUT, 0);
+	if (!message)
+		return 0;
+	message->ask_ = id;
+	message->bits_ |= POSTA__BIT_REPLY;
+	uint64_t ms_max = UINT64_MAX / NS_PER_MS;
+	return posta__timer_arm(self, (timeout_ms < ms_max ? timeout_ms : ms_max) * NS_PER_MS, 0, posta__self(self), message);
+}
+
+static struct posta__question *question_add(struct posta_actor *self, posta_ref to, uint64_t timeout_ms)
+{
+	struct posta__cold *cold = posta__cold_get(self);
+	if (!cold || cold->questions.count >= QUESTIONS_MAX)
+		return NULL;
+	struct posta__question *question = posta__list_add(self, &cold->questions, sizeof *question);
+	if (!question)
+		return NULL;
+	question->id = next_id(cold);
+	question->to = to;
+	question->timer = arm_timeout(self, question->id, timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS);
+	if (question->timer)
+		return question;
+	cold->questions.count--;
+	return NULL;
+}
+
+static void question_remove(struct posta_actor *self, uint32_t index)
+{
+	posta__list_remove(&self->cold->questions, sizeof(struct posta__question), index);
+}
+
+enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size, uint64_t timeout_ms,
+			 posta_reply_fn *on_reply, void *context)
+{
+	if (!on_reply || size > POSTA_COPY_MAX)
+		return POSTA_EINVAL;
+	struct posta__worker *worker = posta__worker(self);
+	struct posta_message *message = posta__message_copy(worker, worker->system, type, data, size);
+	struct posta__question *question = message ? question_add(self, to, timeout_ms) : NULL;
+	if (!question) {
+		posta_message_free(self, message);
+		return POSTA_ENOMEM;
+	}
+	question->on_reply = on_reply;
+	question->context = context;
+	uint32_t id = question->id;
+	posta_timer timer = question->timer;
+	message->sender = posta__self(self);
+	message->ask_ = id;
+	enum posta_err result = posta__post(worker, to, message);
+	uint32_t index = find(self->cold, id);
+	if (result && index != UINT32_MAX) {
+		posta_cancel(self, timer);
+		question_remove(self, index);
+	}
+	return result;
+}
+
+static enum posta_err status_of(const struct posta_message *reply)
+{
+	if (reply->type == REPLY_TIMEOUT)
+		return POSTA_ETIMEDOUT;
+	return reply->type == REPLY_DEAD ? POSTA_EDEAD : POSTA_OK;
+}
+
+enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *reply)
+{
+	uint32_t index = actor->cold ? find(actor->cold, reply->ask_) : UINT32_MAX;
+	if (index == UINT32_MAX) {
+		posta__count(&worker->counters.late_replies, 1);
+		return POSTA_OK;
+	}
+	struct posta__question question = ((struct posta__question *)actor->cold->questions.items)[index];
+	question_remove(actor, index);
+	posta_cancel(actor, question.timer); /* false when it is the timer itself that speaks */
+	enum posta_err status = status_of(reply);
+	return question.on_reply(actor, actor->state, status, status ? NULL : reply, question.context);
+}
+
+void posta__ask_drop(struct posta__worker *worker, struct posta_actor *actor)
+{
+	(void)worker; /* their timers went with all of the actor's */
+	actor->cold->questions.count = 0;
+}
+
+void posta__ask_dead(struct posta_system *system, struct posta__worker *worker, const struct posta_message *question)
+{
+	struct posta_message *reply = posta__message_copy(worker, system, REPLY_DEAD, NULL, 0);
+	if (!reply)
+		return; /* the asker's time-out tells it */
+	reply->ask_ = question->ask_;
+	reply->bits_ |= POSTA__BIT_REPLY;
+	posta__send_any(system, worker, question->sender, reply);
+}
+
+/* -- Replies -- */
+
+struct posta_caller posta_caller(const struct posta_message *message)
+{
+	return (struct posta_caller){ .ref = message->sender, .ask = message->ask_ };
+}
+
+enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data, size_t size)
+{
+	if (size > POSTA_COPY_MAX)
+		return POSTA_EINVAL;
+	struct posta__worker *worker = posta__worker(self);
+	struct posta_message *reply = posta__message_copy(worker, worker->system, type, data, size);
+	if (!reply)
+		return POSTA_ENOMEM;
+	reply->sender = posta__self(self);
+	reply->ask_ = caller.ask;
+	if (caller.ask)
+		reply->bits_ |= POSTA__BIT_REPLY;
+	return posta__post(worker, caller.ref, reply);
+}
+
+enum posta_err posta_reply(struct posta_actor *self, uint32_t type, const void *data, size_t size)
+{
+	const struct posta_message *message = posta__worker(self)->current;
+	return message ? posta_reply_to(self, posta_caller(message), type, data, size) : POSTA_ESTATE;
+}
+
+/* -- A thread that is none of ours asks: a short-lived actor asks for it -- */
+
+struct blocking {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool finished;
+	posta_ref to;
+	uint32_t type;
+	const void *data;
+	size_t size;
+	uint64_t timeout_ms;
+	enum posta_err result;
+	uint32_t reply_type;
+	void *reply;
+	size_t reply_room, reply_size;
+};
+
+static void finish(struct blocking *blocking, enum posta_err result)
+{
+	pthread_mutex_lock(&blocking->lock);
+	if (!blocking->finished) {
+		blocking->finished = true;
+		blocking->result = result;
+		pthread_cond_signal(&blocking->done);
+	}
+	pthread_mutex_unlock(&blocking->lock);
+}
+
+static enum posta_err on_answer(struct posta_actor *self, void *state, enum posta_err status, struct posta_message *reply, void *context)
+{
+	struct blocking *blocking = context;
+	(void)state;
+	if (status == POSTA_OK) {
+		size_t size = posta_size(reply), cut = size < blocking->reply_room ? size : blocking->reply_room;
+		blocking->reply_type = reply->type;
+		blocking->reply_size = size;
+		if (cut)
+			memcpy(blocking->reply, posta_data(reply), cut);
+	}
+	posta_stop(self, posta_self(self), POSTA_OK);
+	finish(blocking, status);
+	return POSTA_OK;
+}
+
+static enum posta_err asker_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	struct blocking *blocking = state;
+	enum posta_err result = posta_ask(self, blocking->to, blocking->type, blocking->data, blocking->size, blocking->timeout_ms,
+					  on_answer, blocking);
+	if (result) {
+		posta_stop(self, posta_self(self), POSTA_OK);
+		finish(blocking, result);
+	}
+	return POSTA_OK;
+}
+
+static void asker_stop(struct posta_actor *self, void *state, enum posta_err reason)
+{
+	(void)self;
+	if (reason != POSTA_OK) /* else it has answered, and who waited may be gone */
+		finish(state, reason);
+}
+
+static enum posta_err asker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state, (void)message;
+	return POSTA_EUNHANDLED;
+}
+
+static const struct posta_actor_class asker_class = {
+	.name = "asker",
+	.receive = asker_receive,
+	.start = asker_start,
+	.stop = asker_stop,
+};
+
+static void wait_for(struct blocking *blocking)
+{
+	pthread_mutex_lock(&blocking->lock);
+	while (!blocking->finished)
+		pthread_cond_wait(&blocking->done, &blocking->lock);
+	pthread_mutex_unlock(&blocking->lock);
+}
+
+enum posta_err posta_system_ask(struct posta_system *system, posta_ref to, uint32_t type, const void *data, size_t size,
+				uint64_t timeout_ms, uint32_t *reply_type, void *reply, size_t *reply_size)
+{
+	if (posta__worker_current())
+		return POSTA_EWRONGTHREAD;
+	struct blocking blocking = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .to = to, .type = type, .data = data,
+		.size = size, .timeout_ms = timeout_ms, .reply = reply, .reply_room = reply_size ? *reply_size : 0,
+	};
+	struct posta_error error;
+	if (posta_system_spawn(system, &asker_class, &blocking, NULL, &error) == POSTA_NOBODY)
+		return error.code;
+	posta__drive_until(system, &blocking.finished);
+	wait_for(&blocking);
+	if (blocking.result == POSTA_OK && reply_size)
+		*reply_size = blocking.reply_size;
+	if (blocking.result == POSTA_OK && reply_type)
+		*reply_type = blocking.reply_type;
+	return blocking.result;
+}

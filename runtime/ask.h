@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_RUNTIME_ASK_H
+#define POSTA_RUNTIME_ASK_H
+
+#include "runtime/worker.h"
+
+/* A reply arrived at the one who asked. Returns what the reply function returns; late replies are counted. */
+enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *reply);
+/* The actor ends: nobody waits for its answers any more. */
+void posta__ask_drop(struct posta__worker *worker, struct posta_actor *actor);
+
+/* A question that will never be answered: its sender is told. worker NULL: a foreign thread. */
+void posta__ask_dead(struct posta_system *system, struct posta__worker *worker, const struct posta_message *question);
+
+#endif

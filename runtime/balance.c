@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/balance.h"
+#include "runtime/mailbox.h"
+
+/* What a move costs both sides, measured: about 70 us of waiting work pays for it. */
+#define MOVE_US 70.0
+
+void posta__balance_ask(struct posta__worker *worker)
+{
+	struct posta_system *system = worker->system;
+	if (worker->dedicated || system->workers < 2)
+		return;
+	for (int i = 1; i < system->workers; i++) {
+		struct posta__worker *other = posta__system_worker(system, (worker->id + i) % system->workers);
+		struct posta__worker *nobody = NULL;
+		if (atomic_load_explicit(&other->sleeping, memory_order_relaxed))
+			continue;
+		/* Relaxed: it carries no data but the asker, which lives as long as the system. */
+		if (atomic_compare_exchange_strong_explicit(&other->asker, &nobody, worker, memory_order_relaxed,
+							    memory_order_relaxed))
+			return;
+	}
+}
+
+static bool movable(const struct posta_actor *actor)
+{
+	return !actor->pinned && !actor->timers && actor->status == POSTA__RUNNING && !actor->attention;
+}
+
+static void hand_over(struct posta_actor *actor, struct posta__worker *to)
+{
+	/* Release: PAIRS with the acquire in the drain's notified(); after it this worker touches adopt_next alone. */
+	atomic_store_explicit(&actor->home, (uintptr_t)to | 1, memory_order_release);
+	posta__adopt_push(to, actor);
+}
+
+void posta__balance_give(struct posta__worker *worker, struct posta__worker *asker)
+{
+	asker = atomic_exchange_explicit(&worker->asker, NULL, memory_order_relaxed);
+	size_t waiting = worker->run_length;
+	if (!asker || asker == worker || waiting < 2 || (double)waiting * worker->turn_ticks < MOVE_US * worker->ticks_per_us)
+		return;
+	for (size_t i = 0, given = 0; i < waiting && given < waiting / 2; i++) {
+		struct posta_actor *actor = posta__run_pop(worker);
+		if (movable(actor)) {
+			hand_over(actor, asker);
+			posta__count(&worker->counters.moved, 1);
+			given++;
+		} else {
+			posta__run_push(worker, actor);
+		}
+	}
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_RUNTIME_BLOCK_H
+#define POSTA_RUNTIME_BLOCK_H
+
+/* The straight path of message blocks: small enough to be compiled into every sender. */
+
+#include "runtime/worker.h"
+
+/* A small block of this worker, header set. NULL when out of memory. */
+static inline struct posta_message *posta__block_small(struct posta__worker *worker, uint32_t type, size_t size)
+{
+#if POSTA__POOLED
+	struct posta_message *message = worker->pool.free[0];
+	if (POSTA__LIKELY(message != NULL))
+		worker->pool.free[0] = message->next_;
+	else
+#else
+	struct posta_message *message;
+#endif
+	if (!(message = posta__pool_refill(worker, 0)))
+		return NULL;
+	message->type = type;
+	message->ask_ = 0;
+	message->size_ = (uint16_t)size;
+	message->bits_ = 0;
+	return message;
+}
+
+static inline void posta__block_free(struct posta__worker *worker, struct posta_message *message)
+{
+#if POSTA__POOLED
+	if (POSTA__LIKELY(message->bits_ == 0 && message->owner_ == worker->id)) {
+		message->next_ = worker->pool.free[0];
+		worker->pool.free[0] = message;
+		return;
+	}
+#endif
+	posta__pool_free_slow(worker, message);
+}
+
+/* A payload of at most POSTA_INLINE_MAX bytes, without a call. */
+static inline void posta__copy_small(void *to, const void *from, size_t size)
+{
+	unsigned char *d = to;
+	const unsigned char *s = from;
+	if (size >= 16) {
+		__builtin_memcpy(d, s, 16);
+		__builtin_memcpy(d + size - 16, s + size - 16, 16);
+	} else if (size >= 8) {
+		__builtin_memcpy(d, s, 8);
+		__builtin_memcpy(d + size - 8, s + size - 8, 8);
+	} else if (size >= 4) {
+		__builtin_memcpy(d, s, 4);
+		__builtin_memcpy(d + size - 4, s + size - 4, 4);
+	} else {
+		for (size_t i = 0; i < size; i++)
+			d[i] = s[i];
+	}
+}
+
+#endif

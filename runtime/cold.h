@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_RUNTIME_COLD_H
+#define POSTA_RUNTIME_COLD_H
+
+/*
+ * What only some actors have: watchers, links, names, questions, a stash. Made on first use, so that an idle
+ * actor stays three cache lines. Home only.
+ */
+
+#include "runtime/actor.h"
+
+#include <posta/ask.h>
+#include <posta/watch.h>
+
+/* A growing array of fixed-size items; small, and bounded by its users. */
+struct posta__list {
+	void *items;
+	uint32_t count, room;
+};
+
+struct posta__watcher { /* who watches this actor */
+	posta_ref ref;
+	posta_monitor monitor;
+};
+
+struct posta__watched { /* whom this actor watches */
+	posta_ref ref;
+	posta_monitor monitor;
+};
+
+struct posta__question {
+	uint32_t id;
+	posta_ref to;
+	uint64_t timer;
+	posta_reply_fn *on_reply;
+	void *context;
+};
+
+struct posta__cold {
+	struct posta__list watchers, watched, links, questions, names, groups;
+	struct posta_message *stash_head, **stash_tail;
+	uint32_t stash_count;
+	uint32_t next_monitor, next_question;
+	void *argument;                 /* of the spawn, for restarts */
+	struct posta_message *poison;   /* the message that failed it, to be redelivered after the restart */
+	uint32_t redelivered, redeliver_max;
+	bool trap_exit;
+	bool drop_when_down;
+	uint64_t restarts;
+	char error[POSTA_ERROR_TEXT_MAX];
+	/* A supervisor's own logic; NULL for all others. supervisor.c */
+	const struct posta__supervisor_hooks *hooks;
+};
+
+/* What happens to a child, told to a parent that is a supervisor. */
+struct posta__supervisor_hooks {
+	void (*child_started)(struct posta_actor *self, struct posta_actor *child);
+	/* suspended: it may be restarted by posta__actor_restart(); else it is gone after this call. */
+	void (*child_down)(struct posta_actor *self, struct posta_actor *child, enum posta_err reason, bool suspended);
+	/* Asked to stop: stops its children in its own order, then calls posta__actor_children_done(). */
+	void (*stop)(struct posta_actor *self);
+};
+
+/* Returns: NULL when out of memory. */
+struct posta__cold *posta__cold_get(struct posta_actor *actor);
+void posta__cold_free(struct posta_actor *actor);
+
+/* Returns: room for one more item at the end, zeroed; NULL when out of memory. */
+void *posta__list_add(struct posta_actor *actor, struct posta__list *list, size_t item_size);
+/* Keeps the order. */
+void posta__list_remove(struct posta__list *list, size_t item_size, uint32_t index);
+void posta__list_free(struct posta_actor *actor, struct posta__list *list, size_t item_size);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mailboxes: no atomic read-modify-write at home, lock-free from abroad.
+ *
+ *   same worker:   sender ──append──▶ local list            plain loads and stores
+ *   other thread:  sender ──push────▶ stack ──▶ (was empty?) home's inbox ──▶ (asleep?) wake
+ *   home's turn:   local list + (if notified) the whole stack in one exchange, reversed
+ *
+ * Invariants:
+ * 1. FIFO per sender-receiver pair, moves included. The local list is appended to only when the home is the
+ *    sender's worker and the stack is seen empty: then nothing of this sender can be in the stack, since what
+ *    it pushed itself it would see (same thread, or the move's release/acquire made it visible).
+ * 2. An actor is in an inbox at most once: only the push that found the stack empty enters it, and the stack is
+ *    emptied only after the inbox entry was read (notified). So inbox_next is never linked twice.
+ * 3. Only the home changes the home. It stores "in transit to T" and hands the actor to T's adopt list; T sets
+ *    itself as home. An inbox entry that lands at an old home is passed on.
+ * 4. A message carries the generation it is for; what does not fit on delivery is a dead letter.
+ * 5. Sleep: store sleeping, full fence, look at every queue, block. Sender: push, full fence, look at sleeping.
+ *    One of the two sees the other. Only the one that clears sleeping writes the descriptor.
+ *
+ *        home = W ──(old home: store T|1, release)──▶ T|1 ──(T drains its adopt list: store T)──▶ home = T
+ */
+#include "runtime/mailbox.h"
+#include "runtime/block.h"
+
+#include <string.h>
+
+void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta_actor *old = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
+	do
+		actor->inbox_next = old;
+	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes inbox_next. */
+	while (!atomic_compare_exchange_weak_explicit(&worker->inbox, &old, actor, memory_order_release, memory_order_relaxed));
+	posta__worker_wake(worker);
+}
+
+void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta_actor *old = atomic_load_explicit(&worker->adopt, memory_order_relaxed);
+	do
+		actor->adopt_next = old;
+	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes the whole slot to its new home. */
+	while (!atomic_compare_exchange_weak_explicit(&worker->adopt, &old, actor, memory_order_release, memory_order_relaxed));
+	posta__worker_wake(worker);
+}
+
+void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor, struct posta_message *message)
+{
+	(void)system;
+	struct posta_message *old = atomic_load_explicit(&actor->stack, memory_order_relaxed);
+	do
+		message->next_ = old;
+	/*
+	 * Release: PAIRS with the acquire exchange in posta__mailbox_take; publishes the message.
+	 * Acquire: so that the home read below is not older than the take that emptied the stack: weaker could send
+	 * the inbox entry to a home before the last one for ever.
+	 */
+	while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, message, memory_order_acq_rel, memory_order_relaxed));
+	if (old)
+		return;
+	uintptr_t home = atomic_load_explicit(&actor->home, memory_order_acquire);
+	posta__inbox_push((struct posta__worker *)(home & ~(uintptr_t)1), actor);
+}
+
+static void append(struct posta_actor *actor, struct posta_message *message)
+{
+	message->next_ = NULL;
+	*actor->tail = message;
+	actor->tail = &message->next_;
+}
+
+static void append_signal(struct posta_actor *actor, struct posta_message *message)
+{
+	message->next_ = NULL;
+	if (actor->system_head)
+		actor->system_tail->next_ = message;
+	else
+		actor->system_head = message;
+	actor->system_tail = message;
+	actor->attention |= POSTA__ATTEND_SYSTEM;
+}
+
+static struct posta_message *reverse(struct posta_message *message)
+{
+	struct posta_message *first = NULL;
+	while (message) {
+		struct posta_message *next = message->next_;
+		message->next_ = first;
+		first = message;
+		message = next;
+	}
+	return first;
+}
+
+void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor)
+{
+	actor->notified = false;
+	uint32_t generation = posta__ref_generation(posta__self(actor)); /* 0 for a free slot: fits nothing */
+	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, NULL, memory_order_acquire));
+	while (message) {
+		struct posta_message *next = message->next_;
+		if (POSTA__UNLIKELY(message->generation_ != generation))
+			posta__dead_letter(worker->system, worker, POSTA_NOBODY, message, POSTA_DEAD_NO_ACTOR);
+		else if (POSTA__UNLIKELY(message->bits_ & POSTA__BIT_SYSTEM))
+			append_signal(actor, message);
+		else
+			append(actor, message);
+		message = next;
+	}
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed) == POSTA_MAILBOX_DROP_OLDEST)
+		actor->attention |= POSTA__ATTEND_TRIM;
+}
+
+/* What does not count: replies, and the runtime's own. */
+static bool counted(const struct posta_message *message)
+{
+	return !(message->bits_ & (POSTA__BIT_SYSTEM | POSTA__BIT_REPLY));
+}
+
+/* Returns: whether there is room, and then it is taken. */
+static bool admit(struct posta_actor *actor, uint8_t policy)
+{
+	/* Relaxed: a bound on a count; the message itself is published by the push. */
+	uint32_t before = atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
+	if (policy == POSTA_MAILBOX_DROP_OLDEST || before < actor->length_max)
+		return true;
+	atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
+	return false;
+}
+
+static enum posta_err refuse(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message,
+			     uint8_t policy)
+{
+	if (policy == POSTA_MAILBOX_REJECT) {
+		posta__message_release(worker, system, message);
+		return POSTA_EFULL;
+	}
+	posta__dead_letter(system, worker, to, message, POSTA_DEAD_MAILBOX);
+	return POSTA_OK;
+}
+
+static void deliver(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+{
+	if (!worker || atomic_load_explicit(&actor->home, memory_order_relaxed) != (uintptr_t)worker ||
+	    atomic_load_explicit(&actor->stack, memory_order_relaxed)) {
+		posta__mailbox_push(system, actor, message);
+		return;
+	}
+	if (message->bits_ & POSTA__BIT_SYSTEM)
+		append_signal(actor, message);
+	else
+		append(actor, message);
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed) == POSTA_MAILBOX_DROP_OLDEST)
+		actor->attention |= POSTA__ATTEND_TRIM;
+	posta__run_ready(worker, actor);
+}
+
+static enum posta_err send(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
+			   struct posta_message *message)
+{
+	if (!actor || atomic_load_explicit(&actor->self, memory_order_relaxed) != to || to == POSTA_NOBODY) {
+		bool foreign = to >> POSTA__TAG_SHIFT != system->tag && to != POSTA_NOBODY;
+		posta__dead_letter(system, worker, to, message, POSTA_DEAD_NO_ACTOR);
+		return foreign ? POSTA_EFOREIGN : POSTA_EDEAD;
+	}
+	uint8_t policy = atomic_load_explicit(&actor->bounded, memory_order_relaxed);
+	if (policy && counted(message) && !admit(actor, policy))
+		return refuse(system, worker, to, message, policy);
+	deliver(system, worker, actor, message);
+	return POSTA_OK;
+}
+
+enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
+					struct posta_message *message)
+{
+	return send(worker->system, worker, actor, to, message);
+}
+
+static struct posta_actor *slot_of(struct posta_system *system, posta_ref ref)
+{
+	return posta__slot(posta__system_worker(system, 0), ref);
+}
+
+enum posta_err posta__send_any(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message)
+{
+	message->generation_ = posta__ref_generation(to);
+	return send(system, worker, slot_of(system, to), to, message);
+}
+
+static enum posta_err send_from_outside(struct posta_system *system, posta_ref to, struct posta_message *message)
+{
+	return message ? posta__send_any(system, NULL, to, message) : POSTA_ENOMEM;
+}
+
+enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint32_t type, const void *data, size_t size)
+{
+	if (size > POSTA_COPY_MAX)
+		return POSTA_EINVAL;
+	return send_from_outside(system, to, posta__message_copy(NULL, system, type, data, size));
+}
+
+enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type, const struct posta_slice *slice)
+{
+	struct posta_message *message = posta__message_heap(system, type, sizeof *slice);
+	if (!message) {
+		if (slice->release)
+			slice->release(slice->data, slice->context);
+		return POSTA_ENOMEM;
+	}
+	memcpy(message->payload_, slice, sizeof *slice);
+	message->bits_ |= POSTA_BIT_SLICE_;
+	return send_from_outside(system, to, message);
+}
+
+bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to, enum posta__signal signal,
+			const struct posta__signal_data *data)
+{
+	struct posta_message *message = posta__message_copy(worker, system, (uint32_t)signal, data, sizeof *data);
+	if (!message)
+		return false;
+	message->bits_ |= POSTA__BIT_SYSTEM;
+	return posta__send_any(system, worker, to, message) == POSTA_OK;
+}

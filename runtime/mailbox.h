@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_RUNTIME_MAILBOX_H
+#define POSTA_RUNTIME_MAILBOX_H
+
+/*
+ * How a message gets from a sender to a mailbox. See the essay in mailbox.c.
+ */
+
+#include "runtime/system.h"
+
+/* From a thread that is not the home, or when the mailbox from abroad is not empty. Takes: message. */
+void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor, struct posta_message *message);
+/* The home takes everything from abroad into the local list, and acts on system messages' arrival. */
+void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor);
+/* All of posta_post's less travelled ways. Takes: message. */
+enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
+					struct posta_message *message);
+/* Enters an actor into a worker's inbox / adopt list and wakes it. */
+void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor);
+void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor);
+/* Sends to whoever is in the slot of ref, from a worker. Takes: message, always. */
+static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref to, struct posta_message *message)
+{
+	struct posta_actor *actor = posta__slot(worker, to);
+	message->generation_ = posta__ref_generation(to);
+	/* Relaxed: at home both fields change only on this thread; from abroad a stale look is caught on delivery. */
+	if (POSTA__LIKELY(actor && atomic_load_explicit(&actor->self, memory_order_relaxed) == to &&
+			  atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker &&
+			  !atomic_load_explicit(&actor->stack, memory_order_relaxed) &&
+			  !atomic_load_explicit(&actor->bounded, memory_order_relaxed))) {
+		message->next_ = NULL;
+		*actor->tail = message;
+		actor->tail = &message->next_;
+		posta__run_ready(worker, actor);
+		return POSTA_OK;
+	}
+	return posta__mailbox_post_slow(worker, actor, to, message);
+}
+
+/* System messages: a lane of their own, never bounded, first in a turn. */
+enum posta__signal {
+	POSTA__SIGNAL_STOP = POSTA_MSG_SYSTEM_FIRST_,
+	POSTA__SIGNAL_LINK_CHILD,  /* to the root: a spawn from outside */
+	POSTA__SIGNAL_CHILD_STARTED,
+	POSTA__SIGNAL_CHILD_DOWN,
+	POSTA__SIGNAL_RESTART,
+	POSTA__SIGNAL_RELEASE,     /* a suspended child will not be restarted */
+	POSTA__SIGNAL_WATCH,
+	POSTA__SIGNAL_UNWATCH,
+	POSTA__SIGNAL_DOWN,        /* of a watched actor */
+	POSTA__SIGNAL_LINK,
+	POSTA__SIGNAL_UNLINK,
+	POSTA__SIGNAL_EXIT,        /* of a linked actor */
+};
+
+struct posta__signal_data {
+	struct posta_actor *slot; /* a child or parent: they outlive the signal */
+	posta_ref ref;
+	int32_t reason;
+	uint32_t number;          /* a monitor; or flags */
+};
+
+/* worker NULL: a foreign thread. Best effort: false when out of memory. A dead receiver is no error. */
+bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to, enum posta__signal signal,
+			const struct posta__signal_data *data);
+
+/* From any thread (worker NULL: a foreign one). Takes: message. */
+enum posta_err posta__send_any(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/block.h"
+#include "runtime/system.h"
+
+#include <string.h>
+
+/* What a heap copy keeps before its bytes, so that its release knows how much to free. */
+struct heap_copy {
+	struct posta_system *system;
+	size_t size;
+};
+
+static_assert(sizeof(struct posta_message) == 32, "half a line of header, half of payload");
+static_assert(POSTA_BIT_SLICE_ > POSTA__CLASS_MASK, "the class and the bits share a byte");
+
+static unsigned class_of(size_t size)
+{
+	unsigned index = 0;
+	while ((64u << index) < size + sizeof(struct posta_message))
+		index++;
+	return index;
+}
+
+static struct posta_message *heap_block(struct posta_system *system, unsigned index)
+{
+	struct posta_message *message = posta__alloc(system, POSTA__LINE, 64u << index);
+	if (message) {
+		message->owner_ = POSTA__OWNER_HEAP;
+		message->bits_ = (uint8_t)index;
+	}
+	return message;
+}
+
+#if POSTA__POOLED
+
+static bool arena_grow(struct posta__worker *worker, size_t need)
+{
+	struct posta__pool *pool = &worker->pool;
+	size_t size = pool->arena_next < need + POSTA__LINE ? need + POSTA__LINE : pool->arena_next;
+	struct posta__arena *arena = posta__alloc(worker->system, POSTA__LINE, size);
+	if (!arena)
+		return false;
+	*arena = (struct posta__arena){ .next = pool->arenas, .size = size };
+	pool->arenas = arena;
+	pool->arena_at = (char *)arena + POSTA__LINE;
+	pool->arena_end = (char *)arena + size;
+	if (pool->arena_next < (2u << 20))
+		pool->arena_next *= 2;
+	return true;
+}
+
+/* Carves one more block; the blocks of a class come from one arena in order, so neighbours are neighbours. */
+static struct posta_message *carve(struct posta__worker *worker, unsigned index)
+{
+	struct posta__pool *pool = &worker->pool;
+	size_t size = (size_t)64 << index;
+	if ((size_t)(pool->arena_end - pool->arena_at) < size && !arena_grow(worker, size))
+		return NULL;
+	struct posta_message *message = (struct posta_message *)(void *)pool->arena_at;
+	pool->arena_at += size;
+	message->owner_ = worker->id;
+	message->bits_ = (uint8_t)index;
+	return message;
+}
+
+/* Acquire: PAIRS with the release in give_back; publishes the links of the blocks. */
+static void take_back_small(struct posta__worker *worker)
+{
+	worker->pool.free[0] = atomic_exchange_explicit(&worker->returned, NULL, memory_order_acquire);
+}
+
+/* Acquire: as above. */
+static void take_back_large(struct posta__worker *worker)
+{
+	struct posta_message *large = atomic_exchange_explicit(&worker->returned_large, NULL, memory_order_acquire);
+	while (large) {
+		struct posta_message *next = large->next_;
+		unsigned index = large->bits_ & POSTA__CLASS_MASK;
+		large->next_ = worker->pool.free[index];
+		worker->pool.free[index] = large;
+		large = next;
+	}
+}
+
+struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned index)
+{
+	struct posta_message **free = &worker->pool.free[index];
+	if (!*free && index == 0)
+		take_back_small(worker);
+	else if (!*free)
+		take_back_large(worker);
+	struct posta_message *message = *free;
+	if (!message)
+		return carve(worker, index);
+	*free = message->next_;
+	return message;
+}
+
+#else
+
+struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned index)
+{
+	return heap_block(worker->system, index);
+}
+
+#endif
+
+/* Release: PAIRS with the acquire in take_back. */
+static void give_back(_Atomic(struct posta_message *) *returned, struct posta_message *first, struct posta_message *last)
+{
+	struct posta_message *old = atomic_load_explicit(returned, memory_order_relaxed);
+	do
+		last->next_ = old;
+	while (!atomic_compare_exchange_weak_explicit(returned, &old, first, memory_order_release, memory_order_relaxed));
+}
+
+void posta__pool_flush(struct posta__worker *worker)
+{
+	struct posta__pool *pool = &worker->pool;
+	if (!pool->returning)
+		return;
+	struct posta__worker *owner = posta__system_worker(worker->system, pool->returning->owner_);
+	give_back(&owner->returned, pool->returning, pool->returning_last);
+	pool->returning = NULL;
+	pool->returning_count = 0;
+}
+
+static void gather(struct posta__worker *worker, struct posta_message *message)
+{
+	struct posta__pool *pool = &worker->pool;
+	if (pool->returning && pool->returning->owner_ != message->owner_)
+		posta__pool_flush(worker);
+	if (!pool->returning)
+		pool->returning_last = message;
+	message->next_ = pool->returning;
+	pool->returning = message;
+	if (++pool->returning_count >= POSTA__RETURN_BATCH)
+		posta__pool_flush(worker);
+}
+
+static void block_free(struct posta__worker *worker, struct posta_system *system, struct posta_message *message)
+{
+	unsigned index = message->bits_ & POSTA__CLASS_MASK;
+	if (message->owner_ == POSTA__OWNER_HEAP) {
+		posta__free(system, message, 64u << index);
+		return;
+	}
+	message->bits_ = (uint8_t)index;
+	if (worker && message->owner_ == worker->id) {
+		message->next_ = worker->pool.free[index];
+		worker->pool.free[index] = message;
+	} else if (worker && index == 0) {
+		gather(worker, message);
+	} else {
+		struct posta__worker *owner = posta__system_worker(system, message->owner_);
+		give_back(index ? &owner->returned_large : &owner->returned, message, message);
+	}
+}
+
+void posta__message_release(struct posta__worker *worker, struct posta_system *system, struct posta_message *message)
+{
+	if (message->bits_ & POSTA_BIT_SLICE_) {
+		struct posta_slice *slice = (struct posta_slice *)(void *)message->payload_;
+		if (slice->release)
+			slice->release(slice->data, slice->context);
+	}
+	block_free(worker, system, message);
+}
+
+void posta__pool_free_slow(struct posta__worker *worker, struct posta_message *message)
+{
+	posta__message_release(worker, worker->system, message);
+}
+
+void posta__pool_fini(struct posta__worker *worker)
+{
+	struct posta__arena *arena = worker->pool.arenas;
+	while (arena) {
+		struct posta__arena *next = arena->next;
+		posta__free(worker->system, arena, arena->size);
+		arena = next;
+	}
+}
+
+struct posta_message *posta__message_heap(struct posta_system *system, uint32_t type, size_t size)
+{
+	struct posta_message *message = heap_block(system, class_of(size));
+	if (message) {
+		message->type = type;
+		message->ask_ = 0;
+		message->size_ = (uint16_t)size;
+		message->sender = POSTA_NOBODY;
+	}
+	return message;
+}
+
+static void heap_copy_release(void *data, void *context)
+{
+	(void)context;
+	struct heap_copy *copy = (struct heap_copy *)data - 1;
+	posta__free(copy->system, copy, sizeof *copy + copy->size);
+}
+
+/* The size classes end; the bytes go to the heap and the block carries a slice. */
+static bool slice_make(struct posta_system *system, size_t size, struct posta_slice *slice)
+{
+	if (size > POSTA_COPY_MAX)
+		return false;
+	struct heap_copy *copy = posta__alloc(system, POSTA__LINE, sizeof *copy + size);
+	if (!copy)
+		return false;
+	*copy = (struct heap_copy){ .system = system, .size = size };
+	*slice = (struct posta_slice){ .data = copy + 1, .size = size, .release = heap_copy_release };
+	return true;
+}
+
+static struct posta_message *block_new(struct posta__worker *worker, struct posta_system *system, uint32_t type, size_t size)
+{
+	if (!worker)
+		return posta__message_heap(system, type, size);
+	if (size <= POSTA_INLINE_MAX)
+		return posta__block_small(worker, type, size);
+	struct posta_message *message = posta__pool_refill(worker, class_of(size));
+	if (message) {
+		message->type = type;
+		message->ask_ = 0;
+		message->size_ = (uint16_t)size;
+	}
+	return message;
+}
+
+static struct posta_message *message_wrap(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+					  const struct posta_slice *slice)
+{
+	struct posta_message *message = block_new(worker, system, type, sizeof *slice);
+	if (!message) {
+		if (slice->release)
+			slice->release(slice->data, slice->context);
+		return NULL;
+	}
+	memcpy(message->payload_, slice, sizeof *slice);
+	message->bits_ |= POSTA_BIT_SLICE_;
+	return message;
+}
+
+static struct posta_message *message_new(struct posta__worker *worker, struct posta_system *system, uint32_t type, size_t size)
+{
+	if (size <= POSTA__BLOCK_MAX - sizeof(struct posta_message))
+		return block_new(worker, system, type, size);
+	struct posta_slice slice;
+	return slice_make(system, size, &slice) ? message_wrap(worker, system, type, &slice) : NULL;
+}
+
+struct posta_message *posta__message_copy(struct posta__worker *worker, struct posta_system *system, uint32_t type, const void *data,
+					  size_t size)
+{
+	struct posta_message *message = message_new(worker, system, type, size);
+	if (message && size)
+		memcpy(posta_data(message), data, size);
+	if (message)
+		message->sender = POSTA_NOBODY;
+	return message;
+}
+
+struct posta_message *posta_message_new(struct posta_actor *self, uint32_t type, size_t size)
+{
+	struct posta__worker *worker = posta__worker(self);
+	struct posta_message *message = POSTA__LIKELY(size <= POSTA_INLINE_MAX) ? posta__block_small(worker, type, size)
+										 : message_new(worker, worker->system, type, size);
+	if (POSTA__LIKELY(message != NULL))
+		message->sender = posta__self(self);
+	return message;
+}
+
+struct posta_message *posta_message_wrap(struct posta_actor *self, uint32_t type, const struct posta_slice *slice)
+{
+	struct posta__worker *worker = posta__worker(self);
+	struct posta_message *message = message_wrap(worker, worker->system, type, slice);
+	if (message)
+		message->sender = posta__self(self);
+	return message;
+}
+
+void posta_message_free(struct posta_actor *self, struct posta_message *message)
+{
+	if (message)
+		posta__block_free(posta__worker(self), message);
+}
+
+struct posta_message *posta_keep(struct posta_actor *self, struct posta_message *message)
+{
+	struct posta__worker *worker = posta__worker(self);
+	if (worker->current == message)
+		worker->current = NULL;
+	return message;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/system.h"
+
+#define ACTORS_MAX_DEFAULT (1u << 24)
+
+enum posta_err posta__slots_init(struct posta_system *system, uint32_t actors_max)
+{
+	if (!actors_max)
+		actors_max = ACTORS_MAX_DEFAULT;
+	if (actors_max > POSTA__INDEX_MASK)
+		actors_max = POSTA__INDEX_MASK;
+	struct posta__slots *slots = &system->slots;
+	slots->chunk_count = (actors_max + POSTA__CHUNK_SLOTS - 1) / POSTA__CHUNK_SLOTS + 1;
+	slots->chunks = posta__pages(system, slots->chunk_count * sizeof *slots->chunks);
+	slots->used = POSTA__SLOT_BATCH; /* slot 0 is nobody's: its batch stays empty */
+	return slots->chunks ? POSTA_OK : POSTA_ENOMEM;
+}
+
+void posta__slots_fini(struct posta_system *system)
+{
+	struct posta__slots *slots = &system->slots;
+	if (!slots->chunks)
+		return;
+	for (uint32_t i = 0; i < slots->chunk_count; i++) {
+		struct posta_actor *chunk = atomic_load_explicit(&slots->chunks[i], memory_order_relaxed);
+		if (!chunk)
+			break;
+		posta__pages_free(system, chunk, POSTA__CHUNK_SLOTS * sizeof *chunk);
+	}
+	posta__pages_free(system, slots->chunks, slots->chunk_count * sizeof *slots->chunks);
+}
+
+/* Under the lock. Release: PAIRS with the acquire in posta__slot; publishes the zeroed chunk. */
+static struct posta_actor *chunk_of(struct posta_system *system, uint32_t index)
+{
+	_Atomic(struct posta_actor *) *place = &system->slots.chunks[index / POSTA__CHUNK_SLOTS];
+	struct posta_actor *chunk = atomic_load_explicit(place, memory_order_relaxed);
+	if (!chunk) {
+		chunk = posta__pages(system, POSTA__CHUNK_SLOTS * sizeof *chunk);
+		atomic_store_explicit(place, chunk, memory_order_release);
+	}
+	return chunk;
+}
+
+static struct posta_actor *take_locked(struct posta_system *system)
+{
+	struct posta__slots *slots = &system->slots;
+	if (slots->used + POSTA__SLOT_BATCH > slots->chunk_count * POSTA__CHUNK_SLOTS)
+		return NULL;
+	struct posta_actor *chunk = chunk_of(system, slots->used);
+	if (!chunk)
+		return NULL;
+	struct posta_actor *first = &chunk[slots->used % POSTA__CHUNK_SLOTS];
+	for (uint32_t i = 0; i < POSTA__SLOT_BATCH; i++) {
+		first[i].index = slots->used + i;
+		first[i].generation = 1;
+		first[i].tail = &first[i].head;
+		first[i].next_sibling = i + 1 < POSTA__SLOT_BATCH ? &first[i + 1] : NULL;
+	}
+	slots->used += POSTA__SLOT_BATCH;
+	return first;
+}
+
+struct posta_actor *posta__slots_take(struct posta_system *system)
+{
+	pthread_mutex_lock(&system->lock);
+	struct posta_actor *batch = take_locked(system);
+	pthread_mutex_unlock(&system->lock);
+	return batch;
+}
+
+static void set_home(struct posta_actor *batch, struct posta__worker *worker)
+{
+	for (; batch; batch = batch->next_sibling)
+		atomic_store_explicit(&batch->home, (uintptr_t)worker, memory_order_relaxed);
+}
+
+/* Slots whose parents lived elsewhere. Acquire: PAIRS with the release in posta__slot_free. */
+static struct posta_actor *reclaim(struct posta__worker *worker)
+{
+	struct posta_actor *list = atomic_exchange_explicit(&worker->reclaim, NULL, memory_order_acquire), *free = NULL;
+	while (list) {
+		struct posta_actor *next = list->adopt_next;
+		list->next_sibling = free;
+		free = list;
+		list = next;
+	}
+	return free;
+}
+
+static struct posta_actor *slot_of_worker(struct posta_system *system, struct posta__worker *worker)
+{
+	if (POSTA__UNLIKELY(!worker->free_slots)) {
+		worker->free_slots = reclaim(worker);
+		if (!worker->free_slots) {
+			worker->free_slots = posta__slots_take(system);
+			set_home(worker->free_slots, worker);
+		}
+	}
+	struct posta_actor *actor = worker->free_slots;
+	if (actor)
+		worker->free_slots = actor->next_sibling;
+	return actor;
+}
+
+/* A foreign thread takes one and gives the rest of the batch to the first worker. */
+static struct posta_actor *slot_of_stranger(struct posta_system *system)
+{
+	struct posta_actor *actor = posta__slots_take(system);
+	if (!actor)
+		return NULL;
+	struct posta__worker *heir = posta__system_worker(system, 0);
+	set_home(actor, heir);
+	struct posta_actor *rest = actor->next_sibling;
+	while (rest) {
+		struct posta_actor *next = rest->next_sibling;
+		posta__slot_free(NULL, rest);
+		rest = next;
+	}
+	return actor;
+}
+
+struct posta_actor *posta__slot_new(struct posta_system *system, struct posta__worker *worker)
+{
+	return worker ? slot_of_worker(system, worker) : slot_of_stranger(system);
+}
+
+void posta__slot_free(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (actor->generation == POSTA__GENERATION_MASK)
+		return; /* its generations are used up: the slot is retired, so that no old reference ever fits again */
+	struct posta__worker *home = posta__worker(actor);
+	if (home == worker) {
+		actor->next_sibling = worker->free_slots;
+		worker->free_slots = actor;
+		return;
+	}
+	struct posta_actor *old = atomic_load_explicit(&home->reclaim, memory_order_relaxed);
+	do
+		actor->adopt_next = old;
+	while (!atomic_compare_exchange_weak_explicit(&home->reclaim, &old, actor, memory_order_release, memory_order_relaxed));
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_RUNTIME_WORKER_H
+#define POSTA_RUNTIME_WORKER_H
+
+/*
+ * A worker: one thread, one libev loop, one run queue, its timers and its message pool. Or no thread: then the
+ * host drives it. Everything in it belongs to its thread, but for the lines marked shared.
+ */
+
+#include "runtime/actor.h"
+#include "runtime/pool.h"
+#include "runtime/slots.h"
+#include "runtime/timer.h"
+
+#include <ev.h>
+#include <pthread.h>
+
+enum posta__drive {
+	POSTA__DRIVE_THREAD, /* a thread of ours runs the loop */
+	POSTA__DRIVE_STEP,   /* posta_system_step, on a loop of ours */
+	POSTA__DRIVE_HOST    /* the host's loop calls us */
+};
+
+/* Counters: written by the worker, read by anybody. Relaxed: they order nothing. */
+struct posta__counters {
+	_Atomic(uint64_t) spawned, stopped, restarts, failures, messages, turns, remote, moved, sleeps, wakes, dead_letters,
+		late_replies, timers;
+};
+
+static inline void posta__count(_Atomic(uint64_t) *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+struct posta__worker {
+	/* hot, its own */
+	_Alignas(POSTA__LINE) struct posta_actor *run_head;
+	struct posta_actor **run_tail;
+	size_t run_length;
+	struct posta_message *current;  /* the message in work; NULL once kept */
+	struct posta_actor *free_slots; /* linked by run_next */
+	struct posta_system *system;
+	_Atomic(struct posta_actor *) *chunks; /* the system's table of slots */
+	uint32_t chunk_count;
+	uint8_t id; /* owner of its message blocks */
+	bool dedicated;
+	enum posta__drive drive;
+	struct posta__pool pool;
+	/* its own */
+	struct posta__counters counters;
+	struct posta__timers timers;
+	uint64_t random[2];
+	uint64_t now_ns;          /* as of the last look at the clock */
+	uint64_t polled_ticks;    /* when the loop was last polled, in ticks */
+	uint64_t look_ticks;      /* when the ticks were last looked at */
+	double ticks_per_us;
+	double turn_ticks;        /* mean of a turn */
+	uint32_t turns_since;     /* the last look at the ticks */
+	bool shuffled;            /* seeded order of ready actors */
+	uint32_t pinned;          /* actors that may own watchers: without any the busy loop is not polled */
+	struct ev_loop *loop;
+	ev_io wake_io;
+	ev_timer wake_timer;
+	ev_prepare prepare;
+	ev_check check;
+	ev_idle idle;
+	pthread_t thread;
+	bool thread_started;
+	_Atomic(bool) vacant; /* dedicated, and its actor ended */
+	/* shared: entered by other threads */
+	_Alignas(POSTA__LINE) _Atomic(struct posta_actor *) inbox;   /* actors whose mailbox was notified */
+	_Atomic(struct posta_actor *) adopt;                         /* actors that come here to live */
+	_Atomic(struct posta_actor *) reclaim;                       /* slots that a parent elsewhere let go */
+	_Alignas(POSTA__LINE) _Atomic(int) sleeping;
+	_Atomic(struct posta__worker *) asker; /* an idle worker that wants work */
+	int wake_fd;
+	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) returned; /* small blocks that come home */
+	_Atomic(struct posta_message *) returned_large;                 /* the other classes */
+};
+
+/* Cheap, monotonic, of no known unit: the worker calibrates it against the clock. */
+static inline uint64_t posta__ticks(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#else
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+#endif
+}
+
+static inline struct posta_actor *posta__slot(const struct posta__worker *worker, posta_ref ref)
+{
+	uint32_t index = posta__ref_index(ref);
+	if (POSTA__UNLIKELY(index / POSTA__CHUNK_SLOTS >= worker->chunk_count))
+		return NULL;
+	/* Acquire: PAIRS with the release in slots_grow; publishes the zeroed chunk. Weaker would show garbage slots. */
+	struct posta_actor *chunk = atomic_load_explicit(&worker->chunks[index / POSTA__CHUNK_SLOTS], memory_order_acquire);
+	return POSTA__LIKELY(chunk) ? &chunk[index % POSTA__CHUNK_SLOTS] : NULL;
+}
+
+static inline void posta__run_push(struct posta__worker *worker, struct posta_actor *actor)
+{
+	actor->queued = true;
+	actor->run_next = NULL;
+	*worker->run_tail = actor;
+	worker->run_tail = &actor->run_next;
+	worker->run_length++;
+}
+
+static inline struct posta_actor *posta__run_pop(struct posta__worker *worker)
+{
+	struct posta_actor *actor = worker->run_head;
+	if (!actor)
+		return NULL;
+	worker->run_head = actor->run_next;
+	if (!worker->run_head)
+		worker->run_tail = &worker->run_head;
+	worker->run_length--;
+	return actor;
+}
+
+/* Makes an actor of this worker run, for attention or for messages. */
+static inline void posta__run_ready(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (!actor->queued)
+		posta__run_push(worker, actor);
+}
+
+enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_system *system, uint8_t id, enum posta__drive drive,
+				  struct ev_loop *loop, struct posta_error *error);
+enum posta_err posta__worker_start(struct posta__worker *worker, int cpu, struct posta_error *error);
+void posta__worker_fini(struct posta__worker *worker);
+/* Wakes it if it sleeps. Any thread; after a push with release order. */
+void posta__worker_wake(struct posta__worker *worker);
+/* Runs at most turns turns of what is ready. Returns: how many ran. */
+size_t posta__worker_run(struct posta__worker *worker, size_t turns);
+/* Blocks in the loop until something happens, at most timeout_ns. */
+void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns);
+void posta__worker_poll(struct posta__worker *worker);
+/* Takes what others left in the shared lines. Returns: whether there was anything. */
+bool posta__worker_drain(struct posta__worker *worker);
+/* The worker of the calling thread, NULL on a foreign one. */
+struct posta__worker *posta__worker_current(void);
+void posta__worker_set_current(struct posta__worker *worker);
+/* Looks at the clock (virtual in simulations) and keeps it in now_ns. */
+uint64_t posta__worker_now(struct posta__worker *worker);
+uint64_t posta__worker_random(struct posta__worker *worker);
+
+#endif
