@@ -34,7 +34,7 @@ struct posta_envelope *posta_envelope_ref(struct posta_envelope *envelope)
 	return envelope;
 }
 
-static void forget_view(struct posta_envelope *envelope)
+void posta__envelope_forget_view(struct posta_envelope *envelope)
 {
 	posta__view_free(atomic_exchange_explicit(&envelope->view, NULL, memory_order_acquire));
 }
@@ -47,7 +47,7 @@ static void drop_body(struct posta_envelope *envelope)
 	envelope->release = NULL;
 	envelope->body_owner = NULL;
 	envelope->body = (struct posta_bytes){ NULL, 0 };
-	forget_view(envelope);
+	posta__envelope_forget_view(envelope);
 	if (release)
 		release(context);
 	posta_envelope_unref(owner);
@@ -212,7 +212,7 @@ enum posta_err posta_envelope_set(struct posta_envelope *envelope, enum posta_at
 	envelope->values[attribute] = copy;
 	envelope->lengths[attribute] = value ? (uint16_t)len : 0;
 	if (attribute == POSTA_ATTR_CONTENT_TYPE)
-		forget_view(envelope);
+		posta__envelope_forget_view(envelope);
 	repack(envelope);
 	return POSTA_OK;
 }
@@ -331,6 +331,8 @@ enum posta_err posta__envelope_add_header(struct posta_envelope *envelope, const
 		return POSTA_ESTATE;
 	if (envelope->header_count >= POSTA_HEADERS_MAX || name_len > POSTA_ATTRIBUTE_MAX || len > POSTA_ATTRIBUTE_MAX)
 		return POSTA_ETOOBIG;
+	/* Names are texts for C: what hostile peers put behind a zero is cut. */
+	name_len = name_len ? strnlen(name, name_len) : 0;
 	const char *name_copy = arena_copy(envelope, name, name_len);
 	const char *value_copy = name_copy ? arena_copy(envelope, value, value ? len : 0) : NULL;
 	if (!value_copy || (envelope->header_count == envelope->header_room && !grow_headers(envelope)))

@@ -59,6 +59,8 @@ struct posta_envelope {
 enum posta_err posta__envelope_add_header(struct posta_envelope *envelope, const char *name, size_t name_len,
 					  const void *value, size_t len);
 struct posta_bytes posta__envelope_header(const struct posta_envelope *envelope, const char *name, size_t name_len);
+/* After every change of the body or its type. */
+void posta__envelope_forget_view(struct posta_envelope *envelope);
 /* Frees what posta_envelope_field() keeps. NULL is allowed. */
 void posta__view_free(struct posta__view *view);
 
