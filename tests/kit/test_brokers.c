@@ -13,12 +13,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,6 +59,22 @@ static struct outcome run(const char *const argv[])
 		n += (size_t)got;
 	close(out[0]);
 	assert_int_equal(waitpid(pid, &o.status, 0), pid);
+	return o;
+}
+
+static struct outcome shell(const char *format, ...)
+{
+	const char *argv[] = { "/bin/sh", "-c", NULL, NULL };
+	struct outcome o;
+	char *command;
+	va_list args;
+
+	va_start(args, format);
+	assert_true(vasprintf(&command, format, args) > 0);
+	va_end(args);
+	argv[2] = command;
+	o = run(argv);
+	free(command);
 	return o;
 }
 
@@ -108,6 +126,8 @@ static int be_child(const char *what, const char *kind)
 	struct kit_broker_options options = { 0 };
 	struct kit_broker *b;
 
+	if (!strcmp(what, "crash_with_group"))
+		setpgid(0, 0);
 	if (!strcmp(what, "misconfigured"))
 		options.config = "utter_nonsense 1";
 	b = kit_broker_start(kind_of(kind), &options);
@@ -119,6 +139,8 @@ static int be_child(const char *what, const char *kind)
 		setenv("POSTA_TEST_MQTT", "127.0.0.1:1", 1);
 		kit_broker_kill9(kit_broker_shared(KIT_MOSQUITTO));
 	}
+	if (!strcmp(what, "crash_with_group"))
+		kill(0, SIGKILL);
 	if (strcmp(what, "return"))
 		raise(SIGKILL);
 	return 0;
@@ -155,6 +177,34 @@ static void rabbitmq__test_killed__leaves_nothing(void **state)
 static void frozen_broker__test_killed__leaves_nothing(void **state)
 {
 	nothing_is_left_of("mosquitto", "freeze_and_crash");
+}
+
+/* As a test runner does at a time-out. */
+static void process_group__killed__leaves_nothing(void **state)
+{
+	nothing_is_left_of("mosquitto", "crash_with_group");
+}
+
+/* A broker's own helpers may outlive it: here "mosquitto" leaves one behind. */
+static void orphans_of_the_broker__test_killed__are_killed(void **state)
+{
+	char dir[] = "/tmp/posta-kit-path-XXXXXX", program[64], path[4096];
+	char *before = strdup(getenv("PATH"));
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(program, sizeof(program), "%s/mosquitto", dir);
+	f = fopen(program, "w");
+	fprintf(f, "#!/bin/sh\n(NAMED=$2 sleep 1000 &)\nPATH=%s:/usr/sbin exec mosquitto \"$@\"\n",
+		before);
+	assert_int_equal(fchmod(fileno(f), 0700), 0);
+	fclose(f);
+	snprintf(path, sizeof(path), "%s:%s", dir, before);
+	setenv("PATH", path, 1);
+	nothing_is_left_of("mosquitto", "crash");
+	setenv("PATH", before, 1);
+	free(before);
+	assert_int_equal(remove(program) | remove(dir), 0);
 }
 
 static void broker__never_stopped__leaves_nothing(void **state)
@@ -260,33 +310,70 @@ static void broker__test_ignores_signals__can_be_shut_down(void **state)
 	signal(SIGTERM, old);
 }
 
-/* The letter after the name in /proc/PID/stat. */
-static char process_state(long pid)
+/* State letter and parent from /proc/PID/stat; false if there is no such process. */
+static bool process_stat(long pid, char *letter, int *parent)
 {
-	char path[64], line[256] = "";
+	char path[64], line[256];
 	FILE *f;
+	bool ok;
 
 	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
 	f = fopen(path, "r");
-	if (f && fgets(line, sizeof(line), f) && strrchr(line, ')'))
-		line[0] = strrchr(line, ')')[2];
+	ok = f && fgets(line, sizeof(line), f) && strrchr(line, ')') &&
+		sscanf(strrchr(line, ')') + 1, " %c %d", letter, parent) == 2;
 	if (f)
 		fclose(f);
-	return line[0];
+	return ok;
 }
 
 static void broker__paused__stands_still_until_continued(void **state)
 {
 	struct kit_broker *b = kit_broker_start(KIT_MOSQUITTO, NULL);
+	char letter;
+	int parent;
 
 	kit_broker_pause(b);
-	assert_int_equal(process_state(kit_broker_pid(b)), 'T');
+	assert_true(process_stat(kit_broker_pid(b), &letter, &parent));
+	assert_int_equal(letter, 'T');
 	assert_true(kit_broker_runs(b));
 	kit_broker_cont(b);
 	assert_true(kit_probe_mosquitto(kit_broker_port(b), NULL, NULL));
 	kit_broker_pause(b);
+	alarm(20);	/* the host would give up on SIGTERM after 30 s */
 	kit_broker_shutdown(b);
+	alarm(0);
 	assert_false(kit_broker_runs(b));
+	kit_broker_stop(b);
+}
+
+static void host__killed__takes_its_broker_along(void **state)
+{
+	struct kit_broker *b = kit_broker_start(KIT_MOSQUITTO, NULL);
+	long pid = kit_broker_pid(b);
+	char *dir = kit_broker_file(b, ""), letter;
+	int host, parent;
+
+	assert_true(process_stat(pid, &letter, &host));
+	kill(host, SIGKILL);
+	for (int i = 0; i < 1000 && process_stat(pid, &letter, &parent); i++)
+		poll(NULL, 0, 10);
+	assert_false(process_stat(pid, &letter, &parent));
+	kit_broker_stop(b);
+	assert_int_equal(shell("rm -r %s", dir).status, 0);
+	free(dir);
+}
+
+static void broker__started__leaves_no_inheritable_descriptor(void **state)
+{
+	bool open_before[64];
+	struct kit_broker *b;
+
+	for (int fd = 0; fd < 64; fd++)
+		open_before[fd] = fcntl(fd, F_GETFD) >= 0;
+	b = kit_broker_start(KIT_MOSQUITTO, NULL);
+	for (int fd = 0; fd < 64; fd++)
+		if (!open_before[fd] && fcntl(fd, F_GETFD) >= 0)
+			assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	kit_broker_stop(b);
 }
 
@@ -357,22 +444,6 @@ static void mosquitto__persistent__keeps_messages_over_kill9(void **state)
 	/* CONNACK, SUBACK (5 bytes), then PUBLISH (2 + 3 + 1): its payload. */
 	assert_int_equal(mqtt_talk(port, subscribe, sizeof(subscribe) - 1, 4 + 5 + 6), '!');
 	kit_broker_stop(b);
-}
-
-static struct outcome shell(const char *format, ...)
-{
-	const char *argv[] = { "/bin/sh", "-c", NULL, NULL };
-	struct outcome o;
-	char *command;
-	va_list args;
-
-	va_start(args, format);
-	assert_true(vasprintf(&command, format, args) > 0);
-	va_end(args);
-	argv[2] = command;
-	o = run(argv);
-	free(command);
-	return o;
 }
 
 static void kafka__killed_and_started_again__keeps_messages(void **state)
@@ -497,6 +568,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(broker__port_taken_meanwhile__uses_another),
 		cmocka_unit_test(broker__test_ignores_signals__can_be_shut_down),
 		cmocka_unit_test(broker__paused__stands_still_until_continued),
+		cmocka_unit_test(broker__started__leaves_no_inheritable_descriptor),
+		cmocka_unit_test(host__killed__takes_its_broker_along),
+		cmocka_unit_test(orphans_of_the_broker__test_killed__are_killed),
+		cmocka_unit_test(process_group__killed__leaves_nothing),
 		cmocka_unit_test(broker__never_stopped__leaves_nothing),
 		cmocka_unit_test(broker__not_installed__skips_or_fails),
 		cmocka_unit_test(broker__misconfigured__says_why),
