@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_BRIDGES_AMQP_SUBSCRIPTION_H
+#define POSTA_BRIDGES_AMQP_SUBSCRIPTION_H
+
+/* One subscription on its channel: shared by amqp_consumer.c (channels) and amqp_delivery.c (messages). */
+
+#include "bridges/amqp.h"
+
+/* A message in the coming: basic.deliver, header, body frames. */
+struct posta__amqp_content {
+	enum { POSTA__AMQP_NO_CONTENT, POSTA__AMQP_WANT_HEADER, POSTA__AMQP_WANT_BODY } want;
+	uint64_t tag;
+	bool redelivered;
+	uint8_t routing_key_len;
+	char routing_key[UINT8_MAX];
+	struct posta_envelope *envelope; /* NULL: refused, the body is skipped */
+	uint8_t *body;                   /* NULL while it may come in one frame */
+	size_t body_len, body_got;
+};
+
+struct posta__amqp_subscription {
+	uint32_t id;
+	uint16_t channel;
+	/* The source. Strings are owned; queue is never NULL. */
+	char *queue, *exchange, *routing_key;
+	bool declare, exclusive;
+	int priority_max;
+	uint16_t prefetch;
+
+	enum {
+		POSTA__AMQP_CHANNEL_WAITS,  /* closed by the broker, until retry_at */
+		POSTA__AMQP_CHANNEL_OPEN,   /* or on the way to it */
+		POSTA__AMQP_CHANNEL_CLOSING /* by us */
+	} channel_state;
+	enum {
+		POSTA__AMQP_NO_CONSUMER,
+		POSTA__AMQP_CONSUMER_STARTING,
+		POSTA__AMQP_CONSUMER_ON,
+		POSTA__AMQP_CONSUMER_STOPPING,
+		POSTA__AMQP_CONSUMER_LOST /* canceled by the broker, until retry_at */
+	} consumer_state;
+	bool paused;
+	bool ending;   /* unsubscribed: what comes goes back, what is out may still be settled */
+	bool reported; /* the core knows that it is in force */
+	unsigned rpcs;
+	uint16_t incarnation; /* of the channel: part of the delivery ids */
+	uint32_t consumers;   /* started so far: part of the consumer tag */
+	double retry_at;
+	struct posta__amqp_unsettled unsettled;
+	struct posta__amqp_content content;
+};
+
+/* A delivery's name in the core: tags begin anew with each channel. */
+static inline uint64_t posta__amqp_delivery_id(const struct posta__amqp_subscription *subscription, uint64_t tag)
+{
+	return (uint64_t)subscription->incarnation << 48 | tag;
+}
+
+/* The frames of a delivery. False: not as they should come. */
+bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const amqp_basic_deliver_t *method);
+bool posta__amqp_on_header(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
+			   const struct posta__amqp_content_header *header);
+bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes, size_t len);
+void posta__amqp_content_reset(struct posta__amqp_content *content);
+
+/* Something was settled: acknowledgements are written at the end of this round of the loop. */
+void posta__amqp_consumer_kick(struct posta__amqp_consumer *consumer);
+
+#endif
