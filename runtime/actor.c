@@ -84,6 +84,10 @@ static bool cold_make(struct posta_actor *actor, const struct posta__spawn *spaw
 	if (!cold)
 		return false;
 	cold->argument = spawn->argument;
+	cold->argument_free = spawn->argument_free;
+	cold->hooks = spawn->hooks;
+	cold->redeliver_max = spawn->redeliver_max;
+	cold->drop_when_down = spawn->drop_when_down;
 	cold->trap_exit = spawn->options && spawn->options->trap_exit;
 	return true;
 }
@@ -253,16 +257,20 @@ static posta_ref spawn_from_outside(struct posta_system *system, const struct po
 	return ref;
 }
 
+posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error)
+{
+	struct posta__worker *worker = posta__worker_current();
+	if (!worker || worker->system != system || !lives_here(system->root, worker))
+		return spawn_from_outside(system, spawn, error);
+	struct posta_actor *actor = posta__actor_spawn(worker, spawn, error);
+	return actor ? ref_of_next(system, actor) : POSTA_NOBODY;
+}
+
 posta_ref posta_system_spawn(struct posta_system *system, const struct posta_actor_class *klass, void *argument,
 			     const struct posta_spawn_options *options, struct posta_error *error)
 {
 	struct posta__spawn spawn = { .klass = klass, .argument = argument, .options = options, .parent = system->root };
-	struct posta__worker *worker = posta__worker_current();
-	if (worker && worker->system == system && lives_here(system->root, worker)) {
-		struct posta_actor *actor = posta__actor_spawn(worker, &spawn, error);
-		return actor ? ref_of_next(system, actor) : POSTA_NOBODY;
-	}
-	return spawn_from_outside(system, &spawn, error);
+	return posta__actor_spawn_under_root(system, &spawn, error);
 }
 
 /* -- Start -- */
@@ -398,6 +406,8 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 		posta__watch_down(worker, actor, reason);
 		posta__names_drop(worker->system, actor);
 		posta__groups_drop(worker->system, actor);
+		if (actor->cold->argument_free)
+			actor->cold->argument_free(worker->system, actor->cold->argument);
 		posta__cold_free(actor);
 	}
 	state_free(worker->system, actor);

@@ -123,6 +123,12 @@ struct posta__spawn {
 	const struct posta_spawn_options *options;
 	struct posta_actor *parent;
 	bool supervised;
+	/* supervised only */
+	uint32_t redeliver_max;
+	bool drop_when_down;
+	/* of the argument, when the actor has ended for good; may be NULL */
+	void (*argument_free)(struct posta_system *system, void *argument);
+	const struct posta__supervisor_hooks *hooks;
 };
 
 /* Runs what draws attention. Returns: whether user messages may be handled in this turn. */
@@ -130,6 +136,8 @@ bool posta__actor_attend(struct posta__worker *worker, struct posta_actor *actor
 /* Its handler said so, or posta_fail. message: the one in work, taken; may be NULL. */
 void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason, struct posta_message *message);
 struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn, struct posta_error *error);
+/* Any thread; spawn->parent is the root. */
+posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error);
 /* Children first, then itself; the end is reported to its parent. Home only. */
 void posta__actor_begin_stop(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason);
 

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The clock is looked at after 4, 8, 16, 32 messages of a turn, then after every 64. */
-#define FIRST_LOOK 4u
+/* The ticks are looked at after 2, 4, 8, 16, 32 messages of a turn, then after every 64. */
+#define FIRST_LOOK 2u
 #define LOOK_MAX 64u
 
 static struct posta_message *last_of(const struct posta_actor *actor)
@@ -93,19 +93,23 @@ static bool after(struct posta__worker *worker, struct posta_actor *actor, enum 
 	return !actor->attention;
 }
 
-/* Returns: whether this turn has taken its time. */
-static bool spent(struct posta__worker *worker, uint64_t began, uint32_t handled, uint32_t *next_look)
+/*
+ * Returns: whether this turn has taken its time. The first look only notes it: short turns, the many, never read
+ * the ticks (an instruction that costs as much as a message).
+ */
+static bool spent(struct posta__worker *worker, uint64_t *began, uint32_t handled, uint32_t *next_look)
 {
-	if (POSTA__LIKELY(handled < *next_look))
-		return false;
 	*next_look = handled + (handled < LOOK_MAX ? handled : LOOK_MAX);
-	return (double)(posta__ticks() - began) > worker->ticks_per_us * (double)worker->system->options.turn_us_max;
+	uint64_t ticks = posta__ticks();
+	if (!*began)
+		*began = ticks;
+	return (double)(ticks - *began) > worker->ticks_per_us * (double)worker->system->options.turn_us_max;
 }
 
 static uint32_t run(struct posta__worker *worker, struct posta_actor *actor)
 {
 	struct posta_message *last = last_of(actor);
-	uint64_t began = posta__ticks();
+	uint64_t began = 0;
 	uint32_t handled = 0, next_look = worker->system->options.virtual_clock ? UINT32_MAX : FIRST_LOOK;
 	bool final = !actor->head;
 	while (!final) {
@@ -119,7 +123,7 @@ static uint32_t run(struct posta__worker *worker, struct posta_actor *actor)
 		} else if (POSTA__LIKELY(worker->current != NULL)) {
 			posta__block_free(worker, worker->current);
 		}
-		if (POSTA__UNLIKELY(spent(worker, began, handled, &next_look)))
+		if (POSTA__UNLIKELY(handled >= next_look && spent(worker, &began, handled, &next_look)))
 			break;
 	}
 	return handled;

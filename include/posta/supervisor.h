@@ -68,11 +68,11 @@ posta_ref posta_supervise(struct posta_actor *self, const struct posta_superviso
 /* The same from any thread, as a child of the system's root. */
 posta_ref posta_system_supervise(struct posta_system *system, const struct posta_supervisor_options *options, struct posta_error *error);
 /*
- * A child spec whose child is a supervisor with these options. Fills spec's klass, argument and supervisor (options are copied
- * into memory that the tree above owns and frees). Errors: as posta_supervise.
+ * A child spec whose child is a supervisor with these options (id and the rest remain to be filled). Takes on success of the
+ * call that is given the spec: what spec->argument holds, once. Errors: as posta_supervise.
  */
-enum posta_err posta_supervisor_spec(const struct posta_supervisor_options *options, struct posta_child_spec *spec,
-				     struct posta_error *error);
+enum posta_err posta_supervisor_spec(struct posta_system *system, const struct posta_supervisor_options *options,
+				     struct posta_child_spec *spec, struct posta_error *error);
 
 /* Answer to the control calls, and what which_children fills. */
 struct posta_child_info {

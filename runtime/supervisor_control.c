@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* The control calls: what they send, and what the supervisor does with it. */
+#include "runtime/supervisor.h"
+#include "runtime/cold.h"
+
+#include <posta/ask.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* -- In the supervisor -- */
+
+static enum posta_err answer(struct posta_actor *self, enum posta_err result, posta_ref child)
+{
+	struct posta__control_done done = { .result = result, .child = child };
+	posta_reply(self, POSTA__CONTROL_DONE, &done, sizeof done);
+	return POSTA_OK;
+}
+
+static bool simple(const struct posta__supervisor *supervisor)
+{
+	return supervisor->plan->options.strategy == POSTA_SIMPLE_ONE_FOR_ONE;
+}
+
+static enum posta_err add_and_start(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
+				    const struct posta_child_spec *spec)
+{
+	if (supervisor->procedure == POSTA__PROCEDURE_EXIT)
+		return answer(self, POSTA_ESHUTDOWN, POSTA_NOBODY);
+	if (supervisor->count >= supervisor->plan->options.children_max)
+		return answer(self, POSTA_EFULL, POSTA_NOBODY);
+	struct posta__child *child = posta__child_add(self, supervisor, spec);
+	if (!child)
+		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
+	child->owns_argument = spec->klass == &posta__supervisor_class;
+	child->caller = posta_caller(message);
+	posta__child_start(self, supervisor, child);
+	return POSTA_OK;
+}
+
+static enum posta_err start_child(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
+				  struct posta__control_request *request)
+{
+	struct posta_error error;
+	if (simple(supervisor) || posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, &error))
+		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
+	struct posta__child *child = posta__child_by_id(supervisor, request->id);
+	if (child)
+		return answer(self, POSTA_EEXISTS, child->ref);
+	return add_and_start(self, supervisor, message, &request->spec);
+}
+
+static enum posta_err start_simple(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
+				   struct posta__control_request *request)
+{
+	if (!simple(supervisor))
+		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
+	struct posta_child_spec spec = supervisor->plan->options.children[0];
+	spec.argument = request->argument;
+	return add_and_start(self, supervisor, message, &spec);
+}
+
+static enum posta_err stop(struct posta_actor *self, struct posta_message *message, struct posta__child *child, enum posta__then then)
+{
+	if (!child)
+		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
+	if (!child->slot)
+		return answer(self, POSTA_OK, POSTA_NOBODY);
+	if (child->caller.ref != POSTA_NOBODY)
+		return answer(self, POSTA_ESTATE, POSTA_NOBODY);
+	child->caller = posta_caller(message);
+	posta__child_stop(self, child, then);
+	return POSTA_OK;
+}
+
+static struct posta__child *child_by_ref(struct posta__supervisor *supervisor, posta_ref ref)
+{
+	for (uint32_t i = 0; i < supervisor->count; i++)
+		if (supervisor->children[i]->ref == ref)
+			return supervisor->children[i];
+	return NULL;
+}
+
+static enum posta_err restart_child(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
+				    struct posta__child *child)
+{
+	if (!child)
+		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
+	if (child->phase == POSTA__CHILD_UP)
+		return answer(self, POSTA_EEXISTS, child->ref);
+	if (child->phase != POSTA__CHILD_DOWN || supervisor->procedure != POSTA__PROCEDURE_NONE)
+		return answer(self, POSTA_ESTATE, POSTA_NOBODY);
+	child->caller = posta_caller(message);
+	child->then = POSTA__THEN_NOTHING;
+	posta__child_start(self, supervisor, child);
+	return POSTA_OK;
+}
+
+static enum posta_err delete_child(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
+{
+	if (!child)
+		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
+	if (child->slot)
+		return answer(self, POSTA_ESTATE, POSTA_NOBODY);
+	posta__child_remove(self, supervisor, child);
+	return answer(self, POSTA_OK, POSTA_NOBODY);
+}
+
+static void fill(struct posta_child_info *info, const struct posta__child *child)
+{
+	memset(info, 0, sizeof *info);
+	snprintf(info->id, sizeof info->id, "%s", child->spec.id ? child->spec.id : "");
+	info->ref = child->ref;
+	info->running = child->phase == POSTA__CHILD_UP;
+	info->restarting = child->phase == POSTA__CHILD_WAITING || (child->phase == POSTA__CHILD_STARTING && child->restarts);
+	info->supervisor = child->spec.supervisor;
+	info->restarts = child->restarts;
+	info->last_reason = child->last_reason;
+	snprintf(info->last_error, sizeof info->last_error, "%s", child->last_error);
+}
+
+static enum posta_err which(struct posta_actor *self, struct posta__supervisor *supervisor)
+{
+	size_t size = (supervisor->count + 1) * sizeof(struct posta_child_info);
+	struct posta_child_info *infos = posta__alloc(posta__worker(self)->system, 16, size);
+	if (!infos)
+		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
+	for (uint32_t i = 0; i < supervisor->count; i++)
+		fill(&infos[i], supervisor->children[i]);
+	posta_reply(self, POSTA__CONTROL_WHICH, infos, supervisor->count * sizeof *infos);
+	posta__free(posta__worker(self)->system, infos, size);
+	return POSTA_OK;
+}
+
+enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message)
+{
+	if (message->type == POSTA__CONTROL_WHICH)
+		return which(self, supervisor);
+	if (posta_size(message) != sizeof(struct posta__control_request))
+		return POSTA_EUNHANDLED;
+	struct posta__control_request *request = posta_data(message);
+	request->spec.id = request->id[0] ? request->id : NULL;
+	request->spec.spawn.name = request->name[0] ? request->name : NULL;
+	switch (message->type) {
+	case POSTA__CONTROL_START:
+		return start_child(self, supervisor, message, request);
+	case POSTA__CONTROL_START_SIMPLE:
+		return start_simple(self, supervisor, message, request);
+	case POSTA__CONTROL_STOP:
+		return stop(self, message, posta__child_by_id(supervisor, request->id), POSTA__THEN_KEEP);
+	case POSTA__CONTROL_STOP_SIMPLE:
+		return stop(self, message, child_by_ref(supervisor, request->ref), POSTA__THEN_DELETE);
+	case POSTA__CONTROL_RESTART:
+		return restart_child(self, supervisor, message, posta__child_by_id(supervisor, request->id));
+	case POSTA__CONTROL_DELETE:
+		return delete_child(self, supervisor, posta__child_by_id(supervisor, request->id));
+	default:
+		return POSTA_EUNHANDLED;
+	}
+}
+
+/* -- In the caller -- */
+
+struct call {
+	struct posta_system *system;
+	posta_control_fn *on_done;
+	posta_children_fn *on_children;
+	void *context;
+};
+
+static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta_err status, struct posta_message *reply, void *context)
+{
+	struct call call = *(struct call *)context;
+	posta__free(call.system, context, sizeof call);
+	struct posta__control_done done = { .result = status };
+	if (status == POSTA_OK && posta_size(reply) == sizeof done && reply->type == POSTA__CONTROL_DONE)
+		memcpy(&done, posta_data(reply), sizeof done);
+	if (call.on_done)
+		return call.on_done(self, state, done.result, done.child, call.context);
+	if (!call.on_children)
+		return POSTA_OK;
+	bool infos = status == POSTA_OK && reply->type == POSTA__CONTROL_WHICH;
+	return call.on_children(self, state, done.result, infos ? posta_data(reply) : NULL,
+				infos ? posta_size(reply) / sizeof(struct posta_child_info) : 0, call.context);
+}
+
+static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32_t type, const struct posta__control_request *request,
+			  struct call call)
+{
+	call.system = posta__worker(self)->system;
+	struct call *kept = posta__alloc(call.system, 16, sizeof *kept);
+	if (!kept)
+		return POSTA_ENOMEM;
+	*kept = call;
+	enum posta_err result = posta_ask(self, supervisor, type, request, request ? sizeof *request : 0, UINT64_MAX, on_reply, kept);
+	if (result)
+		posta__free(call.system, kept, sizeof *kept);
+	return result;
+}
+
+static bool text_into(char *to, const char *text)
+{
+	size_t len = text ? strnlen(text, POSTA_NAME_MAX + 1) : 0;
+	if (len > POSTA_NAME_MAX)
+		return false;
+	memcpy(to, text ? text : "", len + 1);
+	return true;
+}
+
+static enum posta_err request_of_spec(const struct posta_child_spec *spec, struct posta__control_request *request)
+{
+	memset(request, 0, sizeof *request);
+	memcpy(&request->spec, spec, spec->size && spec->size < sizeof *spec ? spec->size : sizeof *spec);
+	if (!text_into(request->id, spec->id) || !text_into(request->name, spec->spawn.name))
+		return POSTA_EINVAL;
+	struct posta_error error;
+	return posta__spec_check(spec, POSTA_ONE_FOR_ONE, &error);
+}
+
+enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor, const struct posta_child_spec *spec,
+				 posta_control_fn *on_done, void *context)
+{
+	struct posta__control_request request;
+	enum posta_err result = request_of_spec(spec, &request);
+	return result ? result
+		      : ask(self, supervisor, POSTA__CONTROL_START, &request, (struct call){ .on_done = on_done, .context = context });
+}
+
+enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument, posta_control_fn *on_done,
+					void *context)
+{
+	struct posta__control_request request = { .argument = argument };
+	return ask(self, supervisor, POSTA__CONTROL_START_SIMPLE, &request, (struct call){ .on_done = on_done, .context = context });
+}
+
+static enum posta_err ask_by_id(struct posta_actor *self, posta_ref supervisor, uint32_t type, const char *id, posta_control_fn *on_done,
+				void *context)
+{
+	struct posta__control_request request = { 0 };
+	if (!id || !text_into(request.id, id))
+		return POSTA_EINVAL;
+	return ask(self, supervisor, type, &request, (struct call){ .on_done = on_done, .context = context });
+}
+
+enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context)
+{
+	return ask_by_id(self, supervisor, POSTA__CONTROL_STOP, id, on_done, context);
+}
+
+enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref supervisor, posta_ref child, posta_control_fn *on_done,
+				       void *context)
+{
+	struct posta__control_request request = { .ref = child };
+	return ask(self, supervisor, POSTA__CONTROL_STOP_SIMPLE, &request, (struct call){ .on_done = on_done, .context = context });
+}
+
+enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done,
+				   void *context)
+{
+	return ask_by_id(self, supervisor, POSTA__CONTROL_RESTART, id, on_done, context);
+}
+
+enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context)
+{
+	return ask_by_id(self, supervisor, POSTA__CONTROL_DELETE, id, on_done, context);
+}
+
+enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done, void *context)
+{
+	return ask(self, supervisor, POSTA__CONTROL_WHICH, NULL, (struct call){ .on_children = on_done, .context = context });
+}
+
+/* -- From a thread that is none of posta's -- */
+
+enum posta_err posta_system_which_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
+					   struct posta_child_info *children, size_t *count)
+{
+	size_t size = *count * sizeof *children;
+	uint32_t type;
+	enum posta_err result = posta_system_ask(system, supervisor, POSTA__CONTROL_WHICH, NULL, 0, timeout_ms, &type, children, &size);
+	if (result == POSTA_OK)
+		*count = size / sizeof *children;
+	return result;
+}
+
+enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor, const struct posta_child_spec *spec,
+					uint64_t timeout_ms, posta_ref *child)
+{
+	struct posta__control_request request;
+	enum posta_err result = request_of_spec(spec, &request);
+	if (result)
+		return result;
+	struct posta__control_done done = { 0 };
+	size_t size = sizeof done;
+	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, NULL, &done, &size);
+	if (result == POSTA_OK && done.result == POSTA_OK && child)
+		*child = done.child;
+	return result ? result : done.result;
+}

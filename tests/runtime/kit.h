@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_TESTS_RUNTIME_KIT_H
+#define POSTA_TESTS_RUNTIME_KIT_H
+
+/* What the runtime's tests share: a system driven by hand, on a clock that is moved by hand. */
+
+#include <posta/posta.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+struct kit_letters {
+	unsigned count[POSTA_DEAD_POISON + 1];
+	posta_ref last_to;
+	uint32_t last_type;
+};
+
+static inline void kit_on_dead_letter(void *context, const struct posta_dead_letter *letter)
+{
+	struct kit_letters *letters = context;
+	letters->count[letter->reason]++;
+	letters->last_to = letter->to;
+	letters->last_type = letter->type;
+}
+
+static inline struct posta_system *kit_system(struct kit_letters *letters)
+{
+	struct posta_system_options options = {
+		.workers = POSTA_HOST_DRIVEN, .virtual_clock = true,
+		.dead_letter = letters ? kit_on_dead_letter : NULL, .dead_letter_context = letters,
+	};
+	struct posta_system *system = NULL;
+	struct posta_error error;
+	assert_int_equal(posta_system_start(&options, &system, &error), POSTA_OK);
+	return system;
+}
+
+/* Runs until nothing is ready. */
+static inline void kit_settle(struct posta_system *system)
+{
+	while (posta_system_step(system, 0))
+		;
+}
+
+static inline void kit_stop(struct posta_system *system)
+{
+	struct posta_stop_report report;
+	assert_int_equal(posta_system_stop(system, 10000, &report), POSTA_OK);
+	assert_int_equal(report.actors_left, 0);
+}
+
+/* An actor that writes down the types it gets, and does as the types say. */
+enum { KIT_NOTE = 1, KIT_FAIL = 100, KIT_STOP, KIT_UNHANDLED };
+
+struct kit_log {
+	uint32_t types[4096];
+	unsigned count, starts, stops;
+	enum posta_err stop_reason, fail_start;
+	posta_ref self;
+};
+
+static inline enum posta_err kit_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)state;
+	struct kit_log *log = argument;
+	log->starts++;
+	log->self = posta_self(self);
+	return log->fail_start;
+}
+
+static inline enum posta_err kit_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct kit_log *log = state;
+	if (log->count < sizeof log->types / sizeof log->types[0])
+		log->types[log->count] = message->type;
+	log->count++;
+	switch (message->type) {
+	case KIT_FAIL:
+		return POSTA_EFAILED;
+	case KIT_STOP:
+		posta_stop(self, posta_self(self), POSTA_OK);
+		return POSTA_OK;
+	case KIT_UNHANDLED:
+		return POSTA_EUNHANDLED;
+	default:
+		return POSTA_OK;
+	}
+}
+
+static inline void kit_on_stop(struct posta_actor *self, void *state, enum posta_err reason)
+{
+	(void)self;
+	struct kit_log *log = state;
+	log->stops++;
+	log->stop_reason = reason;
+}
+
+/* The argument is the log, and the state too. */
+static const struct posta_actor_class kit_noter = {
+	.name = "noter",
+	.receive = kit_receive,
+	.start = kit_start,
+	.stop = kit_on_stop,
+};
+
+static inline posta_ref kit_spawn(struct posta_system *system, struct kit_log *log, const struct posta_spawn_options *options)
+{
+	struct posta_error error;
+	posta_ref ref = posta_system_spawn(system, &kit_noter, log, options, &error);
+	assert_true(ref != POSTA_NOBODY);
+	return ref;
+}
+
+static inline void kit_send(struct posta_system *system, posta_ref to, uint32_t type)
+{
+	posta_system_send(system, to, type, NULL, 0);
+}
+
+#endif

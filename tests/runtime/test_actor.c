@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+#include "kit.h"
+
+#include <string.h>
+
+static void spawn__start_runs_first(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct kit_log log = { 0 };
+	posta_ref ref = kit_spawn(system, &log, NULL);
+	kit_send(system, ref, KIT_NOTE);
+	kit_settle(system);
+	assert_int_equal(log.starts, 1);
+	assert_int_equal(log.self, ref);
+	assert_int_equal(log.count, 1);
+	kit_stop(system);
+	assert_int_equal(log.stops, 1);
+	assert_int_equal(log.stop_reason, POSTA_ESHUTDOWN);
+}
+
+static void start__fails__actor_ends_with_its_reason(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { .last_type = 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct kit_log log = { .fail_start = POSTA_EIO };
+	posta_ref ref = kit_spawn(system, &log, NULL);
+	kit_send(system, ref, KIT_NOTE);
+	kit_settle(system);
+	assert_int_equal(log.count, 0);
+	assert_int_equal(log.stop_reason, POSTA_EIO);
+	assert_int_equal(letters.count[POSTA_DEAD_STOPPED], 1);
+	kit_stop(system);
+}
+
+static void spawn__bad_options__says_which(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct kit_log log = { 0 };
+	struct posta_error error;
+	const struct posta_spawn_options bounded = { .mailbox = { .policy = POSTA_MAILBOX_REJECT } };
+	assert_int_equal(posta_system_spawn(system, &kit_noter, &log, &bounded, &error), POSTA_NOBODY);
+	assert_non_null(strstr(error.text, "mailbox.length_max"));
+	const struct posta_spawn_options far = { .pinned = true, .worker = 9 };
+	assert_int_equal(posta_system_spawn(system, &kit_noter, &log, &far, &error), POSTA_NOBODY);
+	assert_non_null(strstr(error.text, "worker 9"));
+	const struct posta_actor_class empty = { .name = "empty" };
+	assert_int_equal(posta_system_spawn(system, &empty, &log, NULL, &error), POSTA_NOBODY);
+	assert_int_equal(error.code, POSTA_EINVAL);
+	kit_stop(system);
+}
+
+static void stop__leaves_the_rest_as_dead_letters(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { .last_type = 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct kit_log log = { 0 };
+	posta_ref ref = kit_spawn(system, &log, NULL);
+	kit_send(system, ref, KIT_STOP);
+	for (int i = 0; i < 5; i++)
+		kit_send(system, ref, KIT_NOTE);
+	kit_settle(system);
+	assert_int_equal(log.count, 1);
+	assert_int_equal(letters.count[POSTA_DEAD_STOPPED], 5);
+	assert_int_equal(posta_system_send(system, ref, KIT_NOTE, NULL, 0), POSTA_EDEAD);
+	assert_int_equal(letters.count[POSTA_DEAD_NO_ACTOR], 1);
+	kit_stop(system);
+}
+
+static void fail__without_supervisor__ends(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { .last_type = 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct kit_log log = { 0 };
+	posta_ref ref = kit_spawn(system, &log, NULL);
+	kit_send(system, ref, KIT_FAIL);
+	kit_send(system, ref, KIT_NOTE);
+	kit_settle(system);
+	assert_int_equal(log.count, 1);
+	assert_int_equal(log.stop_reason, POSTA_EFAILED);
+	assert_int_equal(letters.count[POSTA_DEAD_POISON], 1);
+	kit_stop(system);
+}
+
+static void unhandled__is_a_dead_letter_and_the_actor_lives(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { .last_type = 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct kit_log log = { 0 };
+	posta_ref ref = kit_spawn(system, &log, NULL);
+	kit_send(system, ref, KIT_UNHANDLED);
+	kit_send(system, ref, KIT_NOTE);
+	kit_settle(system);
+	assert_int_equal(log.count, 2);
+	assert_int_equal(letters.count[POSTA_DEAD_UNHANDLED], 1);
+	assert_int_equal(letters.last_to, ref);
+	kit_stop(system);
+}
+
+static void reused_slot__old_reference_stays_dead(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct kit_log first = { 0 };
+	posta_ref old = kit_spawn(system, &first, NULL);
+	posta_system_stop_actor(system, old, POSTA_OK);
+	kit_settle(system);
+	struct kit_log logs[200] = { { .count = 0 } };
+	for (int i = 0; i < 200; i++)
+		assert_int_not_equal(kit_spawn(system, &logs[i], NULL), old);
+	assert_int_equal(posta_system_send(system, old, KIT_NOTE, NULL, 0), POSTA_EDEAD);
+	kit_settle(system);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(logs[i].count, 0);
+	kit_stop(system);
+}
+
+static void send__null_garbage_or_foreign__has_its_error(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL), *other = kit_system(NULL);
+	struct kit_log log = { 0 };
+	posta_ref foreign = kit_spawn(other, &log, NULL);
+	assert_int_equal(posta_system_send(system, POSTA_NOBODY, 1, NULL, 0), POSTA_EDEAD);
+	assert_int_equal(posta_system_send(system, foreign, 1, NULL, 0), POSTA_EFOREIGN);
+	uint64_t garbage = 88172645463325252u;
+	for (int i = 0; i < 10000; i++) {
+		garbage ^= garbage << 13, garbage ^= garbage >> 7, garbage ^= garbage << 17;
+		assert_int_not_equal(posta_system_send(system, garbage, 1, NULL, 0), POSTA_OK);
+	}
+	assert_int_equal(posta_system_send(system, foreign, 1, NULL, (size_t)POSTA_COPY_MAX + 1), POSTA_EINVAL);
+	kit_stop(other);
+	kit_stop(system);
+}
+
+/* A tree of three levels: whoever stops, its children have stopped before. */
+struct tree {
+	int depth;
+	struct order *order;
+};
+
+struct order {
+	int stopped[64];
+	unsigned count;
+	struct tree nodes[64];
+	unsigned used;
+};
+
+static enum posta_err tree_start(struct posta_actor *self, void *state, void *argument);
+static void tree_stop(struct posta_actor *self, void *state, enum posta_err reason)
+{
+	(void)self, (void)reason;
+	struct tree *tree = state;
+	tree->order->stopped[tree->order->count++] = tree->depth;
+}
+static enum posta_err tree_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state, (void)message;
+	return POSTA_OK;
+}
+static const struct posta_actor_class tree_class = { .receive = tree_receive, .start = tree_start, .stop = tree_stop };
+
+static enum posta_err tree_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	struct tree *tree = state;
+	for (int i = 0; i < 3 && tree->depth < 3; i++) {
+		struct tree *child = &tree->order->nodes[tree->order->used++];
+		*child = (struct tree){ .depth = tree->depth + 1, .order = tree->order };
+		posta_spawn(self, &tree_class, child);
+	}
+	return POSTA_OK;
+}
+
+static void stop__children_end_before_parents(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct order order = { .used = 1 };
+	order.nodes[0] = (struct tree){ .depth = 1, .order = &order };
+	posta_ref top = posta_system_spawn(system, &tree_class, &order.nodes[0], NULL, NULL);
+	kit_settle(system);
+	posta_system_stop_actor(system, top, POSTA_OK);
+	kit_settle(system);
+	assert_int_equal(order.count, 13);
+	assert_int_equal(order.stopped[12], 1);
+	unsigned leaves = 0;
+	for (unsigned i = 0; i < order.count; i++)
+		leaves += order.stopped[i] == 3;
+	assert_int_equal(leaves, 9);
+	kit_stop(system);
+}
+
+/* become, stash and unstash: a gate that keeps what comes before it is opened. */
+enum { OPEN = 10 };
+
+static enum posta_err opened(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	return kit_receive(self, state, message);
+}
+
+static enum posta_err closed(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)state;
+	if (message->type != OPEN)
+		return posta_stash(self, message);
+	posta_become(self, opened);
+	posta_unstash(self);
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class gate = { .name = "gate", .receive = closed };
+
+static void unstash__gives_back_in_order_before_newer_ones(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct kit_log log = { 0 };
+	posta_ref ref = posta_system_spawn(system, &gate, &log, NULL, NULL);
+	for (uint32_t type = 1; type <= 5; type++)
+		kit_send(system, ref, type);
+	kit_send(system, ref, OPEN);
+	kit_send(system, ref, 6);
+	kit_settle(system);
+	assert_int_equal(log.count, 6);
+	for (uint32_t i = 0; i < 6; i++)
+		assert_int_equal(log.types[i], i + 1);
+	kit_stop(system);
+}
+
+static void stop__stashed_messages_are_dead_letters(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { .last_type = 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct kit_log log = { 0 };
+	posta_ref ref = posta_system_spawn(system, &gate, &log, NULL, NULL);
+	kit_send(system, ref, 1);
+	kit_settle(system);
+	posta_system_stop_actor(system, ref, POSTA_OK);
+	kit_settle(system);
+	assert_int_equal(letters.count[POSTA_DEAD_STOPPED], 1);
+	kit_stop(system);
+}
+
+/* ask, reply, forward */
+enum { ASK_IT = 20, QUESTION, SILENT, ANSWER, LATE };
+
+struct asker {
+	posta_ref to;
+	uint32_t type;
+	unsigned answers;
+	enum posta_err status, sent;
+	uint32_t value;
+	struct posta_caller waiting;
+};
+
+static enum posta_err on_answer(struct posta_actor *self, void *state, enum posta_err status, struct posta_message *reply, void *context)
+{
+	(void)self;
+	struct asker *asker = state;
+	assert_ptr_equal(context, asker);
+	asker->answers++;
+	asker->status = status;
+	if (reply)
+		memcpy(&asker->value, posta_data(reply), sizeof asker->value);
+	return POSTA_OK;
+}
+
+static enum posta_err asker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct asker *asker = state;
+	uint32_t value = 41;
+	switch (message->type) {
+	case ASK_IT:
+		asker->sent = posta_ask(self, asker->to, asker->type, &value, sizeof value, 100, on_answer, asker);
+		return POSTA_OK;
+	case QUESTION:
+		memcpy(&value, posta_data(message), sizeof value);
+		value++;
+		return posta_reply(self, ANSWER, &value, sizeof value);
+	case SILENT:
+		asker->waiting = posta_caller(message);
+		return POSTA_OK;
+	case LATE:
+		return posta_reply_to(self, asker->waiting, ANSWER, &value, sizeof value);
+	default:
+		return posta_forward(self, asker->to, message);
+	}
+}
+
+static const struct posta_actor_class asker_class = { .name = "asker", .receive = asker_receive };
+
+static void ask__reply_comes_back_once(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct asker answerer = { 0 };
+	struct asker asker = { .to = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL), .type = QUESTION };
+	kit_send(system, posta_system_spawn(system, &asker_class, &asker, NULL, NULL), ASK_IT);
+	posta_system_advance(system, 1000);
+	assert_int_equal(asker.answers, 1);
+	assert_int_equal(asker.status, POSTA_OK);
+	assert_int_equal(asker.value, 42);
+	kit_stop(system);
+}
+
+static void ask__forwarded__reply_goes_to_the_asker(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct asker answerer = { 0 };
+	struct asker middle = { .to = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL) };
+	posta_ref middle_ref = posta_system_spawn(system, &asker_class, &middle, NULL, NULL);
+	struct asker asker = { .to = middle_ref, .type = 77 };
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	kit_send(system, posta_system_spawn(system, &asker_class, &asker, NULL, NULL), ASK_IT);
+	/* The answerer forwards what it does not know to nobody: the question is a dead letter and the asker hears it. */
+	posta_system_advance(system, 1);
+	assert_int_equal(asker.answers, 1);
+	assert_int_equal(asker.status, POSTA_EDEAD);
+	posta_system_metrics(system, &metrics);
+	assert_int_equal(metrics.timers, 0);
+	kit_stop(system);
+}
+
+static void ask__no_reply__times_out_and_the_late_one_is_counted(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct asker answerer = { 0 };
+	struct asker asker = { .to = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL), .type = SILENT };
+	kit_send(system, posta_system_spawn(system, &asker_class, &asker, NULL, NULL), ASK_IT);
+	posta_system_advance(system, 99);
+	assert_int_equal(asker.answers, 0);
+	posta_system_advance(system, 1);
+	assert_int_equal(asker.answers, 1);
+	assert_int_equal(asker.status, POSTA_ETIMEDOUT);
+	kit_send(system, asker.to, LATE);
+	kit_settle(system);
+	assert_int_equal(asker.answers, 1);
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_system_metrics(system, &metrics);
+	assert_int_equal(metrics.late_replies, 1);
+	kit_stop(system);
+}
+
+static void ask__dead_actor__fails_at_once(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct asker asker = { .to = POSTA_NOBODY, .type = QUESTION };
+	kit_send(system, posta_system_spawn(system, &asker_class, &asker, NULL, NULL), ASK_IT);
+	kit_settle(system);
+	assert_int_equal(asker.sent, POSTA_EDEAD);
+	assert_int_equal(asker.answers, 0);
+	kit_stop(system);
+}
+
+static void system_ask__foreign_thread__gets_the_reply(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct asker answerer = { 0 };
+	posta_ref ref = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL);
+	uint32_t question = 1, answer = 0, type = 0;
+	size_t size = sizeof answer;
+	assert_int_equal(posta_system_ask(system, ref, QUESTION, &question, sizeof question, 1000, &type, &answer, &size), POSTA_OK);
+	assert_int_equal(answer, 2);
+	assert_int_equal(type, ANSWER);
+	assert_int_equal(size, sizeof answer);
+	kit_stop(system);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(spawn__start_runs_first),
+		cmocka_unit_test(start__fails__actor_ends_with_its_reason),
+		cmocka_unit_test(spawn__bad_options__says_which),
+		cmocka_unit_test(stop__leaves_the_rest_as_dead_letters),
+		cmocka_unit_test(fail__without_supervisor__ends),
+		cmocka_unit_test(unhandled__is_a_dead_letter_and_the_actor_lives),
+		cmocka_unit_test(reused_slot__old_reference_stays_dead),
+		cmocka_unit_test(send__null_garbage_or_foreign__has_its_error),
+		cmocka_unit_test(stop__children_end_before_parents),
+		cmocka_unit_test(unstash__gives_back_in_order_before_newer_ones),
+		cmocka_unit_test(stop__stashed_messages_are_dead_letters),
+		cmocka_unit_test(ask__reply_comes_back_once),
+		cmocka_unit_test(ask__forwarded__reply_goes_to_the_asker),
+		cmocka_unit_test(ask__no_reply__times_out_and_the_late_one_is_counted),
+		cmocka_unit_test(ask__dead_actor__fails_at_once),
+		cmocka_unit_test(system_ask__foreign_thread__gets_the_reply),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
