@@ -31,7 +31,7 @@ enum kit_door {
 	KIT_PLAIN,	/* TCP, as in kit_broker_url() */
 	KIT_TLS,	/* server certificate only: needs options.tls */
 	KIT_MTLS,	/* client certificate required: needs options.tls */
-	KIT_SASL,	/* Kafka only, SASL_PLAINTEXT, PLAIN: needs options.user */
+	KIT_SASL,	/* Kafka only, SASL_PLAINTEXT: needs options.user */
 };
 
 /* Zero is the default of every field. Strings are borrowed during the call. */
@@ -47,8 +47,9 @@ struct kit_broker_options {
 	const char *config;
 
 	/* A password is asked for. Mosquitto: anonymous clients are refused.
-	 * RabbitMQ: this user instead of guest. Kafka: one more listener, KIT_SASL.
-	 * Both or neither. */
+	 * RabbitMQ: this user instead of guest. Kafka: one more listener, KIT_SASL,
+	 * for this user by PLAIN, and for "scram", "scram-secret" by SCRAM-SHA-256
+	 * and -512. Both or neither. */
 	const char *user;
 	const char *password;
 
@@ -64,7 +65,13 @@ struct kit_broker_options {
 	 * max_packet_size. RabbitMQ: its max_message_size. In bytes. */
 	int message_bytes_max;
 
-	/* Also listen with TLS: KIT_TLS and KIT_MTLS. See kit_broker_file(). */
+	/* Kafka: another version than 4.4.0. librdkafka before 2.6.1 cannot do SCRAM
+	 * with brokers after 3.8.0; with "3.7.2" it can. First use fetches it. */
+	const char *version;
+
+	/* Also listen with TLS: KIT_TLS and KIT_MTLS. See kit_broker_file(). RabbitMQ
+	 * has one setting for both, and checks a certificate if there is one: to have
+	 * it required, add "ssl_options.fail_if_no_peer_cert = true" to config. */
 	bool tls;
 
 	/* Milliseconds until it must be ready, default 90,000. */

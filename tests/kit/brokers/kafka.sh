@@ -12,7 +12,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 verb=$1 dir=${2:-}
-version=${POSTA_TEST_KAFKA_VERSION:-4.4.0}
+version=${KIT_VERSION:-${POSTA_TEST_KAFKA_VERSION:-4.4.0}}
 cache=${POSTA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/posta}/kafka-$version
 cluster=cG9zdGEtdGVzdC1jbHVzdA	# any 16 bytes
 
@@ -106,6 +106,7 @@ security() {
 }
 
 fetch_jars() {
+	echo "kafka.sh: fetching the jars of Kafka $version, once" >&2
 	rm -rf "$cache/jars"
 	mvn -q -B -Dstyle.color=never -f "$here/kafka.pom.xml" \
 		-Dkafka.version="$version" -Dkafka.jars="$cache/jars" process-resources >&2
@@ -126,8 +127,8 @@ format_data() {
 
 # A few requests, so that the classes which clients need are in the archive too.
 exercise() { # HOST:PORT
-	local codec try
-	for try in $(seq 300); do
+	local codec
+	for _ in $(seq 300); do
 		! kcat -b "$1" -L -m 1 2> /dev/null | grep -q 'broker 1 at' || break
 		sleep 0.1
 	done

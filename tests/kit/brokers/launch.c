@@ -108,6 +108,7 @@ char **kit__environment(const struct kit_broker_options *o)
 	put(env, &n, "KIT_USER", o->user);
 	put(env, &n, "KIT_PASSWORD", o->password);
 	put(env, &n, "KIT_VHOST", o->vhost);
+	put(env, &n, "KIT_VERSION", o->version);
 	put(env, &n, "KIT_PERSISTENT", o->persistent ? "1" : NULL);
 	put(env, &n, "KIT_TLS", o->tls ? "1" : NULL);
 	put(env, &n, "KIT_AUTO_CREATE", o->no_auto_create ? "false" : NULL);

@@ -24,7 +24,7 @@ config() { # PLAIN TLS
 		echo "ssl_options.certfile = $dir/tls/server.pem"
 		echo "ssl_options.keyfile = $dir/tls/server.key"
 		echo 'ssl_options.verify = verify_peer'
-		echo "ssl_options.fail_if_no_peer_cert = ${KIT_MTLS:-false}"
+		echo 'ssl_options.fail_if_no_peer_cert = false'
 	fi
 	printf '%s\n' "${KIT_CONFIG:-}"
 }
