@@ -34,20 +34,43 @@ static void hand_over(struct posta_actor *actor, struct posta__worker *to)
 	posta__adopt_push(to, actor);
 }
 
-void posta__balance_give(struct posta__worker *worker, struct posta__worker *asker)
+static bool worth_a_move(const struct posta__worker *worker)
 {
-	asker = atomic_exchange_explicit(&worker->asker, NULL, memory_order_relaxed);
+	return worker->run_length >= 2 && (double)worker->run_length * worker->turn_ticks >= MOVE_US * worker->ticks_per_us;
+}
+
+static void give_half(struct posta__worker *worker, struct posta__worker *to)
+{
 	size_t waiting = worker->run_length;
-	if (!asker || asker == worker || waiting < 2 || (double)waiting * worker->turn_ticks < MOVE_US * worker->ticks_per_us)
-		return;
 	for (size_t i = 0, given = 0; i < waiting && given < waiting / 2; i++) {
 		struct posta_actor *actor = posta__run_pop(worker);
 		if (movable(actor)) {
-			hand_over(actor, asker);
+			hand_over(actor, to);
 			posta__count(&worker->counters.moved, 1);
 			given++;
 		} else {
 			posta__run_push(worker, actor);
 		}
+	}
+}
+
+void posta__balance_give(struct posta__worker *worker, struct posta__worker *asker)
+{
+	asker = atomic_exchange_explicit(&worker->asker, NULL, memory_order_relaxed);
+	if (asker && asker != worker && worth_a_move(worker))
+		give_half(worker, asker);
+}
+
+void posta__balance_offer(struct posta__worker *worker)
+{
+	struct posta_system *system = worker->system;
+	if (worker->dedicated || system->workers < 2 || !worth_a_move(worker))
+		return;
+	for (int i = 1; i < system->workers; i++) {
+		struct posta__worker *other = posta__system_worker(system, (worker->id + i) % system->workers);
+		if (!atomic_load_explicit(&other->sleeping, memory_order_relaxed))
+			continue;
+		give_half(worker, other);
+		return;
 	}
 }

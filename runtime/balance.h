@@ -3,14 +3,16 @@
 #define POSTA_RUNTIME_BALANCE_H
 
 /*
- * Work is balanced by asking, and by time: an idle worker asks a busy one, which gives half of its movable ready
- * actors only when the work that waits is worth more than a move. By count instead of time, small handlers would
- * be torn apart and pay a cache line for each message.
+ * Work is balanced by time: an idle worker asks a busy one before it sleeps, and a busy one offers to a sleeper;
+ * half of the movable ready actors go, but only when the work that waits is worth more than a move. By count instead
+ * of time, small handlers would be torn apart and pay a cache line for each message.
  */
 
 #include "runtime/worker.h"
 
 void posta__balance_ask(struct posta__worker *worker);
+/* To a worker that sleeps, if it is worth waking. */
+void posta__balance_offer(struct posta__worker *worker);
 void posta__balance_give(struct posta__worker *worker, struct posta__worker *asker);
 
 static inline void posta__balance_serve(struct posta__worker *worker)

@@ -451,6 +451,20 @@ static uint64_t real_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void on_time_out(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)timer, (void)events; /* it ends the wait */
+}
+
+static void step_host(struct posta_system *system, uint64_t timeout_ms)
+{
+	ev_timer limit;
+	ev_timer_init(&limit, on_time_out, (double)timeout_ms / 1e3, 0.);
+	ev_timer_start(system->options.loop, &limit);
+	ev_run(system->options.loop, EVRUN_ONCE);
+	ev_timer_stop(system->options.loop, &limit);
+}
+
 bool posta_system_run_until(struct posta_system *system, bool (*done)(void *context), void *context, uint64_t timeout_ms)
 {
 	uint64_t began = real_ms();
@@ -460,7 +474,7 @@ bool posta_system_run_until(struct posta_system *system, bool (*done)(void *cont
 			return done(context);
 		uint64_t left = timeout_ms - passed;
 		if (posta__system_worker(system, 0)->drive == POSTA__DRIVE_HOST)
-			ev_run(system->options.loop, EVRUN_ONCE);
+			step_host(system, left < 100 ? left : 100);
 		else
 			posta_system_step(system, left < 100 ? left : 100);
 	}

@@ -2,8 +2,8 @@
 /*
  * The turn of an actor and the round of a worker.
  *
- *   round: take the shared lines ─▶ give work to who asked ─▶ one turn ─▶ every 16 turns look at the ticks:
- *          ~100 us since the loop was polled? clock, timers, loop
+ *   round: take the shared lines ─▶ give work to who asked ─▶ one turn ─▶ every 16 turns (every one, when they are
+ *          long) look at the ticks: ~100 us since the loop was polled? clock, timers, loop, work for who sleeps
  *   idle:  give borrowed blocks back ─▶ timers, loop ─▶ ask a busy worker ─▶ spin a little ─▶ sleep in the loop
  *
  * A turn handles what the mailbox held when it began, bounded in time, so a producer on the same worker cannot
@@ -172,13 +172,16 @@ void posta__worker_poll(struct posta__worker *worker)
 static void look(struct posta__worker *worker)
 {
 	uint64_t ticks = posta__ticks();
-	double mean = (double)(ticks - worker->look_ticks) / TURNS_PER_LOOK;
+	double mean = (double)(ticks - worker->look_ticks) / worker->turns_since, poll = worker->ticks_per_us * (POLL_NS / 1000);
 	worker->turn_ticks = 0.75 * worker->turn_ticks + 0.25 * mean;
 	worker->look_ticks = ticks;
+	posta__count(&worker->counters.turns, worker->turns_since);
 	worker->turns_since = 0;
-	posta__count(&worker->counters.turns, TURNS_PER_LOOK);
-	if ((double)(ticks - worker->polled_ticks) > worker->ticks_per_us * (POLL_NS / 1000))
+	worker->look_every = worker->turn_ticks * TURNS_PER_LOOK > poll ? 1 : TURNS_PER_LOOK;
+	if ((double)(ticks - worker->polled_ticks) > poll) {
 		posta__worker_poll(worker);
+		posta__balance_offer(worker);
+	}
 }
 
 /* Simulations: a seeded order of the ready ones. */
@@ -202,7 +205,7 @@ size_t posta__worker_run(struct posta__worker *worker, size_t turns)
 			break;
 		posta__turn(worker, actor);
 		n++;
-		if (POSTA__UNLIKELY(++worker->turns_since >= TURNS_PER_LOOK))
+		if (POSTA__UNLIKELY(++worker->turns_since >= worker->look_every))
 			look(worker);
 	}
 	return n;
@@ -289,23 +292,24 @@ static void *worker_main(void *argument)
 
 /* -- On the host's loop -- */
 
-static void run_on_host(struct posta__worker *worker)
+static size_t run_on_host(struct posta__worker *worker)
 {
 	struct posta__worker *before = current_worker;
 	current_worker = worker;
 	posta__worker_poll(worker);
-	posta__worker_run(worker, 256);
+	size_t turns = posta__worker_run(worker, 256);
 	current_worker = before;
+	return turns;
 }
 
-/* Before the loop blocks: work, and see to it that it does not block while some is left. */
+/* Before the loop blocks: work. Having worked, it does not block this time: the host may wait for what was done. */
 static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	(void)events;
 	struct posta__worker *worker = prepare->data;
-	run_on_host(worker);
+	size_t turns = run_on_host(worker);
 	ev_timer_stop(loop, &worker->wake_timer);
-	if (!fall_asleep(worker)) {
+	if (turns || !fall_asleep(worker)) {
 		ev_idle_start(loop, &worker->idle);
 		return;
 	}
@@ -378,6 +382,7 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 	worker->chunk_count = system->slots.chunk_count;
 	worker->pool.arena_next = 64u << 10;
 	worker->ticks_per_us = TICKS_PER_US_GUESS;
+	worker->look_every = TURNS_PER_LOOK;
 	worker->shuffled = system->options.virtual_clock && system->options.seed;
 	seed_random(worker);
 	worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

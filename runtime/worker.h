@@ -56,6 +56,7 @@ struct posta__worker {
 	double ticks_per_us;
 	double turn_ticks;        /* mean of a turn */
 	uint32_t turns_since;     /* the last look at the ticks */
+	uint32_t look_every;      /* turns */
 	bool shuffled;            /* seeded order of ready actors */
 	uint32_t pinned;          /* actors that may own watchers: without any the busy loop is not polled */
 	struct ev_loop *loop;
