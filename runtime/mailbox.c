@@ -97,7 +97,11 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 {
 	actor->notified = false;
 	uint32_t generation = posta__ref_generation(posta__self(actor)); /* 0 for a free slot: fits nothing */
-	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, NULL, memory_order_acquire));
+	/*
+	 * Acquire: PAIRS with the push's release; publishes the messages. Release: PAIRS with the push's acquire, when that
+	 * finds the stack empty: our read of inbox_next came before, its write comes after. Weaker lets the two race.
+	 */
+	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, NULL, memory_order_acq_rel));
 	while (message) {
 		struct posta_message *next = message->next_;
 		if (POSTA__UNLIKELY(message->generation_ != generation))
