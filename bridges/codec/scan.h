@@ -13,12 +13,14 @@
 #define POSTA__DEPTH_MAX 32
 /* A document larger than this is refused whatever the caller would take. */
 #define POSTA__DOCUMENT_MAX (UINT32_C(64) << 20)
+/* Objects in a msgpack document: msgpack-c makes 24 bytes of each, whose input may be a single one. */
+#define POSTA__OBJECTS_MAX (UINT32_C(1) << 20)
 
 /*
  * Exactly one JSON value with white space around. *offset: where it went wrong (may be NULL). Returns: OK, EFORMAT, ETOOBIG.
  */
 enum posta_err posta__json_scan(const void *data, size_t len, size_t *offset);
-/* Exactly one msgpack object; strings are UTF-8; map keys any. Objects are counted: at most one a byte. */
+/* Exactly one msgpack object; strings are UTF-8, map keys anything. */
 enum posta_err posta__msgpack_scan(const void *data, size_t len, size_t *offset);
 
 /* The span of the value in a text that passed the scan, without the white space around it. */
