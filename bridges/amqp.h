@@ -7,7 +7,9 @@
  * memory stops reading from those that publish, and acknowledgements must get through all the same.
  *
  *   amqp.c ───────────── the ops table, opening both connections, the end
- *   amqp_publisher.c ─── publications, confirms, returns          amqp_consumer.c ── subscriptions, deliveries, settlement
+ *   amqp_publisher.c ─── the order of publications, confirms      amqp_consumer.c ── subscriptions on their channels
+ *   amqp_publish.c ───── one publication as frames                amqp_delivery.c ── one delivery from frames
+ *   amqp_return.c ────── which publication was returned           amqp_subscription.c  its source and state
  *   amqp_target.c ────── queues declared, exchanges looked up     amqp_settle.c ──── which deliveries are outstanding
  *   amqp_connection.c ── frames, handshake, heartbeats            amqp_codec.c ───── properties and envelopes
  *   amqp_socket.c ────── TCP and TLS on the loop                  amqp_frame.c ───── the bounded look at hostile bytes

@@ -61,12 +61,7 @@ static void forget(struct posta__amqp_consumer *consumer, struct posta__amqp_sub
 	consumer->channels[s->channel - 1] = NULL;
 	if (consumer->last == s)
 		consumer->last = NULL;
-	posta__amqp_content_reset(&s->content);
-	posta__amqp_unsettled_fini(&s->unsettled);
-	free(s->queue);
-	free(s->exchange);
-	free(s->routing_key);
-	free(s);
+	posta__amqp_subscription_free(s);
 }
 
 /* The lowest free channel. Returns: its number; 0: none, or out of memory. */
@@ -472,44 +467,6 @@ const struct posta__amqp_role posta__amqp_consumer_role = {
 
 /* -- what the core asks for */
 
-static char *copy(const char *text)
-{
-	return text ? strdup(text) : NULL;
-}
-
-/* A queue of our own when none is named: its name outlives an error of the channel, the queue ends with the connection. */
-static char *own_queue(void)
-{
-	char name[6 + 37] = "posta.";
-
-	posta_uuid7(name + 6);
-	return strdup(name);
-}
-
-static struct posta__amqp_subscription *make(uint32_t id, const struct posta_source *source)
-{
-	struct posta__amqp_subscription *s = calloc(1, sizeof *s);
-	uint32_t credit = source->credit ? source->credit : 1024;
-
-	if (!s)
-		return NULL;
-	s->id = id;
-	s->exclusive = !source->queue;
-	s->declare = s->exclusive || !source->passive;
-	s->queue = source->queue ? strdup(source->queue) : own_queue();
-	s->exchange = copy(source->exchange);
-	s->routing_key = copy(source->routing_key);
-	s->priority_max = source->queue_priority_max;
-	s->prefetch = (uint16_t)(credit < UINT16_MAX ? credit : UINT16_MAX);
-	posta__amqp_unsettled_clear(&s->unsettled);
-	return s;
-}
-
-static bool is_whole(const struct posta__amqp_subscription *s, const struct posta_source *source)
-{
-	return s && s->queue && !s->exchange == !source->exchange && !s->routing_key == !source->routing_key;
-}
-
 void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint32_t subscription, const struct posta_source *source)
 {
 	struct posta__amqp_subscription *s = by_id(consumer, subscription);
@@ -526,16 +483,14 @@ void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint3
 					"no channel left on this connection: channel-max is reached");
 		return;
 	}
-	s = make(subscription, source);
-	if (!is_whole(s, source)) {
+	s = posta__amqp_subscription_new(subscription, source);
+	if (!s) {
 		posta__amqp_fail(consumer->amqp, POSTA_ENOMEM, "out of memory for a subscription");
-		if (!s)
-			return;
+		return;
 	}
 	s->channel = channel;
 	consumer->channels[channel - 1] = s;
-	if (!consumer->amqp->failed)
-		start(consumer, s);
+	start(consumer, s);
 }
 
 void posta__amqp_consumer_unsubscribe(struct posta__amqp_consumer *consumer, uint32_t subscription)

@@ -12,78 +12,27 @@
  * words (too large, no such exchange); otherwise those in flight are sent again one at a time, and the one that
  * closes the channel once more is the one. So each close refuses at least one publication: it cannot go on for ever.
  */
-#include "bridges/amqp.h"
-
-#include <posta/log.h>
+#include "bridges/amqp_publisher.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PUBLISH_CHANNEL 1u
-#define TARGET_CHANNEL 2u
 #define RING_MIN 256u
 #define RING_MAX 16384u
-#define PUBLISH_METHOD_MAX 1024u
 #define PUMP_ROUNDS 8
-
-enum state { WAITS, SENT, DONE };
-
-struct entry {
-	const struct posta_publication *publication; /* valid while not DONE */
-	uint64_t id;
-	uint64_t tag;
-	size_t body_len;
-	enum state state;
-};
-
-/* A basic.return in the coming: method, header, body. */
-struct returned {
-	enum { NOTHING, WANT_HEADER, WANT_BODY } want;
-	uint64_t body_left;
-	uint16_t code;
-	char text[128];
-	char exchange[UINT8_MAX + 1], routing_key[UINT8_MAX + 1];
-	uint64_t searched; /* returns come in the order of sending: the next one is not before this counter */
-};
-
-struct posta__amqp_publisher {
-	struct posta__amqp *amqp;
-	struct posta__amqp_targets targets;
-	bool ready;        /* the channel is in confirm mode */
-	bool wants_room;   /* the core waits for posta_bridge_writable() */
-	unsigned rpcs;     /* of the publishing channel */
-	uint64_t tag;      /* of the last one sent */
-	uint64_t probe_to; /* up to here one at a time */
-	uint64_t too_big;  /* bytes that the broker does not take; 0: not known */
-	uint64_t head, next, tail;
-	struct entry *ring;
-	size_t capacity;
-	struct returned returned;
-	struct posta__amqp_scratch scratch;
-};
-
-static struct entry *at(const struct posta__amqp_publisher *publisher, uint64_t counter)
-{
-	return &publisher->ring[counter & (publisher->capacity - 1)];
-}
-
-static struct posta__amqp_connection *wire(const struct posta__amqp_publisher *publisher)
-{
-	return &publisher->amqp->publishing;
-}
 
 /* -- the ring */
 
 static bool grow(struct posta__amqp_publisher *publisher)
 {
 	size_t capacity = publisher->capacity ? publisher->capacity * 2 : RING_MIN;
-	struct entry *ring = capacity <= RING_MAX ? malloc(capacity * sizeof *ring) : NULL;
+	struct posta__amqp_entry *ring = capacity <= RING_MAX ? malloc(capacity * sizeof *ring) : NULL;
 
 	if (!ring)
 		return false;
 	for (uint64_t i = publisher->head; i < publisher->tail; i++)
-		ring[i & (capacity - 1)] = *at(publisher, i);
+		ring[i & (capacity - 1)] = *posta__amqp_entry_at(publisher, i);
 	free(publisher->ring);
 	publisher->ring = ring;
 	publisher->capacity = capacity;
@@ -92,23 +41,23 @@ static bool grow(struct posta__amqp_publisher *publisher)
 
 static bool has_room(struct posta__amqp_publisher *publisher)
 {
-	if (posta__amqp_socket_pending(&wire(publisher)->sock) >= POSTA__AMQP_HIGH_WATER)
+	if (posta__amqp_socket_pending(&posta__amqp_publisher_wire(publisher)->sock) >= POSTA__AMQP_HIGH_WATER)
 		return false;
 	return publisher->tail - publisher->head < publisher->capacity || grow(publisher);
 }
 
 static void drop_done(struct posta__amqp_publisher *publisher)
 {
-	while (publisher->head < publisher->next && at(publisher, publisher->head)->state == DONE)
+	while (publisher->head < publisher->next && posta__amqp_entry_at(publisher, publisher->head)->state == POSTA__AMQP_DONE)
 		publisher->head++;
 }
 
-/* The end of one. The core may call back into take(): nothing of the entry is used afterwards. */
-static void end(struct posta__amqp_publisher *publisher, struct entry *entry, enum posta_err result, const char *text)
+void posta__amqp_entry_end(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry, enum posta_err result,
+			   const char *text)
 {
 	uint64_t id = entry->id;
 
-	entry->state = DONE;
+	entry->state = POSTA__AMQP_DONE;
 	entry->publication = NULL;
 	drop_done(publisher);
 	posta_bridge_confirm(publisher->amqp->bridge, id, result, text);
@@ -122,7 +71,7 @@ static uint64_t find_tag(const struct posta__amqp_publisher *publisher, uint64_t
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 
-		if (at(publisher, middle)->tag < tag)
+		if (posta__amqp_entry_at(publisher, middle)->tag < tag)
 			low = middle + 1;
 		else
 			high = middle;
@@ -132,109 +81,10 @@ static uint64_t find_tag(const struct posta__amqp_publisher *publisher, uint64_t
 
 /* -- sending */
 
-static const char *exchange_of(const struct posta_target *target)
-{
-	return target->queue || !target->exchange ? "" : target->exchange;
-}
-
-static const char *routing_key_of(const struct posta_target *target)
-{
-	const char *key = target->queue ? target->queue : target->routing_key;
-
-	return key ? key : "";
-}
-
-/* Returns: bytes written to out, which has PUBLISH_METHOD_MAX. */
-static size_t put_method(const struct posta_target *target, uint8_t *out)
-{
-	amqp_basic_publish_t fields = {
-		.exchange = posta__amqp_text(exchange_of(target)),
-		.routing_key = posta__amqp_text(routing_key_of(target)),
-		.mandatory = 1,
-	};
-	amqp_bytes_t bytes = {PUBLISH_METHOD_MAX - POSTA__AMQP_FRAME_OVERHEAD - 4, out + POSTA__AMQP_FRAME_HEADER + 4};
-	int used = amqp_encode_method(AMQP_BASIC_PUBLISH_METHOD, &fields, bytes);
-	uint32_t size = 4 + (uint32_t)(used > 0 ? used : 0); /* names were checked to be short: it always fits */
-
-	posta__amqp_put32(out + POSTA__AMQP_FRAME_HEADER, AMQP_BASIC_PUBLISH_METHOD);
-	posta__amqp_frame_close(out, AMQP_FRAME_METHOD, PUBLISH_CHANNEL, size);
-	return size + POSTA__AMQP_FRAME_OVERHEAD;
-}
-
-static size_t put_header(uint8_t *out, size_t properties_len, size_t body_len)
-{
-	uint8_t *payload = out + POSTA__AMQP_FRAME_HEADER;
-
-	posta__amqp_put16(payload, AMQP_BASIC_CLASS);
-	posta__amqp_put16(payload + 2, 0);
-	posta__amqp_put32(payload + 4, (uint32_t)((uint64_t)body_len >> 32));
-	posta__amqp_put32(payload + 8, (uint32_t)body_len);
-	posta__amqp_frame_close(out, AMQP_FRAME_HEADER, PUBLISH_CHANNEL, (uint32_t)properties_len + 12);
-	return properties_len + 12 + POSTA__AMQP_FRAME_OVERHEAD;
-}
-
-static bool put_body(struct posta__amqp_publisher *publisher, const struct posta__wire_body *body)
-{
-	struct posta__amqp_socket *sock = &wire(publisher)->sock;
-	size_t chunk_max = wire(publisher)->limits.frame_max - POSTA__AMQP_FRAME_OVERHEAD;
-	size_t frames = (body->len + chunk_max - 1) / chunk_max;
-	uint8_t *out = posta__amqp_socket_reserve(sock, body->len + frames * POSTA__AMQP_FRAME_OVERHEAD);
-
-	if (!out)
-		return false;
-	for (size_t done = 0; done < body->len;) {
-		size_t chunk = body->len - done < chunk_max ? body->len - done : chunk_max;
-
-		memcpy(out + POSTA__AMQP_FRAME_HEADER, (const uint8_t *)body->data + done, chunk);
-		posta__amqp_frame_close(out, AMQP_FRAME_BODY, PUBLISH_CHANNEL, (uint32_t)chunk);
-		out += chunk + POSTA__AMQP_FRAME_OVERHEAD;
-		done += chunk;
-	}
-	posta__amqp_socket_commit(sock, body->len + frames * POSTA__AMQP_FRAME_OVERHEAD);
-	return true;
-}
-
-static enum posta_err check_size(const struct posta__amqp_publisher *publisher, size_t body_len, const char **why)
-{
-	if (!publisher->too_big || body_len < publisher->too_big)
-		return POSTA_OK;
-	*why = "larger than the broker's max_message_size";
-	return POSTA_ETOOBIG;
-}
-
-/* Puts all frames of one into the output buffer. Errors: its own, with words; nothing was put then. */
-static enum posta_err put(struct posta__amqp_publisher *publisher, struct entry *entry, const char **why)
-{
-	const struct posta_publication *publication = entry->publication;
-	struct posta__amqp_socket *sock = &wire(publisher)->sock;
-	size_t frame_max = wire(publisher)->limits.frame_max, properties_len = 0;
-	struct posta__wire_body body = {0};
-	uint8_t *out = posta__amqp_socket_reserve(sock, PUBLISH_METHOD_MAX + frame_max);
-
-	if (!out)
-		return POSTA_OK; /* the connection has failed */
-	size_t used = put_method(publication->target, out);
-	enum posta_err code = posta__amqp_properties_encode(
-		publication->envelope, publication->target->format, posta__wall_ms(), &publisher->scratch,
-		out + used + POSTA__AMQP_FRAME_HEADER + 12, frame_max - POSTA__AMQP_FRAME_OVERHEAD - 12, &properties_len, &body, why);
-
-	if (code)
-		return code;
-	code = check_size(publisher, body.len, why);
-	if (!code) {
-		used += put_header(out + used, properties_len, body.len);
-		posta__amqp_socket_commit(sock, used);
-		put_body(publisher, &body);
-		entry->body_len = body.len;
-	}
-	posta__wire_body_fini(&body);
-	return code;
-}
-
 /* Returns: whether the one at next is out of the way. */
 static bool send_next(struct posta__amqp_publisher *publisher)
 {
-	struct entry *entry = at(publisher, publisher->next);
+	struct posta__amqp_entry *entry = posta__amqp_entry_at(publisher, publisher->next);
 	const struct posta_target *target = entry->publication->target;
 	const char *why = "";
 
@@ -246,27 +96,27 @@ static bool send_next(struct posta__amqp_publisher *publisher)
 		if (known->state == POSTA__AMQP_TARGET_REFUSED) {
 			entry->tag = publisher->tag;
 			publisher->next++;
-			end(publisher, entry, POSTA_EREFUSED, known->text);
+			posta__amqp_entry_end(publisher, entry, POSTA_EREFUSED, known->text);
 			return true;
 		}
 	}
-	enum posta_err code = put(publisher, entry, &why);
+	enum posta_err code = posta__amqp_entry_put(publisher, entry, &why);
 
 	if (code == POSTA_ENOMEM) {
-		posta__amqp_socket_fail(&wire(publisher)->sock, code, "out of memory for a publication");
+		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, code, "out of memory for a publication");
 		return false;
 	}
 	entry->tag = code ? publisher->tag : ++publisher->tag;
-	entry->state = SENT;
+	entry->state = POSTA__AMQP_SENT;
 	publisher->next++;
 	if (code)
-		end(publisher, entry, code, why);
+		posta__amqp_entry_end(publisher, entry, code, why);
 	return true;
 }
 
 static bool may_send(const struct posta__amqp_publisher *publisher)
 {
-	const struct posta__amqp_connection *connection = wire(publisher);
+	const struct posta__amqp_connection *connection = posta__amqp_publisher_wire(publisher);
 
 	if (!publisher->ready || publisher->next == publisher->tail || connection->blocked || connection->phase != POSTA__AMQP_OPEN)
 		return false;
@@ -281,7 +131,7 @@ static bool pump(struct posta__amqp_publisher *publisher)
 	while (may_send(publisher))
 		if (!send_next(publisher))
 			return false;
-	return posta__amqp_socket_pending(&wire(publisher)->sock) >= POSTA__AMQP_HIGH_WATER;
+	return posta__amqp_socket_pending(&posta__amqp_publisher_wire(publisher)->sock) >= POSTA__AMQP_HIGH_WATER;
 }
 
 void posta__amqp_publisher_pump(struct posta__amqp_publisher *publisher)
@@ -290,7 +140,7 @@ void posta__amqp_publisher_pump(struct posta__amqp_publisher *publisher)
 	for (int round = 0; round < PUMP_ROUNDS; round++) {
 		bool more = pump(publisher);
 
-		posta__amqp_flush(wire(publisher));
+		posta__amqp_flush(posta__amqp_publisher_wire(publisher));
 		if (!more)
 			break;
 	}
@@ -305,9 +155,9 @@ size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const
 	size_t taken = 0;
 
 	for (; taken < n && has_room(publisher); taken++) {
-		struct entry *entry = at(publisher, publisher->tail++);
+		struct posta__amqp_entry *entry = posta__amqp_entry_at(publisher, publisher->tail++);
 
-		*entry = (struct entry){.publication = batch[taken], .id = batch[taken]->id, .state = WAITS};
+		*entry = (struct posta__amqp_entry){.publication = batch[taken], .id = batch[taken]->id, .state = POSTA__AMQP_WAITS};
 	}
 	if (taken < n)
 		publisher->wants_room = true;
@@ -321,10 +171,10 @@ static void confirm_before(struct posta__amqp_publisher *publisher, uint64_t cou
 {
 	if (counter == publisher->head)
 		return;
-	uint64_t id = at(publisher, counter - 1)->id;
+	uint64_t id = posta__amqp_entry_at(publisher, counter - 1)->id;
 
 	for (uint64_t i = publisher->head; i < counter; i++)
-		at(publisher, i)->state = DONE;
+		posta__amqp_entry_at(publisher, i)->state = POSTA__AMQP_DONE;
 	drop_done(publisher);
 	posta_bridge_confirm_through(publisher->amqp->bridge, id);
 }
@@ -335,8 +185,8 @@ static void on_ack(struct posta__amqp_publisher *publisher, const amqp_basic_ack
 
 	if (ack->multiple) /* tag 0 stands for all of them */
 		confirm_before(publisher, ack->delivery_tag ? find_tag(publisher, ack->delivery_tag + 1) : publisher->next);
-	else if (counter < publisher->next && at(publisher, counter)->tag == ack->delivery_tag && at(publisher, counter)->state == SENT)
-		end(publisher, at(publisher, counter), POSTA_OK, NULL);
+	else if (counter < publisher->next && posta__amqp_entry_at(publisher, counter)->tag == ack->delivery_tag && posta__amqp_entry_at(publisher, counter)->state == POSTA__AMQP_SENT)
+		posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, counter), POSTA_OK, NULL);
 }
 
 static void on_nack(struct posta__amqp_publisher *publisher, const amqp_basic_nack_t *nack)
@@ -347,101 +197,8 @@ static void on_nack(struct posta__amqp_publisher *publisher, const amqp_basic_na
 	if (to >= publisher->next)
 		return;
 	for (uint64_t i = nack->multiple ? publisher->head : to; i <= to; i++)
-		if (i >= publisher->head && at(publisher, i)->state == SENT && at(publisher, i)->tag <= nack->delivery_tag)
-			end(publisher, at(publisher, i), POSTA_EREFUSED, words);
-}
-
-/* -- returns */
-
-static void on_return(struct posta__amqp_publisher *publisher, const amqp_basic_return_t *method)
-{
-	struct returned *returned = &publisher->returned;
-
-	returned->want = WANT_HEADER;
-	returned->code = method->reply_code;
-	posta__amqp_words(method->reply_text, returned->text, sizeof returned->text);
-	posta__amqp_words(method->exchange, returned->exchange, sizeof returned->exchange);
-	posta__amqp_words(method->routing_key, returned->routing_key, sizeof returned->routing_key);
-}
-
-static bool is_id(const struct entry *entry, struct posta_bytes id)
-{
-	if (!id.data || entry->publication->target->format == POSTA_FORMAT_RAW)
-		return true;
-	struct posta_bytes own = posta__wire_native(entry->publication->envelope, POSTA__AMQP, POSTA_ATTR_ID);
-
-	return own.data && own.len == id.len && memcmp(own.data, id.data, id.len) == 0;
-}
-
-static bool is_returned(const struct entry *entry, const struct returned *returned, uint64_t body_len, struct posta_bytes id)
-{
-	return entry->state == SENT && entry->body_len == body_len &&
-	       strcmp(exchange_of(entry->publication->target), returned->exchange) == 0 &&
-	       strcmp(routing_key_of(entry->publication->target), returned->routing_key) == 0 && is_id(entry, id);
-}
-
-/* The message_id of a returned message; data NULL where it has none. Borrows: from the frame. */
-static struct posta_bytes id_of(struct posta__amqp_publisher *publisher, amqp_bytes_t properties)
-{
-	void *decoded = NULL;
-
-	if (!posta__amqp_properties_ok(properties.bytes, properties.len) ||
-	    amqp_decode_properties(AMQP_BASIC_CLASS, &wire(publisher)->pool, properties, &decoded) < 0)
-		return (struct posta_bytes){0};
-	const amqp_basic_properties_t *p = decoded;
-
-	return p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? (struct posta_bytes){p->message_id.bytes, p->message_id.len}
-						      : (struct posta_bytes){0};
-}
-
-static void refuse_returned(struct posta__amqp_publisher *publisher, const struct posta__amqp_content_header *header)
-{
-	struct returned *returned = &publisher->returned;
-	struct posta_bytes id = id_of(publisher, header->properties);
-	uint64_t i = returned->searched > publisher->head ? returned->searched : publisher->head;
-	char text[POSTA_ERROR_TEXT_MAX];
-
-	while (i < publisher->next && !is_returned(at(publisher, i), returned, header->body_size, id))
-		i++;
-	if (i == publisher->next) {
-		posta_log(posta_system_of(posta_bridge_actor(publisher->amqp->bridge)), POSTA_LOG_WARNING, "amqp.return_unknown",
-			  "name=%s routing_key=%s", posta_bridge_name(publisher->amqp->bridge), returned->routing_key);
-		return;
-	}
-	returned->searched = i + 1;
-	posta__amqp_target_forget(&publisher->targets, at(publisher, i)->publication->target);
-	snprintf(text, sizeof text, "%u %.40s: no queue for exchange '%.80s' and routing key '%.80s'", returned->code, returned->text,
-		 returned->exchange, returned->routing_key);
-	end(publisher, at(publisher, i), POSTA_EREFUSED, text);
-}
-
-static void on_header(struct posta__amqp *amqp, uint16_t channel, const struct posta__amqp_content_header *header)
-{
-	struct posta__amqp_publisher *publisher = amqp->publisher;
-	struct returned *returned = &publisher->returned;
-
-	if (channel != PUBLISH_CHANNEL || returned->want != WANT_HEADER) {
-		posta__amqp_socket_fail(&wire(publisher)->sock, POSTA_EPROTOCOL, "the broker sent content without a basic.return");
-		return;
-	}
-	returned->body_left = header->body_size;
-	returned->want = header->body_size ? WANT_BODY : NOTHING;
-	refuse_returned(publisher, header);
-}
-
-static void on_body(struct posta__amqp *amqp, uint16_t channel, const uint8_t *bytes, size_t len)
-{
-	(void)bytes;
-	struct posta__amqp_publisher *publisher = amqp->publisher;
-	struct returned *returned = &publisher->returned;
-
-	if (channel != PUBLISH_CHANNEL || returned->want != WANT_BODY || len > returned->body_left) {
-		posta__amqp_socket_fail(&wire(publisher)->sock, POSTA_EPROTOCOL, "the broker sent more content than it announced");
-		return;
-	}
-	returned->body_left -= len;
-	if (!returned->body_left)
-		returned->want = NOTHING;
+		if (i >= publisher->head && posta__amqp_entry_at(publisher, i)->state == POSTA__AMQP_SENT && posta__amqp_entry_at(publisher, i)->tag <= nack->delivery_tag)
+			posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, i), POSTA_EREFUSED, words);
 }
 
 /* -- the channel */
@@ -453,18 +210,18 @@ static void open_channel(struct posta__amqp_publisher *publisher)
 
 	publisher->ready = false;
 	publisher->tag = 0;
-	publisher->returned = (struct returned){0};
-	posta__amqp_ask(wire(publisher), PUBLISH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
-	posta__amqp_ask(wire(publisher), PUBLISH_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select);
+	publisher->returned = (struct posta__amqp_returned){0};
+	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
+	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select);
 	publisher->rpcs = 2;
-	posta__amqp_flush(wire(publisher));
+	posta__amqp_flush(posta__amqp_publisher_wire(publisher));
 }
 
 static void on_answer(struct posta__amqp_publisher *publisher, bool ready)
 {
 	if (publisher->rpcs)
 		publisher->rpcs--;
-	posta__amqp_answered(wire(publisher), 1);
+	posta__amqp_answered(posta__amqp_publisher_wire(publisher), 1);
 	if (!ready)
 		return;
 	publisher->ready = true;
@@ -499,16 +256,16 @@ static unsigned refuse_accused(struct posta__amqp_publisher *publisher, const ch
 	if (limit)
 		publisher->too_big = limit + 1;
 	for (uint64_t i = publisher->head; i < publisher->next; i++) {
-		struct entry *entry = at(publisher, i);
+		struct posta__amqp_entry *entry = posta__amqp_entry_at(publisher, i);
 
-		if (entry->state != SENT)
+		if (entry->state != POSTA__AMQP_SENT)
 			continue;
 		bool big = limit && entry->body_len > limit;
 
-		if (!big && !names_exchange(words, exchange_of(entry->publication->target)))
+		if (!big && !names_exchange(words, posta__amqp_exchange_of(entry->publication->target)))
 			continue;
 		posta__amqp_target_forget(&publisher->targets, entry->publication->target);
-		end(publisher, entry, big ? POSTA_ETOOBIG : POSTA_EREFUSED, text);
+		posta__amqp_entry_end(publisher, entry, big ? POSTA_ETOOBIG : POSTA_EREFUSED, text);
 		accused++;
 	}
 	return accused;
@@ -520,11 +277,11 @@ static void rewind_ring(struct posta__amqp_publisher *publisher)
 	uint64_t kept = publisher->tail;
 
 	for (uint64_t i = publisher->tail; i > publisher->head; i--) {
-		if (at(publisher, i - 1)->state == DONE)
+		if (posta__amqp_entry_at(publisher, i - 1)->state == POSTA__AMQP_DONE)
 			continue;
-		*at(publisher, --kept) = *at(publisher, i - 1);
-		at(publisher, kept)->state = WAITS;
-		at(publisher, kept)->tag = 0;
+		*posta__amqp_entry_at(publisher, --kept) = *posta__amqp_entry_at(publisher, i - 1);
+		posta__amqp_entry_at(publisher, kept)->state = POSTA__AMQP_WAITS;
+		posta__amqp_entry_at(publisher, kept)->tag = 0;
 	}
 	publisher->head = publisher->next = kept;
 }
@@ -539,11 +296,11 @@ static void on_channel_close(struct posta__amqp_publisher *publisher, const amqp
 	posta__amqp_words(close->reply_text, words, sizeof words);
 	snprintf(text, sizeof text, "%u %s", close->reply_code, words);
 	publisher->ready = false;
-	posta__amqp_answered(wire(publisher), publisher->rpcs);
-	posta__amqp_send(wire(publisher), PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+	posta__amqp_answered(posta__amqp_publisher_wire(publisher), publisher->rpcs);
+	posta__amqp_send(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
 	if (!refuse_accused(publisher, words, text)) {
 		if (probing)
-			end(publisher, at(publisher, publisher->head), POSTA_EREFUSED, text);
+			posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, publisher->head), POSTA_EREFUSED, text);
 		else
 			publisher->probe_to = sent_to;
 	}
@@ -565,16 +322,16 @@ static void take_method(struct posta__amqp_publisher *publisher, amqp_method_num
 		on_nack(publisher, decoded);
 		return;
 	case AMQP_BASIC_RETURN_METHOD:
-		on_return(publisher, decoded);
+		posta__amqp_return_method(publisher, decoded);
 		return;
 	case AMQP_CHANNEL_CLOSE_METHOD:
 		on_channel_close(publisher, decoded);
 		return;
 	case AMQP_CHANNEL_FLOW_METHOD:
-		posta__amqp_send(wire(publisher), PUBLISH_CHANNEL, AMQP_CHANNEL_FLOW_OK_METHOD, decoded);
+		posta__amqp_send(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_FLOW_OK_METHOD, decoded);
 		return;
 	default:
-		posta__amqp_socket_fail(&wire(publisher)->sock, POSTA_EPROTOCOL, "the broker sent a method that means nothing to a publisher");
+		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL, "the broker sent a method that means nothing to a publisher");
 	}
 }
 
@@ -582,12 +339,25 @@ static void on_method(struct posta__amqp *amqp, uint16_t channel, amqp_method_nu
 {
 	struct posta__amqp_publisher *publisher = amqp->publisher;
 
-	if (channel == TARGET_CHANNEL)
+	if (channel == POSTA__AMQP_TARGET_CHANNEL)
 		posta__amqp_targets_method(&publisher->targets, method, decoded);
-	else if (channel == PUBLISH_CHANNEL)
+	else if (channel == POSTA__AMQP_PUBLISH_CHANNEL)
 		take_method(publisher, method, decoded);
 	else
-		posta__amqp_socket_fail(&wire(publisher)->sock, POSTA_EPROTOCOL, "the broker used a channel that is not open");
+		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL, "the broker used a channel that is not open");
+}
+
+static void on_header(struct posta__amqp *amqp, uint16_t channel, const struct posta__amqp_content_header *header)
+{
+	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !posta__amqp_return_header(amqp->publisher, header))
+		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL, "the broker sent content without a basic.return");
+}
+
+static void on_body(struct posta__amqp *amqp, uint16_t channel, const uint8_t *bytes, size_t len)
+{
+	(void)bytes;
+	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !posta__amqp_return_body(amqp->publisher, len))
+		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL, "the broker sent more content than it announced");
 }
 
 static void on_opened(struct posta__amqp *amqp)
@@ -625,7 +395,7 @@ struct posta__amqp_publisher *posta__amqp_publisher_new(struct posta__amqp *amqp
 	if (!publisher)
 		return NULL;
 	publisher->amqp = amqp;
-	posta__amqp_targets_open(&publisher->targets, amqp, TARGET_CHANNEL);
+	posta__amqp_targets_open(&publisher->targets, amqp, POSTA__AMQP_TARGET_CHANNEL);
 	return publisher;
 }
 

@@ -50,6 +50,10 @@ struct posta__amqp_subscription {
 	struct posta__amqp_content content;
 };
 
+/* Returns: owned, with copies of the source's strings; NULL when out of memory. */
+struct posta__amqp_subscription *posta__amqp_subscription_new(uint32_t id, const struct posta_source *source);
+void posta__amqp_subscription_free(struct posta__amqp_subscription *s);
+
 /* A delivery's name in the core: tags begin anew with each channel. */
 static inline uint64_t posta__amqp_delivery_id(const struct posta__amqp_subscription *subscription, uint64_t tag)
 {
