@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A subscription: a connection and a session of its own.
+ *
+ * libmosquitto queues the acknowledgement of a message before it shows us the message. What is queued leaves with the next
+ * write, all of it. So: messages are read in batches, and while any message of a batch is not settled, nothing is written
+ * on this connection ("withheld"), and nothing more is read ("deaf"), or there would always be something unsettled. When
+ * the last one is settled, all acknowledgements go in one write and the next batch is read. A batch is what has come by
+ * then, at most the credit, which MQTT 5 also tells the broker as Receive Maximum. If the process is killed before that
+ * write, the broker has no acknowledgement and sends the whole batch again.
+ *
+ * Withheld means: also no PINGREQ. The broker gives up a client that is silent for 1.5 keepalives, so the keepalive of
+ * this connection is long (3,600 s; option consumer_keepalive, and a broker of MQTT 5 may set a lower one). That is how
+ * long the settlement of a batch may take; then the broker closes the connection, a new one is made, and the batch comes
+ * again. A dead broker is noticed by the publishing connection, and by TCP's own keepalive on this one.
+ *
+ * REQUEUE brings a message again from memory, a little later: MQTT has no "give it back". It stays unsettled meanwhile.
+ *
+ * The end, by unsubscribe() or finish(): when all is settled, acknowledgements and UNSUBSCRIBE are written; when that is
+ * answered the acknowledgements have arrived, and DISCONNECT follows. A message that comes in between is "given back": from
+ * then on nothing is written, and the connection is just closed. On finish() the session and its subscription stay (the
+ * UNSUBSCRIBE names a filter that does not exist), unless the client id was random.
+ */
+#include "bridges/mqtt.h"
+
+#include <posta/log.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_MAX 65536u
+#define NO_SLOT UINT32_MAX
+#define CREDIT_DEFAULT 1024u
+#define REQUEUE_DELAY_S 0.05
+
+/* A delivery without an end. id: serial number << 16 | index of the slot. */
+struct slot {
+	uint64_t id; /* 0: free */
+	struct posta_envelope *envelope;
+	uint32_t next; /* of the free ones, or of those to be delivered again */
+};
+
+struct posta__mqtt_consumer {
+	struct posta__mqtt_client client;
+	struct posta__mqtt_consumer *next;
+	struct posta__mqtt *mqtt;
+	uint32_t subscription;
+	uint32_t credit;
+	int qos;
+	struct slot *slots;
+	uint32_t slot_count;
+	uint32_t free_slot;
+	uint32_t unsettled;
+	uint64_t serial;
+	uint32_t again_first, again_last; /* to be delivered again, in order */
+	ev_timer again;
+	int leave_mid;
+	bool paused;
+	bool subscribed; /* SUBACK came */
+	bool leaving;    /* no more deliveries */
+	bool forget;     /* with its session */
+	bool given_back; /* an acknowledgement waits that must never be written */
+	bool over;
+	uint32_t base; /* hash of filter and share */
+	uint32_t ordinal;
+	char filter[];
+};
+
+static struct posta_system *system_of(const struct posta__mqtt_consumer *consumer)
+{
+	return posta_system_of(posta_bridge_actor(consumer->mqtt->bridge));
+}
+
+/* -- Slots */
+
+static bool grow(struct posta__mqtt_consumer *consumer)
+{
+	uint32_t count = consumer->slot_count ? consumer->slot_count * 2 : 64;
+	struct slot *slots;
+
+	if (count > SLOTS_MAX)
+		return false;
+	slots = realloc(consumer->slots, count * sizeof *slots);
+	if (!slots)
+		return false;
+	for (uint32_t i = consumer->slot_count; i < count; i++)
+		slots[i] = (struct slot){.next = i + 1 < count ? i + 1 : NO_SLOT};
+	consumer->free_slot = consumer->slot_count;
+	consumer->slots = slots;
+	consumer->slot_count = count;
+	return true;
+}
+
+static uint64_t new_id(struct posta__mqtt_consumer *consumer, uint32_t index)
+{
+	return ++consumer->serial << 16 | index;
+}
+
+/* Takes envelope. Returns: NULL when there is no room (the caller keeps the envelope). */
+static struct slot *take_slot(struct posta__mqtt_consumer *consumer, struct posta_envelope *envelope)
+{
+	struct slot *slot;
+
+	if (consumer->free_slot == NO_SLOT && !grow(consumer))
+		return NULL;
+	slot = &consumer->slots[consumer->free_slot];
+	slot->id = new_id(consumer, consumer->free_slot);
+	consumer->free_slot = slot->next;
+	slot->envelope = envelope;
+	slot->next = NO_SLOT;
+	consumer->unsettled++;
+	return slot;
+}
+
+static struct slot *find_slot(const struct posta__mqtt_consumer *consumer, uint64_t id)
+{
+	uint32_t index = (uint32_t)(id & 0xFFFF);
+
+	return index < consumer->slot_count && consumer->slots[index].id == id ? &consumer->slots[index] : NULL;
+}
+
+static void release_slot(struct posta__mqtt_consumer *consumer, struct slot *slot)
+{
+	posta_envelope_unref(slot->envelope);
+	slot->envelope = NULL;
+	slot->id = 0;
+	slot->next = consumer->free_slot;
+	consumer->free_slot = (uint32_t)(slot - consumer->slots);
+	consumer->unsettled--;
+}
+
+/* -- What may be read and written now */
+
+static void end(struct posta__mqtt_consumer *consumer)
+{
+	if (consumer->over)
+		return;
+	consumer->over = true;
+	posta__mqtt_client_stop(&consumer->client);
+	ev_timer_stop(consumer->mqtt->loop, &consumer->again);
+	posta__mqtt_sweep_soon(consumer->mqtt);
+	if (consumer->mqtt->finishing)
+		posta__mqtt_on_gone(consumer->mqtt);
+}
+
+/* All is settled, or never will be. */
+static void leave(struct posta__mqtt_consumer *consumer)
+{
+	if (consumer->given_back || consumer->client.phase != POSTA__MQTT_UP)
+		end(consumer);
+	else if (!consumer->leave_mid)
+		consumer->leave_mid = posta__mqtt_client_unsubscribe(
+		    &consumer->client, consumer->forget ? consumer->filter : POSTA__MQTT_PROBE);
+}
+
+static void refresh(struct posta__mqtt_consumer *consumer)
+{
+	struct posta__mqtt_client *client = &consumer->client;
+
+	if (client->inside || consumer->over)
+		return;
+	if (consumer->leaving && !consumer->unsettled && client->phase != POSTA__MQTT_LEAVING)
+		leave(consumer);
+	if (consumer->over || client->phase == POSTA__MQTT_LEAVING)
+		return;
+	client->withheld = consumer->unsettled || consumer->given_back;
+	client->deaf = consumer->unsettled || (consumer->paused && consumer->subscribed && !consumer->leaving);
+}
+
+static void update(struct posta__mqtt_consumer *consumer)
+{
+	refresh(consumer);
+	posta__mqtt_client_update(&consumer->client);
+}
+
+/* -- Deliveries */
+
+static void deliver(struct posta__mqtt_consumer *consumer, const struct slot *slot, bool redelivered)
+{
+	struct posta_envelope *envelope = posta_envelope_ref(slot->envelope);
+
+	if (!posta_bridge_deliver(consumer->mqtt->bridge, consumer->subscription, envelope, slot->id, redelivered) ||
+	    consumer->unsettled >= consumer->credit)
+		consumer->client.deaf = true;
+}
+
+/* One that can never be delivered is acknowledged, or the broker would send it for ever. */
+static void drop(struct posta__mqtt_consumer *consumer, const struct mosquitto_message *message, const char *why)
+{
+	posta_log(system_of(consumer), POSTA_LOG_WARNING, "mqtt.dropped",
+		  "bridge=%s topic=\"%.128s\" bytes=%d why=\"%s\"", posta_bridge_name(consumer->mqtt->bridge),
+		  message->topic, message->payloadlen, why);
+}
+
+static void on_message(void *context, const struct mosquitto_message *message, const mosquitto_property *properties,
+		       bool duplicate)
+{
+	struct posta__mqtt_consumer *consumer = context;
+	struct posta_envelope *envelope = NULL;
+	struct slot *slot;
+	enum posta_err err;
+
+	if (consumer->leaving) {
+		consumer->given_back |= message->qos > 0;
+		consumer->client.withheld |= consumer->given_back;
+		return;
+	}
+	consumer->client.withheld = true;
+	if ((uint32_t)message->payloadlen > posta_bridge_get_options(consumer->mqtt->bridge)->message_bytes_max) {
+		drop(consumer, message, "larger than message_bytes_max");
+		return;
+	}
+	err = posta__mqtt_decode(message, properties, consumer->mqtt->settings.mqtt5, &envelope);
+	if (err == POSTA_ETOOBIG) {
+		drop(consumer, message, "more headers than an envelope holds");
+		return;
+	}
+	slot = err ? NULL : take_slot(consumer, envelope);
+	if (!slot) {
+		posta_envelope_unref(envelope);
+		consumer->given_back = true;
+		posta__mqtt_fail(consumer->mqtt, POSTA_ENOMEM, "no memory for a delivery; it will come again");
+		return;
+	}
+	deliver(consumer, slot, duplicate);
+}
+
+static void deliver_again(struct posta__mqtt_consumer *consumer)
+{
+	uint32_t index = consumer->again_first;
+
+	/* Those that come back meanwhile wait for the next time. */
+	consumer->again_first = consumer->again_last = NO_SLOT;
+	while (index != NO_SLOT && !consumer->over) {
+		struct slot *slot = &consumer->slots[index];
+
+		index = slot->next;
+		slot->next = NO_SLOT;
+		slot->id = new_id(consumer, (uint32_t)(slot - consumer->slots));
+		deliver(consumer, slot, true);
+	}
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct posta__mqtt_consumer *consumer = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (!consumer->paused && !consumer->leaving)
+		deliver_again(consumer);
+	update(consumer);
+}
+
+static void requeue(struct posta__mqtt_consumer *consumer, struct slot *slot)
+{
+	uint32_t index = (uint32_t)(slot - consumer->slots);
+
+	if (consumer->leaving) {
+		consumer->given_back = true;
+		release_slot(consumer, slot);
+		return;
+	}
+	slot->id = (uint64_t)1 << 63; /* not free, and nobody's */
+	slot->next = NO_SLOT;
+	if (consumer->again_first == NO_SLOT)
+		consumer->again_first = index;
+	else
+		consumer->slots[consumer->again_last].next = index;
+	consumer->again_last = index;
+	if (!ev_is_active(&consumer->again)) {
+		ev_timer_set(&consumer->again, REQUEUE_DELAY_S, 0.);
+		ev_timer_start(consumer->mqtt->loop, &consumer->again);
+	}
+}
+
+/* -- What the client says */
+
+static void on_connected(void *context, const mosquitto_property *properties)
+{
+	struct posta__mqtt_consumer *consumer = context;
+	int rc;
+
+	(void)properties;
+	if (consumer->leaving)
+		return;
+	rc = mosquitto_subscribe(consumer->client.mosq, NULL, consumer->filter, consumer->qos);
+	/* SUBSCRIBE is written before the first message can withhold it. */
+	consumer->client.deaf = true;
+	if (rc)
+		posta__mqtt_fail(consumer->mqtt, rc == MOSQ_ERR_NOMEM ? POSTA_ENOMEM : POSTA_EINVAL,
+				 mosquitto_strerror(rc));
+}
+
+static void refuse(struct posta__mqtt_consumer *consumer, enum posta_err code, const char *text)
+{
+	bool leaving = consumer->leaving;
+
+	end(consumer);
+	if (!leaving)
+		posta_bridge_subscribed(consumer->mqtt->bridge, consumer->subscription, code, text);
+}
+
+static void on_failed(void *context, enum posta_err code, const char *text)
+{
+	struct posta__mqtt_consumer *consumer = context;
+
+	if (consumer->leaving)
+		end(consumer);
+	else if (consumer->client.refusal == POSTA_EAUTH || consumer->client.refusal == POSTA_EREFUSED)
+		refuse(consumer, code, text);
+	else
+		posta__mqtt_fail(consumer->mqtt, code, text);
+}
+
+static void on_closed(void *context)
+{
+	end(context);
+}
+
+static void on_subscribed(void *context, int reason, const mosquitto_property *properties)
+{
+	struct posta__mqtt_consumer *consumer = context;
+	char text[POSTA_ERROR_TEXT_MAX];
+
+	if (consumer->leaving)
+		return;
+	if (reason >= 0x80) {
+		posta__mqtt_reason(reason, properties, text, sizeof text);
+		refuse(consumer, reason == MQTT_RC_NOT_AUTHORIZED ? POSTA_EAUTH : POSTA_EREFUSED, text);
+		return;
+	}
+	if (reason < consumer->qos)
+		posta_log(system_of(consumer), POSTA_LOG_WARNING, "mqtt.qos",
+			  "bridge=%s filter=\"%.128s\" asked=%d granted=%d", posta_bridge_name(consumer->mqtt->bridge),
+			  consumer->filter, consumer->qos, reason);
+	consumer->subscribed = true;
+	posta_bridge_subscribed(consumer->mqtt->bridge, consumer->subscription, POSTA_OK, NULL);
+}
+
+static void on_unsubscribed(void *context, int mid)
+{
+	struct posta__mqtt_consumer *consumer = context;
+
+	if (!consumer->leave_mid || mid != consumer->leave_mid)
+		return;
+	if (consumer->given_back)
+		end(consumer);
+	else
+		posta__mqtt_client_leave(&consumer->client, consumer->forget);
+}
+
+static void on_passed(void *context)
+{
+	refresh(context);
+}
+
+static const struct posta__mqtt_client_ops client_ops = {
+    .connected = on_connected,
+    .failed = on_failed,
+    .closed = on_closed,
+    .message = on_message,
+    .subscribed = on_subscribed,
+    .unsubscribed = on_unsubscribed,
+    .passed = on_passed,
+};
+
+/* -- Subscriptions */
+
+static struct posta__mqtt_consumer *find(const struct posta__mqtt *mqtt, uint32_t subscription)
+{
+	struct posta__mqtt_consumer *consumer = mqtt->consumers;
+
+	while (consumer && (consumer->over || consumer->subscription != subscription))
+		consumer = consumer->next;
+	return consumer;
+}
+
+/* FNV-1a, 32 bits. */
+static uint32_t hash(const char *text)
+{
+	uint32_t value = 2166136261u;
+
+	for (; *text; text++)
+		value = (value ^ (unsigned char)*text) * 16777619u;
+	return value;
+}
+
+/* The lowest that no other connection to this filter has, so that the next run finds the same ones. */
+static uint32_t free_ordinal(const struct posta__mqtt *mqtt, uint32_t base)
+{
+	uint32_t ordinal = 0;
+	bool taken = true;
+
+	while (taken) {
+		taken = false;
+		for (const struct posta__mqtt_consumer *other = mqtt->consumers; other && !taken; other = other->next)
+			taken = !other->over && other->base == base && other->ordinal == ordinal;
+		ordinal += taken;
+	}
+	return ordinal;
+}
+
+static void make_id(const struct posta__mqtt_consumer *consumer, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%.100s-sub-%08x", posta_bridge_client_id(consumer->mqtt->bridge), consumer->base);
+
+	if (consumer->ordinal)
+		snprintf(out + n, size - (size_t)n, "-%u", consumer->ordinal);
+}
+
+static struct posta__mqtt_consumer *make(struct posta__mqtt *mqtt, uint32_t subscription,
+					 const struct posta_source *source)
+{
+	size_t share_len = source->share ? strlen(source->share) + 8 : 0;
+	size_t size = share_len + strlen(source->filter) + 1;
+	struct posta__mqtt_consumer *consumer = calloc(1, sizeof *consumer + size);
+
+	if (!consumer)
+		return NULL;
+	if (source->share)
+		snprintf(consumer->filter, size, "$share/%s/%s", source->share, source->filter);
+	else
+		snprintf(consumer->filter, size, "%s", source->filter);
+	consumer->mqtt = mqtt;
+	consumer->subscription = subscription;
+	consumer->credit = source->credit ? source->credit : CREDIT_DEFAULT;
+	if (consumer->credit > SLOTS_MAX - 1)
+		consumer->credit = SLOTS_MAX - 1;
+	consumer->qos = source->qos == 0 ? 0 : 1;
+	consumer->free_slot = consumer->again_first = consumer->again_last = NO_SLOT;
+	consumer->base = hash(consumer->filter);
+	consumer->ordinal = free_ordinal(mqtt, consumer->base);
+	ev_timer_init(&consumer->again, on_again, REQUEUE_DELAY_S, 0.);
+	consumer->again.data = consumer;
+	return consumer;
+}
+
+static enum posta_err open_client(struct posta__mqtt_consumer *consumer, struct posta_error *error)
+{
+	const struct posta__mqtt *mqtt = consumer->mqtt;
+	char id[160];
+
+	make_id(consumer, id, sizeof id);
+	consumer->client.ops = &client_ops;
+	consumer->client.context = consumer;
+	consumer->client.mqtt = consumer->mqtt;
+	return posta__mqtt_client_init(&consumer->client,
+				       &(struct posta__mqtt_client_options){
+					   .id = id,
+					   .clean = posta_bridge_get_options(mqtt->bridge)->clean_session,
+					   .keepalive_s = (int)mqtt->settings.consumer_keepalive_s,
+					   .receive_max = consumer->credit,
+				       },
+				       error);
+}
+
+void posta__mqtt_subscribe(struct posta__mqtt *mqtt, uint32_t subscription, const struct posta_source *source)
+{
+	struct posta__mqtt_consumer *consumer = make(mqtt, subscription, source);
+	struct posta_error error = {0};
+
+	if (!consumer) {
+		posta_bridge_subscribed(mqtt->bridge, subscription, POSTA_ENOMEM, "out of memory");
+		return;
+	}
+	consumer->next = mqtt->consumers;
+	mqtt->consumers = consumer;
+	if (source->qos == 2)
+		posta_log(
+		    system_of(consumer), POSTA_LOG_WARNING, "mqtt.qos",
+		    "bridge=%s filter=\"%.128s\" asked=2 granted=1 why=\"QoS 2 is lost with the process; QoS 1 is not\"",
+		    posta_bridge_name(mqtt->bridge), consumer->filter);
+	if (open_client(consumer, &error)) {
+		refuse(consumer, error.code, error.text);
+		return;
+	}
+	posta__mqtt_client_start(&consumer->client, mqtt->addresses);
+}
+
+void posta__mqtt_unsubscribe(struct posta__mqtt *mqtt, uint32_t subscription)
+{
+	struct posta__mqtt_consumer *consumer = find(mqtt, subscription);
+
+	if (!consumer || consumer->leaving)
+		return;
+	consumer->leaving = true;
+	consumer->forget = true;
+	/* Those that wait for being delivered again have nobody to settle them. */
+	while (consumer->again_first != NO_SLOT) {
+		struct slot *slot = &consumer->slots[consumer->again_first];
+
+		consumer->again_first = slot->next;
+		requeue(consumer, slot);
+	}
+	update(consumer);
+}
+
+void posta__mqtt_settle(struct posta__mqtt *mqtt, uint32_t subscription, const uint64_t *ids, size_t n,
+			enum posta_outcome outcome)
+{
+	struct posta__mqtt_consumer *consumer = find(mqtt, subscription);
+
+	if (!consumer)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct slot *slot = find_slot(consumer, ids[i]);
+
+		if (slot && outcome == POSTA_REQUEUE)
+			requeue(consumer, slot);
+		else if (slot)
+			release_slot(consumer, slot);
+	}
+	if (!consumer->unsettled)
+		update(consumer);
+}
+
+void posta__mqtt_pause(struct posta__mqtt *mqtt, uint32_t subscription, bool paused)
+{
+	struct posta__mqtt_consumer *consumer = find(mqtt, subscription);
+
+	if (!consumer || consumer->paused == paused)
+		return;
+	consumer->paused = paused;
+	if (!paused && consumer->again_first != NO_SLOT && !ev_is_active(&consumer->again)) {
+		ev_timer_set(&consumer->again, 0., 0.);
+		ev_timer_start(mqtt->loop, &consumer->again);
+	}
+	update(consumer);
+}
+
+/* -- The end of all */
+
+void posta__mqtt_consumers_finish(struct posta__mqtt *mqtt)
+{
+	for (struct posta__mqtt_consumer *consumer = mqtt->consumers; consumer; consumer = consumer->next) {
+		if (consumer->over)
+			continue;
+		if (!consumer->leaving)
+			consumer->forget = mqtt->forget;
+		consumer->leaving = true;
+		/* The broker is not told what is settled beside what is not: all of the batch comes again. */
+		if (consumer->unsettled)
+			end(consumer);
+		else
+			update(consumer);
+	}
+}
+
+static void free_consumer(struct posta__mqtt_consumer *consumer)
+{
+	ev_timer_stop(consumer->mqtt->loop, &consumer->again);
+	posta__mqtt_client_close(&consumer->client);
+	for (uint32_t i = 0; i < consumer->slot_count; i++)
+		posta_envelope_unref(consumer->slots[i].envelope);
+	free(consumer->slots);
+	free(consumer);
+}
+
+void posta__mqtt_consumers_sweep(struct posta__mqtt *mqtt)
+{
+	struct posta__mqtt_consumer **link = &mqtt->consumers;
+
+	while (*link) {
+		struct posta__mqtt_consumer *consumer = *link;
+
+		if (!consumer->over) {
+			link = &consumer->next;
+			continue;
+		}
+		*link = consumer->next;
+		free_consumer(consumer);
+	}
+}
+
+void posta__mqtt_consumers_stop(struct posta__mqtt *mqtt)
+{
+	for (struct posta__mqtt_consumer *consumer = mqtt->consumers; consumer; consumer = consumer->next) {
+		ev_timer_stop(mqtt->loop, &consumer->again);
+		posta__mqtt_client_stop(&consumer->client);
+	}
+}
+
+void posta__mqtt_consumers_free(struct posta__mqtt *mqtt)
+{
+	while (mqtt->consumers) {
+		struct posta__mqtt_consumer *consumer = mqtt->consumers;
+
+		mqtt->consumers = consumer->next;
+		free_consumer(consumer);
+	}
+}
+
+bool posta__mqtt_consumers_gone(const struct posta__mqtt *mqtt)
+{
+	const struct posta__mqtt_consumer *consumer = mqtt->consumers;
+
+	while (consumer && consumer->over)
+		consumer = consumer->next;
+	return !consumer;
+}
