@@ -300,6 +300,9 @@ enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__nam
 		return posta_error_set(error, POSTA_EUNSUPPORTED, "filter \"%.80s\" has no form as %s: route it to one topic, with the topic as key",
 				       filter, kinds[to].what);
 	err = from == to ? copy(filter, &writer) : convert(from, to, filter, convert_filter_level, &writer);
+	/* What MQTT takes for a share is none on the other side. */
+	if (!err && from != to && writer.len >= sizeof share - 1 && memcmp(out, share, sizeof share - 1) == 0)
+		return posta_error_set(error, POSTA_EUNSUPPORTED, "\"%.80s\" has no MQTT form: $share/ means something else there", filter);
 	if (err == POSTA_EUNSUPPORTED)
 		return posta_error_set(error, err, "\"%.80s\" has no %s form: %s", filter, to == POSTA__NAME_MQTT ? "MQTT" : "AMQP",
 				       to == POSTA__NAME_MQTT ? "there # can only be the last level" : "there a level * is a wildcard");

@@ -183,13 +183,13 @@ static_assert(POSTA__DEPTH_MAX < 64, "the bit stack holds it");
 
 enum posta_err posta__json_scan(const void *data, size_t len, size_t *offset)
 {
-	struct scanner scanner = { data, (const unsigned char *)data + len };
 	if (offset)
 		*offset = 0;
 	if (!data || !len)
 		return POSTA_EFORMAT;
 	if (len > POSTA__DOCUMENT_MAX)
 		return POSTA_ETOOBIG;
+	struct scanner scanner = { data, (const unsigned char *)data + len };
 	enum posta_err err = json_document(&scanner);
 	if (offset)
 		*offset = (size_t)(scanner.at - (const unsigned char *)data);

@@ -75,15 +75,17 @@ static enum posta_err scan(struct scanner *scanner)
 			return POSTA_EFORMAT;
 		if (objects > POSTA__OBJECTS_MAX)
 			return POSTA_ETOOBIG;
-		if ((item.shape == ARRAY || item.shape == MAP) && item.count) {
-			if (depth == POSTA__DEPTH_MAX)
-				return POSTA_ETOOBIG;
+		bool nests = item.shape == ARRAY || item.shape == MAP;
+		/* An empty one too: msgpack-c needs a place on its stack for it. */
+		if (nests && depth == POSTA__DEPTH_MAX)
+			return POSTA_ETOOBIG;
+		if (nests && item.count) {
 			left[depth++] = item.count;
 			continue;
 		}
 		if (item.shape == STRING && !posta__utf8_valid(scanner->at, item.count))
 			return POSTA_EFORMAT;
-		scanner->at += item.shape == ARRAY || item.shape == MAP ? 0 : item.count;
+		scanner->at += nests ? 0 : item.count;
 		while (depth && --left[depth - 1] == 0)
 			depth--;
 		if (!depth)
@@ -93,13 +95,13 @@ static enum posta_err scan(struct scanner *scanner)
 
 enum posta_err posta__msgpack_scan(const void *data, size_t len, size_t *offset)
 {
-	struct scanner scanner = { data, (const unsigned char *)data + len };
 	if (offset)
 		*offset = 0;
 	if (!data || !len)
 		return POSTA_EFORMAT;
 	if (len > POSTA__DOCUMENT_MAX)
 		return POSTA_ETOOBIG;
+	struct scanner scanner = { data, (const unsigned char *)data + len };
 	enum posta_err err = scan(&scanner);
 	if (offset)
 		*offset = (size_t)(scanner.at - (const unsigned char *)data);

@@ -162,6 +162,7 @@ struct reader {
 	struct posta_bytes data;
 	struct posta_bytes data_base64;
 	struct posta_bytes content_type; /* raw, with its quotes */
+	bool content_type_base64;
 };
 
 static bool is_string(struct posta_bytes value)
@@ -246,6 +247,12 @@ static enum posta_err set_base64(struct reader *reader, const char *name, size_t
 	return posta__kind_set(reader->envelope, kind, reader->value, size);
 }
 
+static bool is_base64_content_type(const char *name, size_t len)
+{
+	static const char wanted[] = "datacontenttype" BASE64;
+	return len == sizeof wanted - 1 && memcmp(name, wanted, len) == 0;
+}
+
 static enum posta_err take_member(struct reader *reader, struct posta_bytes raw_name, struct posta_bytes raw)
 {
 	size_t len = posta__json_unescape(raw_name, reader->name);
@@ -255,9 +262,10 @@ static enum posta_err take_member(struct reader *reader, struct posta_bytes raw_
 		reader->data = raw;
 	else if (len == 11 && memcmp(name, "data_base64", 11) == 0)
 		reader->data_base64 = raw;
-	else if (kind == (enum posta__kind)POSTA_ATTR_CONTENT_TYPE)
+	else if (kind == (enum posta__kind)POSTA_ATTR_CONTENT_TYPE || is_base64_content_type(name, len)) {
 		reader->content_type = raw;
-	else if (!is_null(raw)) {
+		reader->content_type_base64 = kind != (enum posta__kind)POSTA_ATTR_CONTENT_TYPE;
+	} else if (!is_null(raw)) {
 		struct posta_bytes text = plain_text(raw, reader->value);
 		enum posta_err err = POSTA_EFORMAT;
 		if (kind == (enum posta__kind)POSTA_ATTR_TOPIC && !reader->with_topic)
@@ -316,6 +324,8 @@ static enum posta_err unpack_members(struct reader *reader, struct posta_bytes o
 	struct posta_bytes content_type = { NULL, 0 };
 	if (is_string(reader->content_type))
 		content_type = plain_text(reader->content_type, reader->value);
+	if (!decode(&content_type, reader->content_type_base64))
+		return POSTA_EFORMAT;
 	if (content_type.len > POSTA_ATTRIBUTE_MAX)
 		return POSTA_ETOOBIG;
 	err = take_data(reader, content_type);
