@@ -29,11 +29,9 @@ static void sizes__payloads_arrive_whole(void **state)
 	(void)state;
 	static const size_t sizes[] = { 0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 96, 97, 500, 4064, 4065, 100000, 3000000 };
 	struct posta_system *system = kit_system(NULL);
-	struct echo {
-		size_t checked;
-	};
+	struct kit_log log;
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-		struct kit_log log = { 0 };
+		memset(&log, 0, sizeof log);
 		posta_ref ref = kit_spawn(system, &log, NULL);
 		unsigned char *data = malloc(sizes[i] + 1);
 		for (size_t j = 0; j < sizes[i]; j++)
@@ -41,6 +39,8 @@ static void sizes__payloads_arrive_whole(void **state)
 		assert_int_equal(posta_system_send(system, ref, KIT_NOTE, data, sizes[i]), POSTA_OK);
 		kit_settle(system);
 		assert_int_equal(log.count, 1);
+		posta_system_stop_actor(system, ref, POSTA_OK);
+		kit_settle(system);
 		free(data);
 	}
 	kit_stop(system);
