@@ -45,6 +45,11 @@ struct ev_loop *posta_bridge_loop(const struct posta_bridge *bridge)
 	return bridge->loop;
 }
 
+uint64_t posta_bridge_now_ms(const struct posta_bridge *bridge)
+{
+	return posta_system_now_ns(bridge->system) / 1000000;
+}
+
 void posta_bridge_up(struct posta_bridge *bridge)
 {
 	bridge->ups++;
