@@ -69,8 +69,8 @@ static enum posta_err check_extra(const char *name, const char *value, struct po
 		if (strcmp(extras[i].name, name) != 0)
 			continue;
 		if (!value || !*value || *rest || number < extras[i].min || number > extras[i].max)
-			return posta_error_set(error, POSTA_EINVAL, "amqp: option %s must be a number from %lu to %lu", name, extras[i].min,
-					       extras[i].max);
+			return posta_error_set(error, POSTA_EINVAL, "amqp: option %s must be a number from %lu to %lu",
+					       name, extras[i].min, extras[i].max);
 		return POSTA_OK;
 	}
 	return posta_error_set(error, POSTA_EINVAL, "amqp: no option \"%s\"; there is frame_max", name);
@@ -90,8 +90,10 @@ static enum posta_err check_url(const char *url, struct posta_error *error)
 	free(copy);
 	if (fits)
 		return POSTA_OK;
-	return posta_error_set(error, POSTA_EINVAL, "%s: not of the form amqp://user:password@host:port/vhost (a vhost of at most 255 bytes)",
-			       posta_url_redact(url, redacted, sizeof redacted));
+	return posta_error_set(
+		error, POSTA_EINVAL,
+		"%s: not of the form amqp://user:password@host:port/vhost (a vhost of at most 255 bytes)",
+		posta_url_redact(url, redacted, sizeof redacted));
 }
 
 static enum posta_err check(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
@@ -113,7 +115,8 @@ static enum posta_err check_name(const char *field, const char *name, struct pos
 
 static enum posta_err unusable(const char *field, struct posta_error *error)
 {
-	return posta_error_set(error, POSTA_EINVAL, "amqp has no use for %s; it takes queue, or exchange and routing_key", field);
+	return posta_error_set(error, POSTA_EINVAL,
+			       "amqp has no use for %s; it takes queue, or exchange and routing_key", field);
 }
 
 static enum posta_err check_names(const char *queue, const char *exchange, const char *routing_key, int priority_max,
@@ -138,9 +141,11 @@ static enum posta_err check_target(const struct posta_target *target, struct pos
 	if (target->retain)
 		return unusable("retain", error);
 	if (target->queue && (target->exchange || target->routing_key))
-		return posta_error_set(error, POSTA_EINVAL, "amqp: a target is either a queue, or an exchange with a routing_key");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "amqp: a target is either a queue, or an exchange with a routing_key");
 	if (!target->queue && !target->exchange && !target->routing_key)
-		return posta_error_set(error, POSTA_EINVAL, "amqp: a target needs a queue, or an exchange with a routing_key");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "amqp: a target needs a queue, or an exchange with a routing_key");
 	return check_names(target->queue, target->exchange, target->routing_key, target->queue_priority_max, error);
 }
 
@@ -153,7 +158,8 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 						 : "share",
 				error);
 	if (!source->queue && !source->exchange)
-		return posta_error_set(error, POSTA_EINVAL, "amqp: a source needs a queue, or an exchange to bind one to");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "amqp: a source needs a queue, or an exchange to bind one to");
 	if (source->routing_key && !source->exchange)
 		return posta_error_set(error, POSTA_EINVAL, "amqp: a source's routing_key needs its exchange");
 	if (source->exchange && !*source->exchange)
@@ -205,7 +211,8 @@ static enum posta_err prepare(struct posta__amqp *amqp, struct posta_error *erro
 	amqp->password = options->password ? strdup(options->password) : NULL;
 	amqp->publisher = posta__amqp_publisher_new(amqp);
 	amqp->consumer = posta__amqp_consumer_new(amqp);
-	if (!amqp->url || !amqp->publisher || !amqp->consumer || !amqp->user != !options->user || !amqp->password != !options->password)
+	if (!amqp->url || !amqp->publisher || !amqp->consumer || !amqp->user != !options->user ||
+	    !amqp->password != !options->password)
 		return posta_error_set(error, POSTA_ENOMEM, "out of memory for a connection");
 	if (amqp_parse_url(amqp->url, &amqp->info))
 		return posta_error_set(error, POSTA_EINVAL, "not a URL of AMQP");
@@ -228,7 +235,8 @@ static enum posta_err connect_(struct posta_bridge *bridge, void *state, struct 
 	enum posta_err code = prepare(amqp, error ? error : &own);
 
 	if (!code)
-		code = posta__resolve_start(amqp->loop, amqp->info.host, amqp->info.port, on_resolved, amqp, &amqp->resolve, error);
+		code = posta__resolve_start(amqp->loop, amqp->info.host, amqp->info.port, on_resolved, amqp,
+					    &amqp->resolve, error);
 	if (!code)
 		set_deadline(amqp, posta_bridge_get_options(bridge)->connect_timeout_ms / 1000.);
 	return code;
@@ -244,7 +252,8 @@ void posta__amqp_on_consumer_done(struct posta__amqp *amqp)
 
 void posta__amqp_on_closed(struct posta__amqp *amqp)
 {
-	if (!amqp->finishing || amqp->publishing.phase != POSTA__AMQP_CLOSED || amqp->consuming.phase != POSTA__AMQP_CLOSED)
+	if (!amqp->finishing || amqp->publishing.phase != POSTA__AMQP_CLOSED ||
+	    amqp->consuming.phase != POSTA__AMQP_CLOSED)
 		return;
 	/* By the timer: whoever is on the stack still uses the state. */
 	set_deadline(amqp, 0.);
@@ -298,7 +307,8 @@ static void flush(struct posta_bridge *bridge, void *state)
 	posta__amqp_publisher_pump(((struct posta__amqp *)state)->publisher);
 }
 
-static void subscribe(struct posta_bridge *bridge, void *state, uint32_t subscription, const struct posta_source *source)
+static void subscribe(struct posta_bridge *bridge, void *state, uint32_t subscription,
+		      const struct posta_source *source)
 {
 	(void)bridge;
 	posta__amqp_consumer_subscribe(((struct posta__amqp *)state)->consumer, subscription, source);

@@ -66,22 +66,24 @@ struct posta__amqp_connection {
 	struct posta__amqp_socket sock;
 	enum posta__amqp_phase phase;
 	struct posta__amqp_limits limits;
-	double heartbeat_s;  /* agreed interval; 0: none */
-	ev_timer tick;       /* deadlines and heartbeats */
-	double ticked_at;    /* ev_now() */
-	double deadline;     /* ev_now() by which the present phase must have passed */
-	unsigned rpcs;       /* requests without an answer */
-	double rpc_at;       /* ev_now() of the last request or answer */
+	double heartbeat_s; /* agreed interval; 0: none */
+	ev_timer tick;      /* deadlines and heartbeats */
+	double ticked_at;   /* ev_now() */
+	double deadline;    /* ev_now() by which the present phase must have passed */
+	unsigned rpcs;      /* requests without an answer */
+	double rpc_at;      /* ev_now() of the last request or answer */
 	bool blocked;
-	amqp_pool_t pool;    /* of the frame in work */
+	amqp_pool_t pool; /* of the frame in work */
 };
 
 void posta__amqp_connection_start(struct posta__amqp_connection *connection, struct posta__amqp *amqp,
 				  const struct posta__amqp_role *role, const struct addrinfo *addresses);
 /* Encodes a method; it goes with the next flush. False: the connection has failed. */
-bool posta__amqp_send(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method, const void *fields);
+bool posta__amqp_send(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method,
+		      const void *fields);
 /* The same for one that the broker answers: the watchdog waits for it. */
-bool posta__amqp_ask(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method, const void *fields);
+bool posta__amqp_ask(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method,
+		     const void *fields);
 /* n of them were, or never will be because their channel closed. */
 void posta__amqp_answered(struct posta__amqp_connection *connection, unsigned n);
 void posta__amqp_flush(struct posta__amqp_connection *connection);
@@ -103,7 +105,7 @@ const char *posta__amqp_words(amqp_bytes_t bytes, char *out, size_t size);
 struct posta__amqp {
 	struct posta_bridge *bridge;
 	struct ev_loop *loop;
-	char *url; /* the members of info point into it */
+	char *url;             /* the members of info point into it */
 	char *user, *password; /* of the options; NULL: the URL's */
 	struct amqp_connection_info info;
 	char peer[280]; /* host:port */
@@ -118,7 +120,8 @@ struct posta__amqp {
 };
 
 /* The connection is lost: the core is told once, nothing is done any more until close. */
-void posta__amqp_fail(struct posta__amqp *amqp, enum posta_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void posta__amqp_fail(struct posta__amqp *amqp, enum posta_err code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* One of the two is ready: the bridge is up when both are. */
 void posta__amqp_on_ready(struct posta__amqp *amqp);
 /* The consumer's channels are closed (finish), or a connection's close was answered. */
@@ -134,7 +137,8 @@ struct posta__amqp_publisher *posta__amqp_publisher_new(struct posta__amqp *amqp
 void posta__amqp_publisher_free(struct posta__amqp_publisher *publisher);
 bool posta__amqp_publisher_ready(const struct posta__amqp_publisher *publisher);
 /* Only takes; sending is pump's, so that no confirm comes back into the core from here. Returns: how many. */
-size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const struct posta_publication *const *batch, size_t n);
+size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const struct posta_publication *const *batch,
+				  size_t n);
 /* Sends and writes what may be sent now, and asks the core for more where it had to stop. */
 void posta__amqp_publisher_pump(struct posta__amqp_publisher *publisher);
 
@@ -158,7 +162,7 @@ struct posta__amqp_target {
 };
 
 #define POSTA__AMQP_TARGET_BUCKETS 256u
-#define POSTA__AMQP_TARGETS_MAX 16384u /* remembered; beyond it they are forgotten and asked for again */
+#define POSTA__AMQP_TARGETS_MAX    16384u /* remembered; beyond it they are forgotten and asked for again */
 
 /* The channel on which queues are declared and exchanges looked up: its errors must not close the publishing channel. */
 struct posta__amqp_targets {
@@ -173,7 +177,8 @@ struct posta__amqp_targets {
 void posta__amqp_targets_open(struct posta__amqp_targets *targets, struct posta__amqp *amqp, uint16_t channel);
 void posta__amqp_targets_fini(struct posta__amqp_targets *targets);
 /* Its state for this target, asking the broker when it is unknown. NULL: out of memory. Names are compared, not pointers. */
-struct posta__amqp_target *posta__amqp_target_of(struct posta__amqp_targets *targets, const struct posta_target *target);
+struct posta__amqp_target *posta__amqp_target_of(struct posta__amqp_targets *targets,
+						 const struct posta_target *target);
 /* Needs no question: passive queues, and the default exchange. */
 bool posta__amqp_target_is_free(const struct posta_target *target);
 /* It is not as we knew it: ask again before the next publication. */
@@ -186,10 +191,11 @@ void posta__amqp_targets_method(struct posta__amqp_targets *targets, amqp_method
 extern const struct posta__amqp_role posta__amqp_consumer_role;
 struct posta__amqp_consumer *posta__amqp_consumer_new(struct posta__amqp *amqp);
 void posta__amqp_consumer_free(struct posta__amqp_consumer *consumer);
-void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint32_t subscription, const struct posta_source *source);
+void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint32_t subscription,
+				    const struct posta_source *source);
 void posta__amqp_consumer_unsubscribe(struct posta__amqp_consumer *consumer, uint32_t subscription);
-void posta__amqp_consumer_settle(struct posta__amqp_consumer *consumer, uint32_t subscription, const uint64_t *ids, size_t n,
-				 enum posta_outcome outcome);
+void posta__amqp_consumer_settle(struct posta__amqp_consumer *consumer, uint32_t subscription, const uint64_t *ids,
+				 size_t n, enum posta_outcome outcome);
 void posta__amqp_consumer_pause(struct posta__amqp_consumer *consumer, uint32_t subscription, bool paused);
 /* Closes all channels behind their acknowledgements; posta__amqp_on_consumer_done() when they are. */
 void posta__amqp_consumer_finish(struct posta__amqp_consumer *consumer);
@@ -200,10 +206,10 @@ struct posta__amqp_unsettled {
 	struct posta__amqp_unsettled_entry {
 		uint64_t tag;
 		uint8_t state;
-	} *entries; /* a ring */
+	} * entries; /* a ring */
 	uint32_t capacity, head, count;
-	uint32_t open;            /* delivered and not settled by us */
-	uint32_t unacked;         /* delivered, and the broker does not know of an end: counts against the prefetch */
+	uint32_t open;    /* delivered and not settled by us */
+	uint32_t unacked; /* delivered, and the broker does not know of an end: counts against the prefetch */
 	uint64_t dirty_from, dirty_to; /* tags settled since the last write; from > to: none */
 };
 

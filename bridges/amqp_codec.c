@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define ENTRIES_MAX (POSTA_HEADERS_MAX + 64u)
-#define PERSISTENT 2
+#define PERSISTENT  2
 /* Seconds since 1970 beyond the year 5138 are taken for the milliseconds that some clients put there. */
 #define SECONDS_MAX UINT64_C(100000000000)
 
@@ -62,7 +62,8 @@ static enum posta_err put_header(void *context, const char *name, const struct p
 	return POSTA_OK;
 }
 
-static void set_bytes(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *field, struct posta_bytes value)
+static void set_bytes(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *field,
+		      struct posta_bytes value)
 {
 	if (!value.data || value.len > UINT8_MAX)
 		return;
@@ -108,15 +109,17 @@ static void set_common(amqp_basic_properties_t *p, const struct posta_envelope *
 	}
 }
 
-static enum posta_err encode_all(const struct posta_envelope *envelope, enum posta_format format, int64_t ttl_ms, struct table *table,
-				 amqp_bytes_t out, size_t *len, struct posta__wire_body *body, const char **why)
+static enum posta_err encode_all(const struct posta_envelope *envelope, enum posta_format format, int64_t ttl_ms,
+				 struct table *table, amqp_bytes_t out, size_t *len, struct posta__wire_body *body,
+				 const char **why)
 {
 	amqp_basic_properties_t p = {0};
 	char ttl[24];
 	enum posta_err code = posta__wire_encode(envelope, POSTA__AMQP, format, put_header, table, body);
 
 	if (code) {
-		*why = code == POSTA_ETOOBIG ? "a header is too long for AMQP, or all together for one frame" : posta_strerror(code);
+		*why = code == POSTA_ETOOBIG ? "a header is too long for AMQP, or all together for one frame"
+					     : posta_strerror(code);
 		return code;
 	}
 	set_common(&p, envelope, ttl_ms, ttl);
@@ -139,9 +142,9 @@ static enum posta_err encode_all(const struct posta_envelope *envelope, enum pos
 	return POSTA_OK;
 }
 
-enum posta_err posta__amqp_properties_encode(const struct posta_envelope *envelope, enum posta_format format, int64_t now_ms,
-					     struct posta__amqp_scratch *scratch, uint8_t *out, size_t size, size_t *len,
-					     struct posta__wire_body *body, const char **why)
+enum posta_err posta__amqp_properties_encode(const struct posta_envelope *envelope, enum posta_format format,
+					     int64_t now_ms, struct posta__amqp_scratch *scratch, uint8_t *out,
+					     size_t size, size_t *len, struct posta__wire_body *body, const char **why)
 {
 	int64_t ttl_ms = posta__wire_ttl_ms(envelope, now_ms);
 	struct table table;
@@ -158,10 +161,11 @@ enum posta_err posta__amqp_properties_encode(const struct posta_envelope *envelo
 
 /* -- properties to envelope */
 
-static enum posta_err take(struct posta_envelope *envelope, enum posta_attribute attribute, const amqp_basic_properties_t *p,
-			   amqp_flags_t flag, amqp_bytes_t value)
+static enum posta_err take(struct posta_envelope *envelope, enum posta_attribute attribute,
+			   const amqp_basic_properties_t *p, amqp_flags_t flag, amqp_bytes_t value)
 {
-	return p->_flags & flag ? posta_envelope_set(envelope, attribute, value.bytes ? value.bytes : "", value.len) : POSTA_OK;
+	return p->_flags & flag ? posta_envelope_set(envelope, attribute, value.bytes ? value.bytes : "", value.len)
+				: POSTA_OK;
 }
 
 static void take_time(struct posta_envelope *envelope, uint64_t timestamp)
@@ -280,7 +284,8 @@ static size_t scalar_text(const amqp_field_value_t *value, char out[64])
 	case AMQP_FIELD_KIND_F64:
 		return (size_t)snprintf(out, 64, "%.17g", value->value.f64);
 	case AMQP_FIELD_KIND_DECIMAL:
-		return (size_t)snprintf(out, 64, "%" PRIu32 "e-%u", value->value.decimal.value, value->value.decimal.decimals);
+		return (size_t)snprintf(out, 64, "%" PRIu32 "e-%u", value->value.decimal.value,
+					value->value.decimal.decimals);
 	case AMQP_FIELD_KIND_TIMESTAMP:
 		if (value->value.u64 >= SECONDS_MAX)
 			return (size_t)snprintf(out, 64, "%" PRIu64, value->value.u64);
@@ -305,7 +310,8 @@ static struct json_object *to_json(const amqp_field_value_t *value)
 		return array_to_json(&value->value.array);
 	case AMQP_FIELD_KIND_UTF8:
 	case AMQP_FIELD_KIND_BYTES:
-		return json_object_new_string_len(value->value.bytes.bytes ? value->value.bytes.bytes : "", (int)value->value.bytes.len);
+		return json_object_new_string_len(value->value.bytes.bytes ? value->value.bytes.bytes : "",
+						  (int)value->value.bytes.len);
 	case AMQP_FIELD_KIND_BOOLEAN:
 		return json_object_new_boolean(value->value.boolean);
 	case AMQP_FIELD_KIND_F64:
@@ -341,7 +347,8 @@ static enum posta_err take_value(struct posta_envelope *envelope, amqp_bytes_t k
 	switch (value->kind) {
 	case AMQP_FIELD_KIND_UTF8:
 	case AMQP_FIELD_KIND_BYTES:
-		return take_text(envelope, key, value->value.bytes.bytes ? value->value.bytes.bytes : "", value->value.bytes.len);
+		return take_text(envelope, key, value->value.bytes.bytes ? value->value.bytes.bytes : "",
+				 value->value.bytes.len);
 	case AMQP_FIELD_KIND_TABLE:
 	case AMQP_FIELD_KIND_ARRAY:
 		return take_nested(envelope, key, value);
@@ -361,7 +368,8 @@ static enum posta_err take_header(struct posta_envelope *envelope, const amqp_ta
 	return code;
 }
 
-static enum posta_err take_all(struct posta_envelope *envelope, const amqp_basic_properties_t *p, amqp_bytes_t routing_key, int64_t now_ms)
+static enum posta_err take_all(struct posta_envelope *envelope, const amqp_basic_properties_t *p,
+			       amqp_bytes_t routing_key, int64_t now_ms)
 {
 	enum posta_err code = posta_envelope_set(envelope, POSTA_ATTR_TOPIC, routing_key.bytes, routing_key.len);
 
@@ -374,8 +382,8 @@ static enum posta_err take_all(struct posta_envelope *envelope, const amqp_basic
 	return code;
 }
 
-enum posta_err posta__amqp_properties_decode(amqp_bytes_t properties, amqp_bytes_t routing_key, int64_t now_ms, amqp_pool_t *pool,
-					     struct posta_envelope **out, const char **why)
+enum posta_err posta__amqp_properties_decode(amqp_bytes_t properties, amqp_bytes_t routing_key, int64_t now_ms,
+					     amqp_pool_t *pool, struct posta_envelope **out, const char **why)
 {
 	void *decoded = NULL;
 

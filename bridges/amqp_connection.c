@@ -15,15 +15,16 @@
 #include <string.h>
 
 #define CONTROL_METHOD_MAX 4096u /* bytes of any method we send: names are at most 255 */
-#define CHANNEL_MAX 2047u
-#define FRAME_MAX_MIN 4096u
-#define FRAME_MAX_MAX (1u << 20)
-#define RPC_TIMEOUT_S 60.
-#define TICK_MAX_S 1.
+#define CHANNEL_MAX        2047u
+#define FRAME_MAX_MIN      4096u
+#define FRAME_MAX_MAX      (1u << 20)
+#define RPC_TIMEOUT_S      60.
+#define TICK_MAX_S         1.
 
 /* -- sending */
 
-static bool encode(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method, const void *fields)
+static bool encode(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method,
+		   const void *fields)
 {
 	size_t room = method == AMQP_CONNECTION_START_OK_METHOD ? FRAME_MAX_MIN : CONTROL_METHOD_MAX;
 	uint8_t *out = posta__amqp_socket_reserve(&connection->sock, room + POSTA__AMQP_FRAME_OVERHEAD);
@@ -34,7 +35,8 @@ static bool encode(struct posta__amqp_connection *connection, uint16_t channel, 
 	int used = amqp_encode_method(method, (void *)(uintptr_t)fields, bytes);
 
 	if (used < 0) {
-		posta__amqp_socket_fail(&connection->sock, POSTA_ETOOBIG, "a request to the broker does not fit into a frame: %s",
+		posta__amqp_socket_fail(&connection->sock, POSTA_ETOOBIG,
+					"a request to the broker does not fit into a frame: %s",
 					amqp_error_string2(used));
 		return false;
 	}
@@ -44,12 +46,14 @@ static bool encode(struct posta__amqp_connection *connection, uint16_t channel, 
 	return true;
 }
 
-bool posta__amqp_send(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method, const void *fields)
+bool posta__amqp_send(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method,
+		      const void *fields)
 {
 	return connection->phase < POSTA__AMQP_CLOSED && encode(connection, channel, method, fields);
 }
 
-bool posta__amqp_ask(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method, const void *fields)
+bool posta__amqp_ask(struct posta__amqp_connection *connection, uint16_t channel, amqp_method_number_t method,
+		     const void *fields)
 {
 	if (!posta__amqp_send(connection, channel, method, fields))
 		return false;
@@ -98,7 +102,8 @@ static void watch_open(struct posta__amqp_connection *connection, double now)
 	connection->ticked_at = now;
 	if (patience > 0 && now - sock->read_at > patience)
 		fail(connection, POSTA_ETIMEDOUT, "the broker was silent for two heartbeats");
-	else if (patience > 0 && !connection->blocked && posta__amqp_socket_pending(sock) && now - sock->written_at > patience)
+	else if (patience > 0 && !connection->blocked && posta__amqp_socket_pending(sock) &&
+		 now - sock->written_at > patience)
 		fail(connection, POSTA_ETIMEDOUT, "the broker takes no bytes, and does not say it is blocked");
 	else if (connection->rpcs && !connection->blocked && now - connection->rpc_at > RPC_TIMEOUT_S)
 		fail(connection, POSTA_ETIMEDOUT, "the broker does not answer a request");
@@ -157,9 +162,9 @@ static bool send_start_ok(struct posta__amqp_connection *connection, amqp_bytes_
 {
 	char name[128];
 	amqp_table_entry_t capabilities[] = {
-		true_entry("publisher_confirms"),     true_entry("exchange_exchange_bindings"),
-		true_entry("basic.nack"),             true_entry("consumer_cancel_notify"),
-		true_entry("connection.blocked"),     true_entry("authentication_failure_close"),
+		true_entry("publisher_confirms"), true_entry("exchange_exchange_bindings"),
+		true_entry("basic.nack"),         true_entry("consumer_cancel_notify"),
+		true_entry("connection.blocked"), true_entry("authentication_failure_close"),
 	};
 	amqp_table_entry_t properties[] = {
 		text_entry("product", "posta"),
@@ -176,7 +181,8 @@ static bool send_start_ok(struct posta__amqp_connection *connection, amqp_bytes_
 		.locale = posta__amqp_text("en_US"),
 	};
 
-	snprintf(name, sizeof name, "%.100s (%s)", posta_bridge_client_id(connection->amqp->bridge), connection->role->name);
+	snprintf(name, sizeof name, "%.100s (%s)", posta_bridge_client_id(connection->amqp->bridge),
+		 connection->role->name);
 	properties[3] = text_entry("connection_name", name);
 	return posta__amqp_send(connection, 0, AMQP_CONNECTION_START_OK_METHOD, &fields);
 }
@@ -239,7 +245,8 @@ static void on_tune(struct posta__amqp_connection *connection, const amqp_connec
 		fail(connection, POSTA_EPROTOCOL, "the broker wants frames of less than 4,096 bytes");
 		return;
 	}
-	amqp_connection_tune_ok_t tune_ok = {connection->limits.channel_max, connection->limits.frame_max, (uint16_t)heartbeat};
+	amqp_connection_tune_ok_t tune_ok = {connection->limits.channel_max, connection->limits.frame_max,
+					     (uint16_t)heartbeat};
 
 	if (!posta__amqp_send(connection, 0, AMQP_CONNECTION_TUNE_OK_METHOD, &tune_ok) ||
 	    !posta__amqp_send(connection, 0, AMQP_CONNECTION_OPEN_METHOD, &open))
@@ -300,8 +307,8 @@ static void on_close(struct posta__amqp_connection *connection, const amqp_conne
 	posta__amqp_words(close->reply_text, words, sizeof words);
 	if (posta__amqp_send(connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &close_ok))
 		posta__amqp_flush(connection);
-	posta__amqp_socket_fail(&connection->sock, login ? POSTA_EAUTH : posta__amqp_code(close->reply_code), "%u %s", close->reply_code,
-				words);
+	posta__amqp_socket_fail(&connection->sock, login ? POSTA_EAUTH : posta__amqp_code(close->reply_code), "%u %s",
+				close->reply_code, words);
 }
 
 static void set_blocked(struct posta__amqp_connection *connection, bool blocked, amqp_bytes_t reason)
@@ -321,7 +328,8 @@ static void on_close_ok(struct posta__amqp_connection *connection)
 }
 
 /* Methods of channel 0. */
-static void take_connection_method(struct posta__amqp_connection *connection, amqp_method_number_t method, const void *decoded)
+static void take_connection_method(struct posta__amqp_connection *connection, amqp_method_number_t method,
+				   const void *decoded)
 {
 	enum posta__amqp_phase phase = connection->phase;
 
@@ -392,7 +400,8 @@ static size_t on_bytes(void *context, const uint8_t *bytes, size_t len)
 	size_t used = 0;
 
 	while (connection->sock.phase == POSTA__AMQP_SOCKET_OPEN) {
-		enum posta__amqp_cut cut = posta__amqp_frame_cut(bytes + used, len - used, &connection->limits, &frame, &why);
+		enum posta__amqp_cut cut =
+			posta__amqp_frame_cut(bytes + used, len - used, &connection->limits, &frame, &why);
 
 		if (cut == POSTA__AMQP_CUT_MORE)
 			break;
@@ -447,7 +456,12 @@ void posta__amqp_connection_start(struct posta__amqp_connection *connection, str
 	connection->deadline = ev_now(amqp->loop) + timeout_s;
 	init_amqp_pool(&connection->pool, 4096);
 	connection->sock = (struct posta__amqp_socket){
-		.ops = &ops, .context = connection, .loop = amqp->loop, .tls = amqp->tls, .host = amqp->info.host, .peer = amqp->peer,
+		.ops = &ops,
+		.context = connection,
+		.loop = amqp->loop,
+		.tls = amqp->tls,
+		.host = amqp->info.host,
+		.peer = amqp->peer,
 		.in_max = FRAME_MAX_MAX + (128u << 10),
 		.out_max = POSTA__AMQP_HIGH_WATER + 2 * ((size_t)options->message_bytes_max + FRAME_MAX_MAX),
 		.fd = -1,
@@ -460,9 +474,11 @@ void posta__amqp_connection_start(struct posta__amqp_connection *connection, str
 
 void posta__amqp_connection_finish(struct posta__amqp_connection *connection, double timeout_s)
 {
-	amqp_connection_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = posta__amqp_text("closed by the client")};
+	amqp_connection_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS,
+					  .reply_text = posta__amqp_text("closed by the client")};
 
-	if (connection->phase != POSTA__AMQP_OPEN || !posta__amqp_send(connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &fields)) {
+	if (connection->phase != POSTA__AMQP_OPEN ||
+	    !posta__amqp_send(connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &fields)) {
 		posta__amqp_connection_stop(connection);
 		posta__amqp_on_closed(connection->amqp);
 		return;

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_S 2.
+#define RETRY_S      2.
 #define RETRY_TICK_S .5
 
 struct posta__amqp_consumer {
@@ -24,8 +24,8 @@ struct posta__amqp_consumer {
 	struct posta__amqp_subscription **channels; /* by channel number less 1; NULL: free */
 	size_t channel_count;
 	struct posta__amqp_subscription *last; /* the last one looked up */
-	ev_timer kick;  /* never started: fed by hand */
-	ev_timer retry; /* runs while somebody waits */
+	ev_timer kick;                         /* never started: fed by hand */
+	ev_timer retry;                        /* runs while somebody waits */
 	bool finishing;
 };
 
@@ -88,7 +88,8 @@ static uint16_t free_channel(struct posta__amqp_consumer *consumer)
 
 /* -- requests */
 
-static void ask(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, amqp_method_number_t method, const void *fields)
+static void ask(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, amqp_method_number_t method,
+		const void *fields)
 {
 	if (posta__amqp_ask(wire(consumer), s->channel, method, fields))
 		s->rpcs++;
@@ -96,7 +97,8 @@ static void ask(struct posta__amqp_consumer *consumer, struct posta__amqp_subscr
 
 static void declare(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	amqp_table_entry_t priority = {posta__amqp_text("x-max-priority"), {AMQP_FIELD_KIND_I32, {.i32 = s->priority_max}}};
+	amqp_table_entry_t priority = {posta__amqp_text("x-max-priority"),
+				       {AMQP_FIELD_KIND_I32, {.i32 = s->priority_max}}};
 	amqp_queue_declare_t fields = {
 		.queue = posta__amqp_text(s->queue),
 		.durable = !s->exclusive,
@@ -158,7 +160,8 @@ static void start(struct posta__amqp_consumer *consumer, struct posta__amqp_subs
 
 static void close_channel(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	amqp_channel_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = posta__amqp_text("unsubscribed")};
+	amqp_channel_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS,
+				       .reply_text = posta__amqp_text("unsubscribed")};
 
 	s->channel_state = POSTA__AMQP_CHANNEL_CLOSING;
 	posta__amqp_content_reset(&s->content);
@@ -176,8 +179,8 @@ static void reconcile(struct posta__amqp_consumer *consumer, struct posta__amqp_
 		consume(consumer, s);
 	else if (s->consumer_state == POSTA__AMQP_CONSUMER_ON && !wanted)
 		cancel(consumer, s);
-	if (s->ending && s->consumer_state != POSTA__AMQP_CONSUMER_STARTING && s->consumer_state != POSTA__AMQP_CONSUMER_STOPPING &&
-	    !s->unsettled.unacked)
+	if (s->ending && s->consumer_state != POSTA__AMQP_CONSUMER_STARTING &&
+	    s->consumer_state != POSTA__AMQP_CONSUMER_STOPPING && !s->unsettled.unacked)
 		close_channel(consumer, s);
 }
 
@@ -230,8 +233,8 @@ void posta__amqp_consumer_kick(struct posta__amqp_consumer *consumer)
 	ev_feed_event(consumer->amqp->loop, &consumer->kick, EV_CUSTOM);
 }
 
-void posta__amqp_consumer_settle(struct posta__amqp_consumer *consumer, uint32_t subscription, const uint64_t *ids, size_t n,
-				 enum posta_outcome outcome)
+void posta__amqp_consumer_settle(struct posta__amqp_consumer *consumer, uint32_t subscription, const uint64_t *ids,
+				 size_t n, enum posta_outcome outcome)
 {
 	struct posta__amqp_subscription *s = by_id(consumer, subscription);
 
@@ -297,7 +300,8 @@ static void on_canceled(struct posta__amqp_consumer *consumer, struct posta__amq
 }
 
 /* basic.cancel from the broker: the queue is gone, or its node. */
-static void on_lost(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, const amqp_basic_cancel_t *lost)
+static void on_lost(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
+		    const amqp_basic_cancel_t *lost)
 {
 	char tag[32];
 	amqp_bytes_t present = consumer_tag(s, tag);
@@ -312,8 +316,9 @@ static void on_lost(struct posta__amqp_consumer *consumer, struct posta__amqp_su
 	if (s->ending)
 		return;
 	retry_later(consumer, s);
-	posta_bridge_subscribed(consumer->amqp->bridge, s->id, POSTA_EREFUSED,
-				"basic.cancel: the broker ended the consumer (its queue was deleted or its node stopped)");
+	posta_bridge_subscribed(
+		consumer->amqp->bridge, s->id, POSTA_EREFUSED,
+		"basic.cancel: the broker ended the consumer (its queue was deleted or its node stopped)");
 }
 
 static bool every_one(uint64_t id, void *context)
@@ -344,7 +349,8 @@ static void on_channel_gone(struct posta__amqp_consumer *consumer, struct posta_
 	s->incarnation++;
 }
 
-static void on_channel_close(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, const amqp_channel_close_t *close)
+static void on_channel_close(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
+			     const amqp_channel_close_t *close)
 {
 	static const amqp_channel_close_ok_t close_ok = {0};
 	struct posta_bridge *bridge = consumer->amqp->bridge;
@@ -352,7 +358,8 @@ static void on_channel_close(struct posta__amqp_consumer *consumer, struct posta
 	bool ending = s->ending || consumer->finishing;
 	char words[200], text[POSTA_ERROR_TEXT_MAX];
 
-	snprintf(text, sizeof text, "%u %s", close->reply_code, posta__amqp_words(close->reply_text, words, sizeof words));
+	snprintf(text, sizeof text, "%u %s", close->reply_code,
+		 posta__amqp_words(close->reply_text, words, sizeof words));
 	posta__amqp_send(wire(consumer), s->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
 	on_channel_gone(consumer, s);
 	if (ending)
@@ -372,7 +379,8 @@ static void on_channel_closed(struct posta__amqp_consumer *consumer, struct post
 	finish_if_done(consumer);
 }
 
-static void on_answer(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, amqp_method_number_t method)
+static void on_answer(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
+		      amqp_method_number_t method)
 {
 	posta__amqp_answered(wire(consumer), 1);
 	if (s->rpcs)
@@ -383,8 +391,8 @@ static void on_answer(struct posta__amqp_consumer *consumer, struct posta__amqp_
 		on_canceled(consumer, s);
 }
 
-static void take_method(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, amqp_method_number_t method,
-			const void *decoded)
+static void take_method(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
+			amqp_method_number_t method, const void *decoded)
 {
 	switch (method) {
 	case AMQP_BASIC_DELIVER_METHOD:
@@ -467,7 +475,8 @@ const struct posta__amqp_role posta__amqp_consumer_role = {
 
 /* -- what the core asks for */
 
-void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint32_t subscription, const struct posta_source *source)
+void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint32_t subscription,
+				    const struct posta_source *source)
 {
 	struct posta__amqp_subscription *s = by_id(consumer, subscription);
 

@@ -20,7 +20,8 @@ void posta__amqp_content_reset(struct posta__amqp_content *content)
 	content->want = POSTA__AMQP_NO_CONTENT;
 }
 
-bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const amqp_basic_deliver_t *method)
+bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
+			    const amqp_basic_deliver_t *method)
 {
 	(void)amqp;
 	struct posta__amqp_content *content = &subscription->content;
@@ -36,7 +37,8 @@ bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscri
 	return true;
 }
 
-static void settle_now(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, enum posta_outcome outcome)
+static void settle_now(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
+		       enum posta_outcome outcome)
 {
 	posta__amqp_unsettled_settle(&subscription->unsettled, subscription->content.tag, outcome);
 	posta__amqp_consumer_kick(amqp->consumer);
@@ -59,8 +61,8 @@ static void hand_over(struct posta__amqp *amqp, struct posta__amqp_subscription 
 		posta__amqp_fail(amqp, POSTA_ENOMEM, "out of memory for a delivery");
 		return;
 	}
-	posta_bridge_deliver(amqp->bridge, subscription->id, envelope, posta__amqp_delivery_id(subscription, content->tag),
-			     content->redelivered);
+	posta_bridge_deliver(amqp->bridge, subscription->id, envelope,
+			     posta__amqp_delivery_id(subscription, content->tag), content->redelivered);
 }
 
 /* All frames are there. */
@@ -81,7 +83,8 @@ static void complete(struct posta__amqp *amqp, struct posta__amqp_subscription *
 	posta__amqp_content_reset(content);
 }
 
-static bool decode(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const struct posta__amqp_content_header *header)
+static bool decode(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
+		   const struct posta__amqp_content_header *header)
 {
 	struct posta__amqp_content *content = &subscription->content;
 	amqp_bytes_t routing_key = {content->routing_key_len, content->routing_key};
@@ -89,8 +92,8 @@ static bool decode(struct posta__amqp *amqp, struct posta__amqp_subscription *su
 	enum posta_err code = POSTA_ETOOBIG;
 
 	if (header->body_size <= posta_bridge_get_options(amqp->bridge)->message_bytes_max)
-		code = posta__amqp_properties_decode(header->properties, routing_key, posta__wall_ms(), &amqp->consuming.pool,
-						     &content->envelope, &why);
+		code = posta__amqp_properties_decode(header->properties, routing_key, posta__wall_ms(),
+						     &amqp->consuming.pool, &content->envelope, &why);
 	if (code == POSTA_ENOMEM) {
 		posta__amqp_fail(amqp, code, "out of memory for a delivery");
 		return false;
@@ -136,7 +139,8 @@ static bool keep_part(struct posta__amqp_content *content, const uint8_t *bytes,
 	return posta_envelope_wrap_body(content->envelope, body, content->body_len, free, body) == POSTA_OK;
 }
 
-bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes, size_t len)
+bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes,
+			 size_t len)
 {
 	struct posta__amqp_content *content = &subscription->content;
 	bool kept = true;

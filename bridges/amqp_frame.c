@@ -154,7 +154,8 @@ bool posta__amqp_header_read(const struct posta__amqp_frame *frame, struct posta
 	if (frame->size < 14 || posta__amqp_get16(frame->payload) != AMQP_BASIC_CLASS)
 		return false;
 	header->class_id = AMQP_BASIC_CLASS;
-	header->body_size = (uint64_t)posta__amqp_get32(frame->payload + 4) << 32 | posta__amqp_get32(frame->payload + 8);
+	header->body_size =
+		(uint64_t)posta__amqp_get32(frame->payload + 4) << 32 | posta__amqp_get32(frame->payload + 8);
 	header->properties.bytes = (void *)(uintptr_t)(frame->payload + 12);
 	header->properties.len = frame->size - 12;
 	return true;
@@ -205,7 +206,8 @@ bool posta__amqp_method_ok(const struct posta__amqp_frame *frame, amqp_method_nu
 
 static const char *head_error(uint8_t type, uint16_t channel, uint32_t size, const struct posta__amqp_limits *limits)
 {
-	if (type != AMQP_FRAME_METHOD && type != AMQP_FRAME_HEADER && type != AMQP_FRAME_BODY && type != AMQP_FRAME_HEARTBEAT)
+	if (type != AMQP_FRAME_METHOD && type != AMQP_FRAME_HEADER && type != AMQP_FRAME_BODY &&
+	    type != AMQP_FRAME_HEARTBEAT)
 		return "a frame of unknown type";
 	if (channel > limits->channel_max)
 		return "a frame of a channel above channel-max";

@@ -64,7 +64,8 @@ static enum posta_err check_size(const struct posta__amqp_publisher *publisher, 
 	return POSTA_ETOOBIG;
 }
 
-enum posta_err posta__amqp_entry_put(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry, const char **why)
+enum posta_err posta__amqp_entry_put(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry,
+				     const char **why)
 {
 	const struct posta_publication *publication = entry->publication;
 	struct posta__amqp_socket *sock = &posta__amqp_publisher_wire(publisher)->sock;
@@ -75,9 +76,10 @@ enum posta_err posta__amqp_entry_put(struct posta__amqp_publisher *publisher, st
 	if (!out)
 		return POSTA_OK; /* the connection has failed */
 	size_t used = put_method(publication->target, out);
-	enum posta_err code = posta__amqp_properties_encode(
-		publication->envelope, publication->target->format, posta__wall_ms(), &publisher->scratch,
-		out + used + POSTA__AMQP_FRAME_HEADER + 12, frame_max - POSTA__AMQP_FRAME_OVERHEAD - 12, &properties_len, &body, why);
+	enum posta_err code =
+		posta__amqp_properties_encode(publication->envelope, publication->target->format, posta__wall_ms(),
+					      &publisher->scratch, out + used + POSTA__AMQP_FRAME_HEADER + 12,
+					      frame_max - POSTA__AMQP_FRAME_OVERHEAD - 12, &properties_len, &body, why);
 
 	if (code)
 		return code;

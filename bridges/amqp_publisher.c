@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_MIN 256u
-#define RING_MAX 16384u
+#define RING_MIN    256u
+#define RING_MAX    16384u
 #define PUMP_ROUNDS 8
 
 /* -- the ring */
@@ -48,12 +48,13 @@ static bool has_room(struct posta__amqp_publisher *publisher)
 
 static void drop_done(struct posta__amqp_publisher *publisher)
 {
-	while (publisher->head < publisher->next && posta__amqp_entry_at(publisher, publisher->head)->state == POSTA__AMQP_DONE)
+	while (publisher->head < publisher->next &&
+	       posta__amqp_entry_at(publisher, publisher->head)->state == POSTA__AMQP_DONE)
 		publisher->head++;
 }
 
-void posta__amqp_entry_end(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry, enum posta_err result,
-			   const char *text)
+void posta__amqp_entry_end(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry,
+			   enum posta_err result, const char *text)
 {
 	uint64_t id = entry->id;
 
@@ -103,7 +104,8 @@ static bool send_next(struct posta__amqp_publisher *publisher)
 	enum posta_err code = posta__amqp_entry_put(publisher, entry, &why);
 
 	if (code == POSTA_ENOMEM) {
-		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, code, "out of memory for a publication");
+		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, code,
+					"out of memory for a publication");
 		return false;
 	}
 	entry->tag = code ? publisher->tag : ++publisher->tag;
@@ -118,7 +120,8 @@ static bool may_send(const struct posta__amqp_publisher *publisher)
 {
 	const struct posta__amqp_connection *connection = posta__amqp_publisher_wire(publisher);
 
-	if (!publisher->ready || publisher->next == publisher->tail || connection->blocked || connection->phase != POSTA__AMQP_OPEN)
+	if (!publisher->ready || publisher->next == publisher->tail || connection->blocked ||
+	    connection->phase != POSTA__AMQP_OPEN)
 		return false;
 	if (publisher->head < publisher->probe_to && publisher->next > publisher->head)
 		return false;
@@ -150,14 +153,16 @@ void posta__amqp_publisher_pump(struct posta__amqp_publisher *publisher)
 	posta_bridge_writable(publisher->amqp->bridge);
 }
 
-size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const struct posta_publication *const *batch, size_t n)
+size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const struct posta_publication *const *batch,
+				  size_t n)
 {
 	size_t taken = 0;
 
 	for (; taken < n && has_room(publisher); taken++) {
 		struct posta__amqp_entry *entry = posta__amqp_entry_at(publisher, publisher->tail++);
 
-		*entry = (struct posta__amqp_entry){.publication = batch[taken], .id = batch[taken]->id, .state = POSTA__AMQP_WAITS};
+		*entry = (struct posta__amqp_entry){
+			.publication = batch[taken], .id = batch[taken]->id, .state = POSTA__AMQP_WAITS};
 	}
 	if (taken < n)
 		publisher->wants_room = true;
@@ -184,20 +189,24 @@ static void on_ack(struct posta__amqp_publisher *publisher, const amqp_basic_ack
 	uint64_t counter = find_tag(publisher, ack->delivery_tag);
 
 	if (ack->multiple) /* tag 0 stands for all of them */
-		confirm_before(publisher, ack->delivery_tag ? find_tag(publisher, ack->delivery_tag + 1) : publisher->next);
-	else if (counter < publisher->next && posta__amqp_entry_at(publisher, counter)->tag == ack->delivery_tag && posta__amqp_entry_at(publisher, counter)->state == POSTA__AMQP_SENT)
+		confirm_before(publisher,
+			       ack->delivery_tag ? find_tag(publisher, ack->delivery_tag + 1) : publisher->next);
+	else if (counter < publisher->next && posta__amqp_entry_at(publisher, counter)->tag == ack->delivery_tag &&
+		 posta__amqp_entry_at(publisher, counter)->state == POSTA__AMQP_SENT)
 		posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, counter), POSTA_OK, NULL);
 }
 
 static void on_nack(struct posta__amqp_publisher *publisher, const amqp_basic_nack_t *nack)
 {
-	static const char words[] = "basic.nack: the queue refused it (its length limit, or an internal error of the broker)";
+	static const char words[] =
+		"basic.nack: the queue refused it (its length limit, or an internal error of the broker)";
 	uint64_t to = find_tag(publisher, nack->delivery_tag);
 
 	if (to >= publisher->next)
 		return;
 	for (uint64_t i = nack->multiple ? publisher->head : to; i <= to; i++)
-		if (i >= publisher->head && posta__amqp_entry_at(publisher, i)->state == POSTA__AMQP_SENT && posta__amqp_entry_at(publisher, i)->tag <= nack->delivery_tag)
+		if (i >= publisher->head && posta__amqp_entry_at(publisher, i)->state == POSTA__AMQP_SENT &&
+		    posta__amqp_entry_at(publisher, i)->tag <= nack->delivery_tag)
 			posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, i), POSTA_EREFUSED, words);
 }
 
@@ -211,8 +220,10 @@ static void open_channel(struct posta__amqp_publisher *publisher)
 	publisher->ready = false;
 	publisher->tag = 0;
 	publisher->returned = (struct posta__amqp_returned){0};
-	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
-	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select);
+	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD,
+			&open);
+	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CONFIRM_SELECT_METHOD,
+			&select);
 	publisher->rpcs = 2;
 	posta__amqp_flush(posta__amqp_publisher_wire(publisher));
 }
@@ -297,10 +308,12 @@ static void on_channel_close(struct posta__amqp_publisher *publisher, const amqp
 	snprintf(text, sizeof text, "%u %s", close->reply_code, words);
 	publisher->ready = false;
 	posta__amqp_answered(posta__amqp_publisher_wire(publisher), publisher->rpcs);
-	posta__amqp_send(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+	posta__amqp_send(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL,
+			 AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
 	if (!refuse_accused(publisher, words, text)) {
 		if (probing)
-			posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, publisher->head), POSTA_EREFUSED, text);
+			posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, publisher->head),
+					      POSTA_EREFUSED, text);
 		else
 			publisher->probe_to = sent_to;
 	}
@@ -328,10 +341,12 @@ static void take_method(struct posta__amqp_publisher *publisher, amqp_method_num
 		on_channel_close(publisher, decoded);
 		return;
 	case AMQP_CHANNEL_FLOW_METHOD:
-		posta__amqp_send(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_FLOW_OK_METHOD, decoded);
+		posta__amqp_send(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL,
+				 AMQP_CHANNEL_FLOW_OK_METHOD, decoded);
 		return;
 	default:
-		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL, "the broker sent a method that means nothing to a publisher");
+		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL,
+					"the broker sent a method that means nothing to a publisher");
 	}
 }
 
@@ -344,20 +359,23 @@ static void on_method(struct posta__amqp *amqp, uint16_t channel, amqp_method_nu
 	else if (channel == POSTA__AMQP_PUBLISH_CHANNEL)
 		take_method(publisher, method, decoded);
 	else
-		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL, "the broker used a channel that is not open");
+		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL,
+					"the broker used a channel that is not open");
 }
 
 static void on_header(struct posta__amqp *amqp, uint16_t channel, const struct posta__amqp_content_header *header)
 {
 	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !posta__amqp_return_header(amqp->publisher, header))
-		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL, "the broker sent content without a basic.return");
+		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL,
+					"the broker sent content without a basic.return");
 }
 
 static void on_body(struct posta__amqp *amqp, uint16_t channel, const uint8_t *bytes, size_t len)
 {
 	(void)bytes;
 	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !posta__amqp_return_body(amqp->publisher, len))
-		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL, "the broker sent more content than it announced");
+		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL,
+					"the broker sent more content than it announced");
 }
 
 static void on_opened(struct posta__amqp *amqp)

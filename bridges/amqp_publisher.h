@@ -7,7 +7,7 @@
 #include "bridges/amqp.h"
 
 #define POSTA__AMQP_PUBLISH_CHANNEL 1u
-#define POSTA__AMQP_TARGET_CHANNEL 2u
+#define POSTA__AMQP_TARGET_CHANNEL  2u
 
 enum posta__amqp_entry_state { POSTA__AMQP_WAITS, POSTA__AMQP_SENT, POSTA__AMQP_DONE };
 
@@ -45,7 +45,8 @@ struct posta__amqp_publisher {
 	struct posta__amqp_scratch scratch;
 };
 
-static inline struct posta__amqp_entry *posta__amqp_entry_at(const struct posta__amqp_publisher *publisher, uint64_t counter)
+static inline struct posta__amqp_entry *posta__amqp_entry_at(const struct posta__amqp_publisher *publisher,
+							     uint64_t counter)
 {
 	return &publisher->ring[counter & (publisher->capacity - 1)];
 }
@@ -68,15 +69,17 @@ static inline const char *posta__amqp_routing_key_of(const struct posta_target *
 }
 
 /* The end of one. The core may call back into take(): nothing of the entry is used afterwards. */
-void posta__amqp_entry_end(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry, enum posta_err result,
-			   const char *text);
+void posta__amqp_entry_end(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry,
+			   enum posta_err result, const char *text);
 
 /* Puts all frames of one into the output buffer. Errors: its own, with words; nothing was put then. */
-enum posta_err posta__amqp_entry_put(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry, const char **why);
+enum posta_err posta__amqp_entry_put(struct posta__amqp_publisher *publisher, struct posta__amqp_entry *entry,
+				     const char **why);
 
 /* basic.return, its header and body. False: not as they should come. */
 void posta__amqp_return_method(struct posta__amqp_publisher *publisher, const amqp_basic_return_t *method);
-bool posta__amqp_return_header(struct posta__amqp_publisher *publisher, const struct posta__amqp_content_header *header);
+bool posta__amqp_return_header(struct posta__amqp_publisher *publisher,
+			       const struct posta__amqp_content_header *header);
 bool posta__amqp_return_body(struct posta__amqp_publisher *publisher, size_t len);
 
 #endif

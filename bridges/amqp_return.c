@@ -30,11 +30,13 @@ static bool is_id(const struct posta__amqp_entry *entry, struct posta_bytes id)
 	return own.data && own.len == id.len && memcmp(own.data, id.data, id.len) == 0;
 }
 
-static bool is_returned(const struct posta__amqp_entry *entry, const struct posta__amqp_returned *returned, uint64_t body_len, struct posta_bytes id)
+static bool is_returned(const struct posta__amqp_entry *entry, const struct posta__amqp_returned *returned,
+			uint64_t body_len, struct posta_bytes id)
 {
 	return entry->state == POSTA__AMQP_SENT && entry->body_len == body_len &&
 	       strcmp(posta__amqp_exchange_of(entry->publication->target), returned->exchange) == 0 &&
-	       strcmp(posta__amqp_routing_key_of(entry->publication->target), returned->routing_key) == 0 && is_id(entry, id);
+	       strcmp(posta__amqp_routing_key_of(entry->publication->target), returned->routing_key) == 0 &&
+	       is_id(entry, id);
 }
 
 /* The message_id of a returned message; data NULL where it has none. Borrows: from the frame. */
@@ -43,7 +45,8 @@ static struct posta_bytes id_of(struct posta__amqp_publisher *publisher, amqp_by
 	void *decoded = NULL;
 
 	if (!posta__amqp_properties_ok(properties.bytes, properties.len) ||
-	    amqp_decode_properties(AMQP_BASIC_CLASS, &posta__amqp_publisher_wire(publisher)->pool, properties, &decoded) < 0)
+	    amqp_decode_properties(AMQP_BASIC_CLASS, &posta__amqp_publisher_wire(publisher)->pool, properties,
+				   &decoded) < 0)
 		return (struct posta_bytes){0};
 	const amqp_basic_properties_t *p = decoded;
 
@@ -61,14 +64,15 @@ static void refuse_returned(struct posta__amqp_publisher *publisher, const struc
 	while (i < publisher->next && !is_returned(posta__amqp_entry_at(publisher, i), returned, header->body_size, id))
 		i++;
 	if (i == publisher->next) {
-		posta_log(posta_system_of(posta_bridge_actor(publisher->amqp->bridge)), POSTA_LOG_WARNING, "amqp.return_unknown",
-			  "name=%s routing_key=%s", posta_bridge_name(publisher->amqp->bridge), returned->routing_key);
+		posta_log(posta_system_of(posta_bridge_actor(publisher->amqp->bridge)), POSTA_LOG_WARNING,
+			  "amqp.return_unknown", "name=%s routing_key=%s", posta_bridge_name(publisher->amqp->bridge),
+			  returned->routing_key);
 		return;
 	}
 	returned->searched = i + 1;
 	posta__amqp_target_forget(&publisher->targets, posta__amqp_entry_at(publisher, i)->publication->target);
-	snprintf(text, sizeof text, "%u %.40s: no queue for exchange '%.80s' and routing key '%.80s'", returned->code, returned->text,
-		 returned->exchange, returned->routing_key);
+	snprintf(text, sizeof text, "%u %.40s: no queue for exchange '%.80s' and routing key '%.80s'", returned->code,
+		 returned->text, returned->exchange, returned->routing_key);
 	posta__amqp_entry_end(publisher, posta__amqp_entry_at(publisher, i), POSTA_EREFUSED, text);
 }
 

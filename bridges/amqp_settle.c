@@ -97,7 +97,8 @@ bool posta__amqp_unsettled_settle(struct posta__amqp_unsettled *unsettled, uint6
 }
 
 /* One run at the head: entries that are done, and settled ones of one outcome. Returns: how many entries; 0 ends. */
-static uint32_t head_run(const struct posta__amqp_unsettled *unsettled, uint8_t *state, uint64_t *last, uint32_t *settled)
+static uint32_t head_run(const struct posta__amqp_unsettled *unsettled, uint8_t *state, uint64_t *last,
+			 uint32_t *settled)
 {
 	uint32_t index = 0;
 
@@ -138,7 +139,8 @@ void posta__amqp_unsettled_write(struct posta__amqp_unsettled *unsettled, posta_
 	if (!posta__amqp_unsettled_is_dirty(unsettled) || !write_head(unsettled, ack, context))
 		return;
 	/* Those behind one that is still open go by themselves: held back they would use up the prefetch. */
-	for (uint32_t i = find(unsettled, unsettled->dirty_from); i < unsettled->count && at(unsettled, i)->tag <= unsettled->dirty_to; i++) {
+	for (uint32_t i = find(unsettled, unsettled->dirty_from);
+	     i < unsettled->count && at(unsettled, i)->tag <= unsettled->dirty_to; i++) {
 		struct posta__amqp_unsettled_entry *entry = at(unsettled, i);
 
 		if (entry->state < SETTLED)

@@ -19,10 +19,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IN_CHUNK (64u * 1024)
-#define OUT_CHUNK (64u * 1024)
-#define OUT_KEEP (4u << 20)   /* a larger output buffer is given back when it is empty */
-#define READ_ROUNDS 8         /* reads in a row, so that one busy broker does not starve the worker */
+#define IN_CHUNK    (64u * 1024)
+#define OUT_CHUNK   (64u * 1024)
+#define OUT_KEEP    (4u << 20) /* a larger output buffer is given back when it is empty */
+#define READ_ROUNDS 8          /* reads in a row, so that one busy broker does not starve the worker */
 
 enum { IO_AGAIN = -1, IO_FAILED = -2 };
 

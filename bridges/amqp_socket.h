@@ -44,11 +44,11 @@ struct posta__amqp_socket {
 	const struct posta__amqp_socket_ops *ops;
 	void *context;
 	struct ev_loop *loop;
-	struct posta__amqp_tls *tls; /* NULL: plain TCP; borrowed */
-	const char *host;            /* whose certificate it must be; borrowed */
-	const char *peer;            /* "host:port" for errors; borrowed */
+	struct posta__amqp_tls *tls;    /* NULL: plain TCP; borrowed */
+	const char *host;               /* whose certificate it must be; borrowed */
+	const char *peer;               /* "host:port" for errors; borrowed */
 	const struct addrinfo *address; /* tried now; the list is borrowed until it is open */
-	double attempt_s;            /* for one address */
+	double attempt_s;               /* for one address */
 	enum posta__amqp_socket_phase phase;
 	int fd;
 	SSL *ssl;
@@ -56,7 +56,7 @@ struct posta__amqp_socket {
 	ev_io io;
 	ev_timer attempt;
 	struct posta__amqp_buffer in, out;
-	size_t in_max, out_max; /* bytes */
+	size_t in_max, out_max;     /* bytes */
 	double read_at, written_at; /* ev_now() of the last progress */
 	char last_error[128];       /* of the addresses that failed */
 };

@@ -61,10 +61,12 @@ static inline uint64_t posta__amqp_delivery_id(const struct posta__amqp_subscrip
 }
 
 /* The frames of a delivery. False: not as they should come. */
-bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const amqp_basic_deliver_t *method);
+bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
+			    const amqp_basic_deliver_t *method);
 bool posta__amqp_on_header(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
 			   const struct posta__amqp_content_header *header);
-bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes, size_t len);
+bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes,
+			 size_t len);
 void posta__amqp_content_reset(struct posta__amqp_content *content);
 
 /* Something was settled: acknowledgements are written at the end of this round of the loop. */

@@ -47,7 +47,8 @@ static struct posta__amqp_target *find(const struct posta__amqp_targets *targets
 {
 	struct posta__amqp_target *known = targets->buckets[bucket_of(key)];
 
-	while (known && (known->exchange != key.exchange || known->priority_max != key.priority_max || strcmp(known->name, key.name) != 0))
+	while (known && (known->exchange != key.exchange || known->priority_max != key.priority_max ||
+			 strcmp(known->name, key.name) != 0))
 		known = known->next;
 	return known;
 }
@@ -93,7 +94,8 @@ static struct posta__amqp_target *add(struct posta__amqp_targets *targets, struc
 
 static void declare_queue(struct posta__amqp_targets *targets, const struct posta__amqp_target *target)
 {
-	amqp_table_entry_t priority = {posta__amqp_text("x-max-priority"), {AMQP_FIELD_KIND_I32, {.i32 = target->priority_max}}};
+	amqp_table_entry_t priority = {posta__amqp_text("x-max-priority"),
+				       {AMQP_FIELD_KIND_I32, {.i32 = target->priority_max}}};
 	amqp_queue_declare_t fields = {
 		.queue = posta__amqp_text(target->name),
 		.durable = 1,
@@ -184,7 +186,8 @@ void posta__amqp_targets_method(struct posta__amqp_targets *targets, amqp_method
 	else if (method == AMQP_CHANNEL_CLOSE_METHOD)
 		on_channel_close(targets, decoded);
 	else
-		posta__amqp_socket_fail(&targets->amqp->publishing.sock, POSTA_EPROTOCOL, "the broker sent an answer to no question");
+		posta__amqp_socket_fail(&targets->amqp->publishing.sock, POSTA_EPROTOCOL,
+					"the broker sent an answer to no question");
 }
 
 void posta__amqp_targets_open(struct posta__amqp_targets *targets, struct posta__amqp *amqp, uint16_t channel)

@@ -74,8 +74,9 @@ static int no_pass_phrase(char *buffer, int size, int writing, void *context)
 static enum posta_err file_error(struct posta_error *error, const char *what, const char *file)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-	enum posta_err code = posta_error_set(error, POSTA_EINVAL, "cannot use the %s %s: %s (PEM, without a pass phrase, is needed)",
-					      what, file, reason ? reason : "unreadable");
+	enum posta_err code =
+		posta_error_set(error, POSTA_EINVAL, "cannot use the %s %s: %s (PEM, without a pass phrase, is needed)",
+				what, file, reason ? reason : "unreadable");
 
 	ERR_clear_error();
 	return code;

@@ -49,7 +49,8 @@ static void let_go(struct posta__resolve *resolve)
 
 static void look_up(struct posta__resolve *resolve, int flags)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
 	char service[12];
 
 	snprintf(service, sizeof service, "%d", resolve->port);
@@ -66,7 +67,8 @@ static void *run(void *context)
 
 	look_up(resolve, AI_ADDRCONFIG);
 	if (write(resolve->event, &one, sizeof one) < 0)
-		resolve->status = EAI_SYSTEM; /* cannot happen to an eventfd at 0; the connect time-out would end the wait */
+		resolve->status =
+			EAI_SYSTEM; /* cannot happen to an eventfd at 0; the connect time-out would end the wait */
 	let_go(resolve);
 	return NULL;
 }
@@ -133,15 +135,16 @@ static struct posta__resolve *make(struct ev_loop *loop, const char *host, int p
 	return resolve;
 }
 
-enum posta_err posta__resolve_start(struct ev_loop *loop, const char *host, int port, posta__resolve_fn *on_done, void *context,
-				    struct posta__resolve **out, struct posta_error *error)
+enum posta_err posta__resolve_start(struct ev_loop *loop, const char *host, int port, posta__resolve_fn *on_done,
+				    void *context, struct posta__resolve **out, struct posta_error *error)
 {
 	struct posta__resolve *resolve = make(loop, host, port);
 	int failed = 0;
 	bool numeric;
 
 	if (!resolve)
-		return posta_error_set(error, POSTA_ENOMEM, "cannot begin to resolve %s: no memory or no descriptor left", host);
+		return posta_error_set(error, POSTA_ENOMEM,
+				       "cannot begin to resolve %s: no memory or no descriptor left", host);
 	resolve->on_done = on_done;
 	resolve->context = context;
 	look_up(resolve, AI_NUMERICHOST);
@@ -150,7 +153,8 @@ enum posta_err posta__resolve_start(struct ev_loop *loop, const char *host, int 
 		failed = start_thread(resolve);
 	if (failed) {
 		let_go(resolve);
-		return posta_error_set(error, POSTA_EIO, "cannot start a thread to resolve %s: %s", host, strerror(failed));
+		return posta_error_set(error, POSTA_EIO, "cannot start a thread to resolve %s: %s", host,
+				       strerror(failed));
 	}
 	ev_io_init(&resolve->io, on_event, resolve->event, EV_READ);
 	resolve->io.data = resolve;

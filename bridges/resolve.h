@@ -21,8 +21,8 @@ struct posta__resolve;
 typedef void posta__resolve_fn(void *context, struct addrinfo *addresses, const char *text);
 
 /* Errors: ENOMEM, EIO (threads, descriptors). Returns: owned by itself until the answer or _cancel. */
-enum posta_err posta__resolve_start(struct ev_loop *loop, const char *host, int port, posta__resolve_fn *on_done, void *context,
-				    struct posta__resolve **resolve, struct posta_error *error);
+enum posta_err posta__resolve_start(struct ev_loop *loop, const char *host, int port, posta__resolve_fn *on_done,
+				    void *context, struct posta__resolve **resolve, struct posta_error *error);
 /* No answer will come; a thread that still waits for the resolver ends by itself later. NULL is allowed. */
 void posta__resolve_cancel(struct posta__resolve *resolve);
 

@@ -107,15 +107,16 @@ void posta_bridge_confirm_through(struct posta_bridge *bridge, uint64_t id)
 	bridge->confirmed_through = id;
 }
 
-bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope, uint64_t id,
-			  bool redelivered)
+bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope,
+			  uint64_t id, bool redelivered)
 {
 	assert_true(bridge->delivery_count < CORE_EVENTS_MAX);
 	bridge->deliveries[bridge->delivery_count++] = (struct core_delivery){subscription, id, redelivered, envelope};
 	return true;
 }
 
-void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription, enum posta_err result, const char *text)
+void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription, enum posta_err result,
+			     const char *text)
 {
 	(void)subscription;
 	bridge->subscribed_count++;
@@ -123,7 +124,8 @@ void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription,
 	snprintf(bridge->subscribed_text, sizeof bridge->subscribed_text, "%s", text ? text : "");
 }
 
-void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription, bool (*is_void)(uint64_t id, void *context), void *context)
+void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription,
+			 bool (*is_void)(uint64_t id, void *context), void *context)
 {
 	(void)subscription;
 	(void)is_void;
@@ -173,7 +175,8 @@ void core_run_once(struct posta_bridge *core)
 
 struct posta_bridge *core_new(const char *url)
 {
-	static const struct posta_actor_class klass = {.size = sizeof klass, .name = "core", .state_size = 8, .receive = receive, .start = start};
+	static const struct posta_actor_class klass = {
+		.size = sizeof klass, .name = "core", .state_size = 8, .receive = receive, .start = start};
 	struct posta_bridge *core = calloc(1, sizeof *core);
 	struct posta_system_options options = {.size = sizeof options, .workers = POSTA_HOST_DRIVEN};
 	struct posta_error error = {0};
@@ -185,8 +188,11 @@ struct posta_bridge *core_new(const char *url)
 	posta_system_spawn(core->system, &klass, core, NULL, NULL);
 	core->next_id = core->confirmed_through = 1;
 	core->ops = &posta__amqp_ops;
-	core->options = (struct posta_bridge_options){.size = sizeof core->options, .message_bytes_max = 16u << 20, .heartbeat_ms = 10000,
-						      .connect_timeout_ms = 15000, .pending_max = 65536};
+	core->options = (struct posta_bridge_options){.size = sizeof core->options,
+						      .message_bytes_max = 16u << 20,
+						      .heartbeat_ms = 10000,
+						      .connect_timeout_ms = 15000,
+						      .pending_max = 65536};
 	snprintf(core->url, sizeof core->url, "%s", url);
 	core_wait(core, core->actor);
 	return core;
@@ -239,11 +245,13 @@ void core_run_for(struct posta_bridge *core, double seconds)
 
 void core_give_up(struct posta_bridge *core, const char *condition, const char *file, int line)
 {
-	fail_msg("%s:%d: never came: %s (down %d: %s; subscribed: %s; %zu confirms, %zu deliveries)", file, line, condition, core->downs,
-		 core->down_text, core->subscribed_text, core->confirm_count, core->delivery_count);
+	fail_msg("%s:%d: never came: %s (down %d: %s; subscribed: %s; %zu confirms, %zu deliveries)", file, line,
+		 condition, core->downs, core->down_text, core->subscribed_text, core->confirm_count,
+		 core->delivery_count);
 }
 
-uint64_t core_publish(struct posta_bridge *core, const struct posta_target *target, struct posta_envelope *envelope, bool more)
+uint64_t core_publish(struct posta_bridge *core, const struct posta_target *target, struct posta_envelope *envelope,
+		      bool more)
 {
 	assert_true(core->next_id < CORE_EVENTS_MAX);
 	struct posta_publication *publication = &core->publications[core->next_id];

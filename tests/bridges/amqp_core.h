@@ -44,7 +44,7 @@ struct posta_bridge {
 	struct core_confirm confirms[CORE_EVENTS_MAX]; /* confirm_through is written down as one per id */
 	struct core_delivery deliveries[CORE_EVENTS_MAX];
 	uint64_t next_id, confirmed_through;
-	bool confirmed[CORE_EVENTS_MAX]; /* by id, for confirm_through */
+	bool confirmed[CORE_EVENTS_MAX];                        /* by id, for confirm_through */
 	struct posta_publication publications[CORE_EVENTS_MAX]; /* by id */
 };
 
@@ -62,10 +62,10 @@ void core_close(struct posta_bridge *core);
 	do {                                                                                                           \
 		ev_tstamp core_deadline = ev_time() + 20.;                                                             \
 		bool core_done;                                                                                        \
-		while (!(core_done = (condition)) && ev_time() < core_deadline)                                         \
+		while (!(core_done = (condition)) && ev_time() < core_deadline)                                        \
 			core_run_once(core);                                                                           \
 		if (!core_done)                                                                                        \
-			core_give_up(core, #condition, __FILE__, __LINE__);                                             \
+			core_give_up(core, #condition, __FILE__, __LINE__);                                            \
 	} while (0)
 void core_run_once(struct posta_bridge *core);
 /* Turns of the loop for that long, for what must not happen. */
@@ -73,7 +73,8 @@ void core_run_for(struct posta_bridge *core, double seconds);
 void core_give_up(struct posta_bridge *core, const char *condition, const char *file, int line);
 
 /* Publishes one (not flushed when more is true). Takes: envelope. Returns: its id. */
-uint64_t core_publish(struct posta_bridge *core, const struct posta_target *target, struct posta_envelope *envelope, bool more);
+uint64_t core_publish(struct posta_bridge *core, const struct posta_target *target, struct posta_envelope *envelope,
+		      bool more);
 struct posta_envelope *core_text(const char *id, const char *body);
 const struct core_confirm *core_confirm_of(const struct posta_bridge *core, uint64_t id);
 void core_settle(struct posta_bridge *core, const struct core_delivery *delivery, enum posta_outcome outcome);

@@ -35,7 +35,8 @@ bool peer_dribble(struct peer *peer)
 {
 	if (peer->queued_sent == peer->queued_len)
 		return false;
-	assert_int_equal(send(peer->queued_for[peer->queued_sent]->fd, &peer->queued[peer->queued_sent], 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(
+		send(peer->queued_for[peer->queued_sent]->fd, &peer->queued[peer->queued_sent], 1, MSG_NOSIGNAL), 1);
 	peer->queued_sent++;
 	return true;
 }
@@ -52,8 +53,8 @@ void peer_send(struct peer_link *link, uint16_t channel, amqp_method_number_t me
 	peer_send_raw(link, out, (size_t)used + 12);
 }
 
-void peer_send_content(struct peer_link *link, uint16_t channel, const void *properties, size_t properties_len, const char *body,
-		       size_t body_len)
+void peer_send_content(struct peer_link *link, uint16_t channel, const void *properties, size_t properties_len,
+		       const char *body, size_t body_len)
 {
 	uint8_t out[4096] = {0};
 
@@ -71,8 +72,9 @@ void peer_send_content(struct peer_link *link, uint16_t channel, const void *pro
 
 void peer_deliver(struct peer_link *link, uint64_t tag, const char *body)
 {
-	amqp_basic_deliver_t deliver = {
-		.consumer_tag = amqp_cstring_bytes(link->consumer_tag), .delivery_tag = tag, .routing_key = amqp_cstring_bytes("q")};
+	amqp_basic_deliver_t deliver = {.consumer_tag = amqp_cstring_bytes(link->consumer_tag),
+					.delivery_tag = tag,
+					.routing_key = amqp_cstring_bytes("q")};
 	static const uint8_t none[2] = {0, 0};
 
 	peer_send(link, link->consumer_channel, AMQP_BASIC_DELIVER_METHOD, &deliver);
@@ -118,7 +120,8 @@ static void note_ack(struct peer_link *link, uint64_t tag, bool multiple, bool n
 	link->acks[link->ack_count++].requeue = requeue;
 }
 
-static void answer_connection(struct peer_link *link, amqp_method_number_t method, const struct posta__amqp_frame *frame)
+static void answer_connection(struct peer_link *link, amqp_method_number_t method,
+			      const struct posta__amqp_frame *frame)
 {
 	static const amqp_connection_open_ok_t open_ok = {{0, NULL}};
 	static const amqp_connection_close_ok_t close_ok = {0};
@@ -141,7 +144,8 @@ static void answer_consume(struct peer_link *link, uint16_t channel, const amqp_
 	amqp_basic_consume_ok_t ok = {consume->consumer_tag};
 
 	link->consumer_channel = channel;
-	snprintf(link->consumer_tag, sizeof link->consumer_tag, "%.*s", (int)consume->consumer_tag.len, (char *)consume->consumer_tag.bytes);
+	snprintf(link->consumer_tag, sizeof link->consumer_tag, "%.*s", (int)consume->consumer_tag.len,
+		 (char *)consume->consumer_tag.bytes);
 	peer_send(link, channel, AMQP_BASIC_CONSUME_OK_METHOD, &ok);
 }
 
@@ -185,14 +189,17 @@ static void take_frame(struct peer_link *link, const struct posta__amqp_frame *f
 	link->heartbeats += frame->type == AMQP_FRAME_HEARTBEAT;
 	if (frame->type == AMQP_FRAME_BODY) {
 		link->body_bytes += frame->size;
-		snprintf(link->bodies[link->publishes - 1], 16, "%.*s", (int)(frame->size < 15 ? frame->size : 15), (const char *)frame->payload);
+		snprintf(link->bodies[link->publishes - 1], 16, "%.*s", (int)(frame->size < 15 ? frame->size : 15),
+			 (const char *)frame->payload);
 	}
 	if (frame->type != AMQP_FRAME_METHOD)
 		return;
 	amqp_method_number_t method = posta__amqp_get32(frame->payload);
 
 	init_amqp_pool(&pool, 4096);
-	assert_true(amqp_decode_method(method, &pool, (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)}, &decoded) >= 0);
+	assert_true(amqp_decode_method(method, &pool,
+				       (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)},
+				       &decoded) >= 0);
 	if (frame->channel == 0)
 		answer_connection(link, method, frame);
 	else
@@ -214,7 +221,8 @@ static void take_bytes(struct peer_link *link)
 		else
 			send_start(link);
 	}
-	while (posta__amqp_frame_cut(link->in + used, link->in_len - used, &limits, &frame, &why) == POSTA__AMQP_CUT_FRAME) {
+	while (posta__amqp_frame_cut(link->in + used, link->in_len - used, &limits, &frame, &why) ==
+	       POSTA__AMQP_CUT_FRAME) {
 		take_frame(link, &frame);
 		used += frame.size + POSTA__AMQP_FRAME_OVERHEAD;
 	}

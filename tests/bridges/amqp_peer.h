@@ -40,13 +40,13 @@ struct peer {
 	struct peer_link *publishing, *consuming;
 	struct peer_link *links[8];
 	int link_count;
-	bool mute;          /* accepts and says nothing */
-	bool dribble;       /* one byte a turn of the loop: see peer_dribble() */
-	bool deaf;          /* reads nothing any more */
-	unsigned nesting;   /* of a table in connection.start */
+	bool mute;            /* accepts and says nothing */
+	bool dribble;         /* one byte a turn of the loop: see peer_dribble() */
+	bool deaf;            /* reads nothing any more */
+	unsigned nesting;     /* of a table in connection.start */
 	const void *greeting; /* instead of connection.start */
 	size_t greeting_len;
-	uint16_t heartbeat; /* seconds, in tune */
+	uint16_t heartbeat;      /* seconds, in tune */
 	uint8_t queued[1 << 16]; /* of dribble: for which link */
 	struct peer_link *queued_for[1 << 16];
 	size_t queued_len, queued_sent;
@@ -58,8 +58,8 @@ void peer_free(struct peer *peer);
 bool peer_dribble(struct peer *peer);
 void peer_send_raw(struct peer_link *link, const void *bytes, size_t len);
 void peer_send(struct peer_link *link, uint16_t channel, amqp_method_number_t method, const void *fields);
-void peer_send_content(struct peer_link *link, uint16_t channel, const void *properties, size_t properties_len, const char *body,
-		       size_t body_len);
+void peer_send_content(struct peer_link *link, uint16_t channel, const void *properties, size_t properties_len,
+		       const char *body, size_t body_len);
 void peer_deliver(struct peer_link *link, uint64_t tag, const char *body);
 
 #endif

@@ -106,7 +106,8 @@ static struct posta_envelope *full_envelope(void)
 static void assert_same(const struct posta_envelope *a, const struct posta_envelope *b)
 {
 	for (int i = 0; i < POSTA_ATTR_TOPIC; i++)
-		assert_string_equal(posta_envelope_text(a, (enum posta_attribute)i), posta_envelope_text(b, (enum posta_attribute)i));
+		assert_string_equal(posta_envelope_text(a, (enum posta_attribute)i),
+				    posta_envelope_text(b, (enum posta_attribute)i));
 	assert_int_equal(posta_envelope_time(a), posta_envelope_time(b));
 	assert_int_equal(posta_envelope_priority(a), posta_envelope_priority(b));
 	assert_int_equal(posta_envelope_expiry(a), posta_envelope_expiry(b));
@@ -188,7 +189,8 @@ static void publish__no_queue_bound__that_one_is_refused(void **state)
 	(void)state;
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("bound"), *nowhere = kit_unique("nowhere");
-	struct posta_target good = to_queue(queue), bad = {.size = sizeof bad, .exchange = "amq.direct", .routing_key = nowhere};
+	struct posta_target good = to_queue(queue),
+			    bad = {.size = sizeof bad, .exchange = "amq.direct", .routing_key = nowhere};
 	uint64_t first = core_publish(core, &good, core_text("1", "a"), true);
 	uint64_t lost = core_publish(core, &bad, core_text("2", "b"), true);
 	uint64_t last = core_publish(core, &good, core_text("3", "c"), false);
@@ -547,7 +549,8 @@ static void connect__wrong_password__broker_says_so(void **state)
 static void connect__no_such_vhost__refused(void **state)
 {
 	(void)state;
-	assert_down(url_of("amqp://guest:guest@127.0.0.1:%d/nowhere", kit_broker_port(broker)), POSTA_EREFUSED, "nowhere");
+	assert_down(url_of("amqp://guest:guest@127.0.0.1:%d/nowhere", kit_broker_port(broker)), POSTA_EREFUSED,
+		    "nowhere");
 }
 
 static void connect__nobody_there__down(void **state)
@@ -559,7 +562,8 @@ static void connect__nobody_there__down(void **state)
 static void connect__unknown_host__down(void **state)
 {
 	(void)state;
-	assert_down("amqp://guest:s3cret@no-such-host.invalid", POSTA_ECONNECTION, "cannot resolve no-such-host.invalid");
+	assert_down("amqp://guest:s3cret@no-such-host.invalid", POSTA_ECONNECTION,
+		    "cannot resolve no-such-host.invalid");
 }
 
 static void connect__by_name__tries_all_addresses(void **state)
@@ -575,7 +579,8 @@ static void tls_connect(const char *host, const char *ca, const char *cert, cons
 {
 	char url[200];
 	char *ca_file = ca ? kit_broker_file(broker, ca) : NULL;
-	char *cert_file = cert ? kit_broker_file(broker, cert) : NULL, *key_file = key ? kit_broker_file(broker, key) : NULL;
+	char *cert_file = cert ? kit_broker_file(broker, cert) : NULL,
+	     *key_file = key ? kit_broker_file(broker, key) : NULL;
 	struct posta_error error = {0};
 
 	snprintf(url, sizeof url, "amqps://guest:guest@%s:%d", host, kit_broker_door(broker, KIT_TLS));

@@ -107,7 +107,7 @@ static void table__as_deep_as_allowed__passes_and_no_deeper(void **state)
 static void table__cut_short_anywhere__refused(void **state)
 {
 	(void)state;
-	static const uint8_t bytes[] = {0,   0, 0, 23, 1, 'a', 'S', 0,   0, 0, 2,   'x', 'y', 1,
+	static const uint8_t bytes[] = {0,   0,   0, 23, 1, 'a', 'S', 0,   0,   0, 2, 'x', 'y', 1,
 					'b', 'I', 0, 0,  0, 7,   1,   'c', 't', 1, 1, 'd', 'V'};
 
 	assert_true(posta__amqp_table_ok(bytes, sizeof bytes));
@@ -159,14 +159,15 @@ static void method__not_for_a_client__refused(void **state)
 
 /* -- properties and envelopes */
 
-static enum posta_err encode(const struct posta_envelope *envelope, enum posta_format format, uint8_t *out, size_t size, size_t *len)
+static enum posta_err encode(const struct posta_envelope *envelope, enum posta_format format, uint8_t *out, size_t size,
+			     size_t *len)
 {
 	uint8_t scratch_bytes[4096];
 	struct posta__amqp_scratch scratch = {scratch_bytes, sizeof scratch_bytes, 0};
 	struct posta__wire_body body = {0};
 	const char *why = NULL;
-	enum posta_err code =
-		posta__amqp_properties_encode(envelope, format, INT64_C(1000000), &scratch, out, size, len, &body, &why);
+	enum posta_err code = posta__amqp_properties_encode(envelope, format, INT64_C(1000000), &scratch, out, size,
+							    len, &body, &why);
 
 	if (!code)
 		posta__wire_body_fini(&body);
@@ -180,8 +181,9 @@ static struct posta_envelope *decode(const void *bytes, size_t len, enum posta_e
 	const char *why = "";
 
 	init_amqp_pool(&pool, 4096);
-	enum posta_err code = posta__amqp_properties_decode((amqp_bytes_t){len, (void *)(uintptr_t)bytes}, amqp_cstring_bytes("rk"),
-							    INT64_C(1000000), &pool, &envelope, &why);
+	enum posta_err code =
+		posta__amqp_properties_decode((amqp_bytes_t){len, (void *)(uintptr_t)bytes}, amqp_cstring_bytes("rk"),
+					      INT64_C(1000000), &pool, &envelope, &why);
 
 	assert_int_equal(code, expected);
 	empty_amqp_pool(&pool);
@@ -264,11 +266,13 @@ static void decode__headers_of_every_kind__become_text(void **state)
 		{amqp_cstring_bytes("list"), {AMQP_FIELD_KIND_ARRAY, {.array = {2, list}}}},
 		{amqp_cstring_bytes("void"), {AMQP_FIELD_KIND_VOID, {.u64 = 0}}},
 	};
-	amqp_basic_properties_t p = {._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_PRIORITY_FLAG, .headers = {7, entries}, .priority = 200};
+	amqp_basic_properties_t p = {
+		._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_PRIORITY_FLAG, .headers = {7, entries}, .priority = 200};
 	uint8_t bytes[1000];
 	int len = amqp_encode_properties(AMQP_BASIC_CLASS, &p, (amqp_bytes_t){sizeof bytes, bytes});
-	static const char *const expected[][2] = {{"bool", "true"},          {"int", "-5"},  {"double", "1.5"},      {"time", "1970-01-01T00:00:00.000Z"},
-						  {"table", "{\"n\":3}"}, {"list", "p"}, {"list", "{\"n\":3}"}, {"void", ""}};
+	static const char *const expected[][2] = {
+		{"bool", "true"},       {"int", "-5"}, {"double", "1.5"},     {"time", "1970-01-01T00:00:00.000Z"},
+		{"table", "{\"n\":3}"}, {"list", "p"}, {"list", "{\"n\":3}"}, {"void", ""}};
 
 	assert_true(len > 0);
 	struct posta_envelope *e = decode(bytes, (size_t)len, POSTA_OK);
@@ -374,7 +378,9 @@ static void unsettled__at_random__each_has_its_own_outcome_once(void **state)
 			assert_true(posta__amqp_unsettled_add(&unsettled, ++delivered));
 		else if (dice % 3 == 1 && delivered) {
 			uint64_t tag = 1 + (unsigned)rand_r(&seed) % delivered;
-			enum posta_outcome outcome = dice % 7 < 5 ? POSTA_ACK : dice % 7 == 5 ? POSTA_REQUEUE : POSTA_REJECT;
+			enum posta_outcome outcome = dice % 7 < 5    ? POSTA_ACK
+						     : dice % 7 == 5 ? POSTA_REQUEUE
+								     : POSTA_REJECT;
 
 			if (posta__amqp_unsettled_settle(&unsettled, tag, outcome)) {
 				assert_int_equal(meant[tag], 0);

@@ -134,31 +134,35 @@ static void handshake__other_protocol__says_so(void **state)
 static void open__hostile_bytes__protocol_error(void **state)
 {
 	(void)state;
-#define CASE(consuming, bytes) {consuming, bytes, sizeof bytes - 1}
+#define CASE(consuming, bytes)                                                                                         \
+	{                                                                                                              \
+		consuming, bytes, sizeof bytes - 1                                                                     \
+	}
 	static const struct {
 		bool consuming;
 		const char *bytes;
 		size_t len;
 	} cases[] = {
-		CASE(true, "\x09\0\1\0\0\0\0\xCE"),                                           /* type */
-		CASE(true, "\1\0\1\x7F\xFF\xFF\xFF"),                                         /* size */
-		CASE(true, "\1\0\1\0\0\0\4\0\x3C\0\x50\0"),                                   /* no end byte */
-		CASE(true, "\1\0\1\0\0\0\4\0\x3C\0\x3C\xCE"),                                 /* deliver without fields */
-		CASE(true, "\1\0\1\0\0\0\x0B\0\x3C\0\x3C\xFFxxxxxx\xCE"),                     /* a string longer than the frame */
-		CASE(true, "\1\0\1\0\0\0\4\0\x32\0\x0A\xCE"),                                 /* queue.declare: not a broker's */
-		CASE(true, "\2\0\1\0\0\0\x0E\0\x3C\0\0\0\0\0\0\0\0\0\1\0\0\xCE"),             /* a header without a delivery */
-		CASE(true, "\3\0\1\0\0\0\1x\xCE"),                                            /* a body without a header */
-		CASE(true, "\1\0\x09\0\0\0\4\0\x14\0\x29\xCE"),                               /* a channel that is not open */
-		CASE(true, "\2\0\1\0\0\0\4\0\x3C\0\0\xCE"),                                   /* a header cut short */
-		CASE(false, "\2\0\1\0\0\0\x0E\0\x3C\0\0\0\0\0\0\0\0\0\1\0\0\xCE"),            /* content without a return */
-		CASE(false, "\1\0\5\0\0\0\5\0\x14\0\x0B\0\xCE"),                              /* a channel that is not open */
-		CASE(false, "\1\0\0\0\0\0\x0C\0\x0A\0\x1E\x07\xFF\0\2\0\0\0\x3C\xCE"),        /* tune again */
+		CASE(true, "\x09\0\1\0\0\0\0\xCE"),                                /* type */
+		CASE(true, "\1\0\1\x7F\xFF\xFF\xFF"),                              /* size */
+		CASE(true, "\1\0\1\0\0\0\4\0\x3C\0\x50\0"),                        /* no end byte */
+		CASE(true, "\1\0\1\0\0\0\4\0\x3C\0\x3C\xCE"),                      /* deliver without fields */
+		CASE(true, "\1\0\1\0\0\0\x0B\0\x3C\0\x3C\xFFxxxxxx\xCE"),          /* a string longer than the frame */
+		CASE(true, "\1\0\1\0\0\0\4\0\x32\0\x0A\xCE"),                      /* queue.declare: not a broker's */
+		CASE(true, "\2\0\1\0\0\0\x0E\0\x3C\0\0\0\0\0\0\0\0\0\1\0\0\xCE"),  /* a header without a delivery */
+		CASE(true, "\3\0\1\0\0\0\1x\xCE"),                                 /* a body without a header */
+		CASE(true, "\1\0\x09\0\0\0\4\0\x14\0\x29\xCE"),                    /* a channel that is not open */
+		CASE(true, "\2\0\1\0\0\0\4\0\x3C\0\0\xCE"),                        /* a header cut short */
+		CASE(false, "\2\0\1\0\0\0\x0E\0\x3C\0\0\0\0\0\0\0\0\0\1\0\0\xCE"), /* content without a return */
+		CASE(false, "\1\0\5\0\0\0\5\0\x14\0\x0B\0\xCE"),                   /* a channel that is not open */
+		CASE(false, "\1\0\0\0\0\0\x0C\0\x0A\0\x1E\x07\xFF\0\2\0\0\0\x3C\xCE"), /* tune again */
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct scene scene = subscribed();
 
-		peer_send_raw(cases[i].consuming ? scene.peer->consuming : scene.peer->publishing, cases[i].bytes, cases[i].len);
+		peer_send_raw(cases[i].consuming ? scene.peer->consuming : scene.peer->publishing, cases[i].bytes,
+			      cases[i].len);
 		core_wait(scene.core, scene.core->downs == 1);
 		if (scene.core->down_code != POSTA_EPROTOCOL)
 			fail_msg("case %zu: %s", i, scene.core->down_text);
@@ -296,7 +300,8 @@ static void returned__then_acknowledged__only_that_one_is_refused(void **state)
 	(void)state;
 	struct scene scene = connected();
 	struct posta_bridge *core = scene.core;
-	amqp_basic_return_t returned = {312, amqp_cstring_bytes("NO_ROUTE"), amqp_cstring_bytes(""), amqp_cstring_bytes("k")};
+	amqp_basic_return_t returned = {312, amqp_cstring_bytes("NO_ROUTE"), amqp_cstring_bytes(""),
+					amqp_cstring_bytes("k")};
 	static const uint8_t id_1[] = {0, 0x80, 1, '1'};
 
 	publish(scene, 2);
@@ -369,7 +374,8 @@ static void publish__peer_reads_nothing__is_bounded_and_told_when_there_is_room(
 		struct posta_publication *publication = &core->publications[core->next_id];
 		const struct posta_publication *batch[1] = {publication};
 
-		*publication = (struct posta_publication){core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL};
+		*publication =
+			(struct posta_publication){core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL};
 		core->next_id++;
 		size_t k = core->ops->publish(core, core->state, batch, 1);
 
@@ -465,7 +471,10 @@ static void check__what_amqp_has_no_use_for__is_named(void **state)
 	const struct {
 		struct posta_source source;
 		const char *word;
-	} sources[] = {{{.queue = "q", .group = "g"}, "group"}, {{.filter = "f"}, "filter"}, {{0}, "needs"}, {{.queue = "q", .routing_key = "k"}, "exchange"}};
+	} sources[] = {{{.queue = "q", .group = "g"}, "group"},
+		       {{.filter = "f"}, "filter"},
+		       {{0}, "needs"},
+		       {{.queue = "q", .routing_key = "k"}, "exchange"}};
 
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
 		assert_int_equal(ops->check_target(&targets[i].target, &error), POSTA_EINVAL);
@@ -482,7 +491,8 @@ static void check__url_and_extras__errors_hide_the_password(void **state)
 {
 	(void)state;
 	struct posta_bridge *core = core_new("amqp://x");
-	const char *const good[] = {"frame_max", "8192", NULL}, *const bad[] = {"frame_max", "1", NULL}, *const unknown[] = {"x", "1", NULL};
+	const char *const good[] = {"frame_max", "8192", NULL}, *const bad[] = {"frame_max", "1", NULL},
+			  *const unknown[] = {"x", "1", NULL};
 	struct posta_bridge_options options = {.size = sizeof options};
 	struct posta_error error;
 

@@ -18,11 +18,12 @@ static void again(const struct posta_envelope *envelope, amqp_pool_t *pool)
 	const char *why;
 	size_t len = 0;
 
-	if (posta__amqp_properties_encode(envelope, POSTA_FORMAT_BINARY, NOW_MS, &scratch, out, sizeof out, &len, &body, &why))
+	if (posta__amqp_properties_encode(envelope, POSTA_FORMAT_BINARY, NOW_MS, &scratch, out, sizeof out, &len, &body,
+					  &why))
 		return;
 	posta__wire_body_fini(&body);
-	enum posta_err code =
-		posta__amqp_properties_decode((amqp_bytes_t){len, out}, (amqp_bytes_t){1, "k"}, NOW_MS, pool, &other, &why);
+	enum posta_err code = posta__amqp_properties_decode((amqp_bytes_t){len, out}, (amqp_bytes_t){1, "k"}, NOW_MS,
+							    pool, &other, &why);
 
 	CHECK(code == POSTA_OK);
 	check_same(envelope, other, true);
@@ -38,7 +39,8 @@ static void take(const struct posta__amqp_frame *frame, amqp_pool_t *pool)
 	const char *why;
 
 	if (frame->type == AMQP_FRAME_METHOD && posta__amqp_method_ok(frame, &method))
-		amqp_decode_method(method, pool, (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)}, &decoded);
+		amqp_decode_method(method, pool,
+				   (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)}, &decoded);
 	if (frame->type != AMQP_FRAME_HEADER || !posta__amqp_header_read(frame, &header))
 		return;
 	if (posta__amqp_properties_decode(header.properties, (amqp_bytes_t){1, "k"}, NOW_MS, pool, &envelope, &why))
