@@ -277,12 +277,15 @@ static enum posta_err convert_filter_level(enum posta__name_kind from, enum post
 {
 	bool many = len == 1 && *level == '#';
 	bool one = len == 1 && *level == (from == POSTA__NAME_MQTT ? '+' : '*');
-	if (len == 1 && *level == '*' && from == POSTA__NAME_MQTT)
-		return POSTA_EUNSUPPORTED;
 	if (many && to == POSTA__NAME_MQTT && level[1])
 		return POSTA_EUNSUPPORTED;
-	if (!many && !one)
-		return convert_level(from, to, level, len, writer);
+	if (!many && !one) {
+		size_t before = writer->len;
+		enum posta_err err = convert_level(from, to, level, len, writer);
+		/* A level that means the letter, plain or escaped, would be a wildcard there. */
+		bool wild = writer->len == before + 1 && (writer->out[before] == '*' || writer->out[before] == '#');
+		return !err && wild && to == POSTA__NAME_AMQP ? POSTA_EUNSUPPORTED : err;
+	}
 	put(writer, many ? '#' : to == POSTA__NAME_MQTT ? '+' : '*');
 	return writer->full ? POSTA_ETOOBIG : POSTA_OK;
 }
@@ -305,7 +308,7 @@ enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__nam
 		return posta_error_set(error, POSTA_EUNSUPPORTED, "\"%.80s\" has no MQTT form: $share/ means something else there", filter);
 	if (err == POSTA_EUNSUPPORTED)
 		return posta_error_set(error, err, "\"%.80s\" has no %s form: %s", filter, to == POSTA__NAME_MQTT ? "MQTT" : "AMQP",
-				       to == POSTA__NAME_MQTT ? "there # can only be the last level" : "there a level * is a wildcard");
+				       to == POSTA__NAME_MQTT ? "there # can only be the last level" : "there a level * or # is a wildcard");
 	return finish(to, filter, &writer, err, error);
 }
 

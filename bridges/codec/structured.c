@@ -111,14 +111,25 @@ static void write_headers(const struct posta_envelope *envelope, bool with_topic
 	}
 }
 
+/*
+ * Of a body that says it is JSON the white space around it is dropped; one that says nothing is JSON only if there is none,
+ * so that no byte of a text is lost that looks like JSON by chance.
+ */
+static bool is_json(struct posta_bytes type, struct posta_bytes body, struct posta_bytes *value)
+{
+	if ((type.data && !posta__media_type_json(type)) || posta__json_scan(body.data, body.len, NULL))
+		return false;
+	*value = posta__json_value(body.data, body.len);
+	return type.data || value->len == body.len;
+}
+
 static void write_data(const struct posta_envelope *envelope, struct posta__buffer *buffer)
 {
-	struct posta_bytes type = posta_envelope_get(envelope, POSTA_ATTR_CONTENT_TYPE);
 	struct posta_bytes body = envelope->body;
+	struct posta_bytes value;
 	if (!body.data)
 		return;
-	if ((!type.data || posta__media_type_json(type)) && posta__json_scan(body.data, body.len, NULL) == POSTA_OK) {
-		struct posta_bytes value = posta__json_value(body.data, body.len);
+	if (is_json(posta_envelope_get(envelope, POSTA_ATTR_CONTENT_TYPE), body, &value)) {
 		posta__buffer_text(buffer, ",\"data\":");
 		posta__buffer_add(buffer, value.data, value.len);
 	} else {

@@ -266,6 +266,57 @@ static void encode__structured__is_one_json_event(void **state)
 	posta_envelope_unref(envelope);
 }
 
+static void encode__amqp_long_property__goes_as_a_header(void **state)
+{
+	struct wire wire = { .protocol = POSTA__AMQP };
+	struct posta__wire_body body;
+	char value[257];
+	memset(value, 'v', sizeof value - 1);
+	value[sizeof value - 1] = 0;
+	struct posta_envelope *envelope = reservation();
+	posta_envelope_set_text(envelope, POSTA_ATTR_CORRELATION_ID, value);
+	assert_null(posta__wire_native(envelope, POSTA__AMQP, POSTA_ATTR_CORRELATION_ID).data);
+	posta_envelope_set_text(envelope, POSTA_ATTR_REPLY_TO, value + 1);
+	assert_int_equal(posta__wire_native(envelope, POSTA__AMQP, POSTA_ATTR_REPLY_TO).len, 255);
+	assert_int_equal(posta__wire_encode(envelope, POSTA__AMQP, POSTA_FORMAT_BINARY, collect, &wire, &body), POSTA_OK);
+	assert_non_null(wire_value(&wire, "cloudEvents_correlationid"));
+	assert_null(wire_value(&wire, "cloudEvents_replyto"));
+	posta__wire_body_fini(&body);
+	wire_free(&wire);
+	posta_envelope_unref(envelope);
+}
+
+/* Members of a JSON object must not repeat, and extension attributes are lower-case letters and digits. */
+static void encode__structured_odd_headers__are_one_extension(void **state)
+{
+	static const char *const odd[] = { "origen", "a_b", "type", "data", "idbase64", "postaheaders" };
+	for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+		char *json;
+		struct posta_envelope *envelope = reservation();
+		posta_envelope_add_header(envelope, odd[i], "x", 1);
+		assert_int_equal(posta_envelope_to_json(envelope, &json, NULL), POSTA_OK);
+		assert_non_null(strstr(json, ",\"postaheaders\":\"[[\\\"origen\\\",\\\"web\\\"],[\\\""));
+		assert_null(strstr(json, ",\"origen\":"));
+		free(json);
+		posta_envelope_unref(envelope);
+	}
+}
+
+static void encode__structured_white_space__is_kept_unless_json(void **state)
+{
+	char *json;
+	struct posta_envelope *envelope = posta_envelope_new();
+	posta_envelope_set_body(envelope, "0\n", 2);
+	assert_int_equal(posta_envelope_to_json(envelope, &json, NULL), POSTA_OK);
+	assert_string_equal(json, "{\"specversion\":\"1.0\",\"data_base64\":\"MAo=\"}");
+	free(json);
+	posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE, "application/json");
+	assert_int_equal(posta_envelope_to_json(envelope, &json, NULL), POSTA_OK);
+	assert_string_equal(json, "{\"specversion\":\"1.0\",\"datacontenttype\":\"application/json\",\"data\":0}");
+	free(json);
+	posta_envelope_unref(envelope);
+}
+
 static void encode__raw__is_the_body_alone(void **state)
 {
 	struct wire wire = { .protocol = POSTA__KAFKA };
@@ -458,6 +509,9 @@ int main(void)
 		cmocka_unit_test(encode__amqp__follows_the_table),
 		cmocka_unit_test(encode__mqtt5__follows_the_table),
 		cmocka_unit_test(encode__structured__is_one_json_event),
+		cmocka_unit_test(encode__amqp_long_property__goes_as_a_header),
+		cmocka_unit_test(encode__structured_odd_headers__are_one_extension),
+		cmocka_unit_test(encode__structured_white_space__is_kept_unless_json),
 		cmocka_unit_test(encode__raw__is_the_body_alone),
 		cmocka_unit_test(encode__put_fails__stops_with_its_error),
 		cmocka_unit_test(encode__amqp_name_too_long__is_refused),

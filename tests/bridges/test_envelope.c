@@ -2,6 +2,7 @@
 #include <posta/envelope.h>
 
 #include "bridges/codec/cloudevents.h"
+#include "bridges/envelope.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,11 +69,13 @@ static void set__replaced_for_ever__memory_stays_bounded(void **state)
 	memset(value, 'v', sizeof value);
 	assert_int_equal(posta_envelope_set_text(envelope, POSTA_ATTR_ID, "stays"), POSTA_OK);
 	assert_int_equal(posta_envelope_add_header(envelope, "stays", "too", 3), POSTA_OK);
-	for (size_t i = 0; i < 100000; i++) {
+	for (size_t i = 0; i < 100000; i++)
 		assert_int_equal(posta_envelope_set(envelope, POSTA_ATTR_SUBJECT, value, i % sizeof value), POSTA_OK);
+	assert_true(envelope->used < 16384);
+	for (size_t i = 0; i < 100000; i++)
 		assert_int_equal(posta_envelope_put_header(envelope, "hops", value, i % 7), POSTA_OK);
-	}
-	assert_true(posta_envelope_size(envelope) < 8192);
+	assert_true(envelope->used < 16384);
+	assert_true(posta_envelope_size(envelope) < 1024);
 	assert_string_equal(posta_envelope_text(envelope, POSTA_ATTR_ID), "stays");
 	assert_string_equal(posta_envelope_header(envelope, "stays").data, "too");
 	assert_int_equal(posta_envelope_header_count(envelope), 2);
@@ -151,6 +154,17 @@ static void wrap_body__shared__still_releases(void **state)
 	posta_envelope_unref(NULL);
 }
 
+static void set_body__over_another__releases_it(void **state)
+{
+	int released = 0;
+	struct posta_envelope *envelope = posta_envelope_new();
+	assert_int_equal(posta_envelope_wrap_body(envelope, "b", 1, count, &released), POSTA_OK);
+	assert_int_equal(posta_envelope_set_body(envelope, "c", 1), POSTA_OK);
+	assert_int_equal(released, 1);
+	posta_envelope_unref(envelope);
+	assert_int_equal(released, 1);
+}
+
 static void complete__lacks_id_and_time__fills_them_once(void **state)
 {
 	struct posta_envelope *envelope = posta_envelope_new();
@@ -175,6 +189,9 @@ static void uuid7__many__are_distinct_and_of_version_7(void **state)
 		assert_int_equal(ids[i][14], '7');
 		assert_non_null(strchr("89ab", ids[i][19]));
 	}
+	/* Not only by their time. */
+	for (int i = 1; i < N; i++)
+		assert_string_not_equal(ids[i - 1] + 24, ids[i] + 24);
 	qsort(ids, N, sizeof ids[0], (int (*)(const void *, const void *))strcmp);
 	for (int i = 1; i < N; i++)
 		assert_string_not_equal(ids[i - 1], ids[i]);
@@ -231,6 +248,7 @@ int main(void)
 		cmocka_unit_test(headers__repeat__keep_order),
 		cmocka_unit_test(shared__is_read_only__edit_copies),
 		cmocka_unit_test(wrap_body__shared__still_releases),
+		cmocka_unit_test(set_body__over_another__releases_it),
 		cmocka_unit_test(complete__lacks_id_and_time__fills_them_once),
 		cmocka_unit_test(uuid7__many__are_distinct_and_of_version_7),
 		cmocka_unit_test(time__known_moments__format_and_parse),

@@ -44,6 +44,7 @@ static void has_the_sample(struct posta_envelope *envelope)
 	assert_kind(envelope, "data.list.2", POSTA_VALUE_NONE);
 	assert_kind(envelope, "data.list.x", POSTA_VALUE_NONE);
 	assert_kind(envelope, "data.list.", POSTA_VALUE_NONE);
+	assert_kind(envelope, "data.list.18446744073709551616", POSTA_VALUE_NONE);
 	assert_kind(envelope, "data.list", POSTA_VALUE_JSON);
 	assert_text(envelope, "data.a.b", "dotted");
 	assert_text(envelope, "data.a.c", "d");

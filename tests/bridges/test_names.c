@@ -120,6 +120,8 @@ static void filter_convert__wildcards__change_their_sign(void **state)
 	assert_int_equal(posta__filter_convert(POSTA__NAME_AMQP, POSTA__NAME_MQTT, "a.#.b", out, sizeof out, &error), POSTA_EUNSUPPORTED);
 	assert_non_null(strstr(error.text, "last level"));
 	assert_int_equal(posta__filter_convert(POSTA__NAME_MQTT, POSTA__NAME_AMQP, "a/*", out, sizeof out, &error), POSTA_EUNSUPPORTED);
+	assert_int_equal(posta__filter_convert(POSTA__NAME_MQTT, POSTA__NAME_AMQP, "%23", out, sizeof out, &error), POSTA_EUNSUPPORTED);
+	assert_int_equal(posta__filter_convert(POSTA__NAME_AMQP, POSTA__NAME_MQTT, "$share.g.a", out, sizeof out, &error), POSTA_EUNSUPPORTED);
 	assert_int_equal(posta__filter_convert(POSTA__NAME_MQTT, POSTA__NAME_KAFKA, "a/+", out, sizeof out, &error), POSTA_EUNSUPPORTED);
 	assert_int_equal(posta__filter_convert(POSTA__NAME_MQTT, POSTA__NAME_AMQP, "$share/g/a", out, sizeof out, &error), POSTA_EUNSUPPORTED);
 	assert_int_equal(posta__filter_convert(POSTA__NAME_MQTT, POSTA__NAME_AMQP, "a#", out, sizeof out, &error), POSTA_EINVAL);
