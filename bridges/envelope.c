@@ -196,7 +196,8 @@ enum posta_err posta_envelope_edit(struct posta_envelope **envelope)
 	return POSTA_OK;
 }
 
-enum posta_err posta_envelope_set(struct posta_envelope *envelope, enum posta_attribute attribute, const void *value, size_t len)
+enum posta_err posta_envelope_set(struct posta_envelope *envelope, enum posta_attribute attribute, const void *value,
+				  size_t len)
 {
 	if ((unsigned)attribute >= POSTA_ATTR_COUNT)
 		return POSTA_EINVAL;
@@ -217,7 +218,8 @@ enum posta_err posta_envelope_set(struct posta_envelope *envelope, enum posta_at
 	return POSTA_OK;
 }
 
-enum posta_err posta_envelope_set_text(struct posta_envelope *envelope, enum posta_attribute attribute, const char *text)
+enum posta_err posta_envelope_set_text(struct posta_envelope *envelope, enum posta_attribute attribute,
+				       const char *text)
 {
 	return posta_envelope_set(envelope, attribute, text, text ? strlen(text) : 0);
 }
@@ -347,7 +349,8 @@ enum posta_err posta__envelope_add_header(struct posta_envelope *envelope, const
 	return POSTA_OK;
 }
 
-enum posta_err posta_envelope_add_header(struct posta_envelope *envelope, const char *name, const void *value, size_t len)
+enum posta_err posta_envelope_add_header(struct posta_envelope *envelope, const char *name, const void *value,
+					 size_t len)
 {
 	return posta__envelope_add_header(envelope, name, strlen(name), value, len);
 }
@@ -372,7 +375,8 @@ static void remove_headers(struct posta_envelope *envelope, const char *name, si
 }
 
 /* Added first: value may be the very header that is replaced, and nothing is lost when memory is short. */
-enum posta_err posta_envelope_put_header(struct posta_envelope *envelope, const char *name, const void *value, size_t len)
+enum posta_err posta_envelope_put_header(struct posta_envelope *envelope, const char *name, const void *value,
+					 size_t len)
 {
 	size_t name_len = strlen(name);
 	size_t before = envelope->header_count;

@@ -5,7 +5,8 @@
 /*
  * Inside an envelope: one allocation for the usual message. Attributes and headers are copied, each with a zero behind
  * it, into a small arena that begins in the same block and grows by chunks. Replaced values are only counted as waste;
- * when the waste outweighs what lives, everything moves to one fresh chunk, so that an envelope edited for ever stays small.
+ * when the waste outweighs what lives, everything moves to one fresh chunk, so that an envelope edited for ever stays
+ * small.
  *
  * A copy made by posta_envelope_edit() does not copy the body: it keeps a reference to the envelope that owns it.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fields of an envelope by path. No tree is built: the first question makes sure that the body is JSON (or turns msgpack
- * into it), every question walks the text. Answers point into the body where they can; what needs memory (texts
+ * Fields of an envelope by path. No tree is built: the first question makes sure that the body is JSON (or turns
+ * msgpack into it), every question walks the text. Answers point into the body where they can; what needs memory (texts
  * with escapes, times) is kept in a list, once per place, until the body changes. An envelope that is shared may be
  * asked by several threads: both the view and its list only ever grow, by compare and exchange.
  */
@@ -51,8 +51,17 @@ static bool is_string(struct posta_bytes value)
 /* An event, ours or as a plain Node service writes it, carries its data in a member; another body is data itself. */
 static struct posta_bytes find_data(struct posta_bytes root)
 {
-	struct posta_bytes data = posta__json_member(root, "data", 4);
-	bool event = is_string(posta__json_member(root, "specversion", 11)) || is_string(posta__json_member(root, "type", 4));
+	struct posta_bytes data = { NULL, 0 };
+	struct posta__json_walk walk;
+	bool event = false;
+	if (!posta__json_walk(&walk, root) || !walk.object)
+		return root;
+	while (posta__json_next(&walk)) {
+		if (posta__json_equal(walk.name, "data", 4))
+			data = walk.value;
+		event |= is_string(walk.value) &&
+			 (posta__json_equal(walk.name, "specversion", 11) || posta__json_equal(walk.name, "type", 4));
+	}
 	return data.data && event ? data : root;
 }
 
@@ -102,7 +111,8 @@ static struct posta__view *get_view(struct posta_envelope *envelope)
 		return view;
 	struct posta__view *made = make_view(envelope);
 	/* Release publishes what made holds; acquire on failure: another thread was first and its view is used. */
-	if (made && !atomic_compare_exchange_strong_explicit(&envelope->view, &view, made, memory_order_acq_rel, memory_order_acquire)) {
+	if (made && !atomic_compare_exchange_strong_explicit(&envelope->view, &view, made, memory_order_acq_rel,
+							     memory_order_acquire)) {
 		posta__view_free(made);
 		return view;
 	}
@@ -121,7 +131,8 @@ static void push_kept(struct posta__view *view, struct kept *kept)
 {
 	kept->next = atomic_load_explicit(&view->kept, memory_order_relaxed);
 	/* PAIRS with the acquire of those who look for it: its text is written before it can be found. */
-	while (!atomic_compare_exchange_weak_explicit(&view->kept, &kept->next, kept, memory_order_release, memory_order_relaxed))
+	while (!atomic_compare_exchange_weak_explicit(&view->kept, &kept->next, kept, memory_order_release,
+						      memory_order_relaxed))
 		;
 }
 
@@ -152,7 +163,9 @@ static struct posta_value number_value(struct posta_bytes raw)
 {
 	struct posta__number number = posta__number_parse(raw);
 	if (number.kind == POSTA__INTEGER)
-		return (struct posta_value){ .kind = POSTA_VALUE_INT, .integer = number.integer, .number = number.number };
+		return (struct posta_value){ .kind = POSTA_VALUE_INT,
+					     .integer = number.integer,
+					     .number = number.number };
 	return (struct posta_value){ .kind = POSTA_VALUE_DOUBLE, .number = number.number };
 }
 
@@ -227,7 +240,8 @@ static struct posta_value body_field(struct posta_envelope *envelope, bool root,
 static struct posta_value whole_data(struct posta_envelope *envelope)
 {
 	struct posta_value value = body_field(envelope, false, NULL);
-	if (value.kind != POSTA_VALUE_NONE || !envelope->body.data || !posta__utf8_valid(envelope->body.data, envelope->body.len))
+	if (value.kind != POSTA_VALUE_NONE || !envelope->body.data ||
+	    !posta__utf8_valid(envelope->body.data, envelope->body.len))
 		return value;
 	return text_value(envelope->body);
 }
@@ -236,8 +250,11 @@ static const struct alias {
 	const char *name;
 	unsigned kind;
 } aliases[] = {
-	{ "content_type", POSTA_ATTR_CONTENT_TYPE }, { "key", POSTA_ATTR_KEY },           { "correlation_id", POSTA_ATTR_CORRELATION_ID },
-	{ "reply_to", POSTA_ATTR_REPLY_TO },         { "expiry", POSTA__KIND_EXPIRY },
+	{ "content_type", POSTA_ATTR_CONTENT_TYPE },
+	{ "key", POSTA_ATTR_KEY },
+	{ "correlation_id", POSTA_ATTR_CORRELATION_ID },
+	{ "reply_to", POSTA_ATTR_REPLY_TO },
+	{ "expiry", POSTA__KIND_EXPIRY },
 };
 
 static unsigned kind_of(const char *path)
@@ -284,7 +301,9 @@ static struct posta_value attribute(struct posta_envelope *envelope, unsigned ki
 		break;
 	case POSTA__KIND_PRIORITY:
 		if (envelope->priority >= 0)
-			return (struct posta_value){ .kind = POSTA_VALUE_INT, .integer = envelope->priority, .number = envelope->priority };
+			return (struct posta_value){ .kind = POSTA_VALUE_INT,
+						     .integer = envelope->priority,
+						     .number = envelope->priority };
 		break;
 	case POSTA__KIND_SPECVERSION:
 	case POSTA__KIND_FREE:

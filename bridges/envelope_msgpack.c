@@ -108,14 +108,16 @@ static bool bytes_of(const msgpack_object *object, struct posta_bytes *bytes)
 
 static bool is_name(const msgpack_object *key, const char *name)
 {
-	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(name) && memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
+	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(name) &&
+	       memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
 }
 
 static bool integer_of(const msgpack_object *object, int64_t *value)
 {
 	if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER || object->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
 		*value = object->via.i64;
-	return object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER || (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && *value >= 0);
+	return object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER ||
+	       (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && *value >= 0);
 }
 
 static enum posta_err take_headers(struct posta_envelope *envelope, const msgpack_object *list)
@@ -125,8 +127,8 @@ static enum posta_err take_headers(struct posta_envelope *envelope, const msgpac
 		const msgpack_object *pair = &list->via.array.ptr[i];
 		struct posta_bytes name;
 		struct posta_bytes value;
-		if (pair->type != MSGPACK_OBJECT_ARRAY || pair->via.array.size != 2 || !bytes_of(&pair->via.array.ptr[0], &name) ||
-		    !bytes_of(&pair->via.array.ptr[1], &value))
+		if (pair->type != MSGPACK_OBJECT_ARRAY || pair->via.array.size != 2 ||
+		    !bytes_of(&pair->via.array.ptr[0], &name) || !bytes_of(&pair->via.array.ptr[1], &value))
 			return POSTA_EFORMAT;
 		err = posta__envelope_add_header(envelope, name.data, name.len, value.data, value.len);
 	}
@@ -149,7 +151,8 @@ static enum posta_err take_number(struct posta_envelope *envelope, unsigned kind
 	return POSTA_OK;
 }
 
-static enum posta_err take_member(struct posta_envelope *envelope, const msgpack_object *key, const msgpack_object *value)
+static enum posta_err take_member(struct posta_envelope *envelope, const msgpack_object *key,
+				  const msgpack_object *value)
 {
 	struct posta_bytes bytes;
 	if (key->type != MSGPACK_OBJECT_STR)
@@ -157,13 +160,15 @@ static enum posta_err take_member(struct posta_envelope *envelope, const msgpack
 	if (is_name(key, "headers"))
 		return take_headers(envelope, value);
 	if (is_name(key, "data"))
-		return bytes_of(value, &bytes) ? posta_envelope_set_body(envelope, bytes.data, bytes.len) : POSTA_EFORMAT;
+		return bytes_of(value, &bytes) ? posta_envelope_set_body(envelope, bytes.data, bytes.len)
+					       : POSTA_EFORMAT;
 	enum posta__kind kind = posta__kind_of(key->via.str.ptr, key->via.str.size);
 	if (kind == POSTA__KIND_TIME || kind == POSTA__KIND_EXPIRY || kind == POSTA__KIND_PRIORITY)
 		return take_number(envelope, kind, value);
 	if (kind == POSTA__KIND_FREE || kind == POSTA__KIND_SPECVERSION)
 		return POSTA_OK;
-	return bytes_of(value, &bytes) ? posta_envelope_set(envelope, (enum posta_attribute)kind, bytes.data, bytes.len) : POSTA_EFORMAT;
+	return bytes_of(value, &bytes) ? posta_envelope_set(envelope, (enum posta_attribute)kind, bytes.data, bytes.len)
+				       : POSTA_EFORMAT;
 }
 
 static enum posta_err take_map(struct posta_envelope *envelope, const msgpack_object *object)
@@ -174,7 +179,8 @@ static enum posta_err take_map(struct posta_envelope *envelope, const msgpack_ob
 	return err;
 }
 
-enum posta_err posta_envelope_from_msgpack(const void *data, size_t len, struct posta_envelope **envelope, struct posta_error *error)
+enum posta_err posta_envelope_from_msgpack(const void *data, size_t len, struct posta_envelope **envelope,
+					   struct posta_error *error)
 {
 	msgpack_unpacked unpacked;
 	enum posta_err err = posta__msgpack_unpack(data, len, &unpacked, error);

@@ -41,8 +41,8 @@ static enum posta_err check_text(enum posta__name_kind kind, const char *name, s
 	if (!len)
 		return posta_error_set(error, POSTA_EINVAL, "%s is empty", kinds[kind].what);
 	if (len > kinds[kind].max)
-		return posta_error_set(error, POSTA_EINVAL, "%s \"%.40s...\" has %zu bytes: at most %zu", kinds[kind].what, name, len,
-				       kinds[kind].max);
+		return posta_error_set(error, POSTA_EINVAL, "%s \"%.40s...\" has %zu bytes: at most %zu",
+				       kinds[kind].what, name, len, kinds[kind].max);
 	if (kind == POSTA__NAME_MQTT ? !posta__utf8_printable(name, len) : !posta__utf8_valid(name, len))
 		return posta_error_set(error, POSTA_EINVAL, "%s is not valid UTF-8%s", kinds[kind].what,
 				       kind == POSTA__NAME_MQTT ? " or has control characters" : "");
@@ -58,10 +58,11 @@ enum posta_err posta__name_check(enum posta__name_kind kind, const char *name, s
 		return posta_error_set(error, POSTA_EINVAL, "Kafka topic must not be \"%s\"", name);
 	for (const char *at = name; *at; at++)
 		if (*at != kinds[kind].separator && must_escape(kind, (unsigned char)*at))
-			return posta_error_set(error, POSTA_EINVAL, "%s \"%.80s\" has '%c' at %zu: %s", kinds[kind].what, name,
-					       (unsigned char)*at < 0x80 && *at >= 0x20 ? *at : '?', (size_t)(at - name) + 1,
-					       kind == POSTA__NAME_KAFKA ? "only A-Z a-z 0-9 . _ - are allowed"
-									 : "wildcards are for filters only");
+			return posta_error_set(
+				error, POSTA_EINVAL, "%s \"%.80s\" has '%c' at %zu: %s", kinds[kind].what, name,
+				(unsigned char)*at < 0x80 && *at >= 0x20 ? *at : '?', (size_t)(at - name) + 1,
+				kind == POSTA__NAME_KAFKA ? "only A-Z a-z 0-9 . _ - are allowed"
+							  : "wildcards are for filters only");
 	return POSTA_OK;
 }
 
@@ -90,10 +91,12 @@ static enum posta_err check_share(const char *filter, struct posta_error *error)
 		return POSTA_OK;
 	const char *rest = posta__filter_unshare(filter, &group, &len);
 	if (!group || !len || memchr(group, '+', len) || memchr(group, '#', len))
-		return posta_error_set(error, POSTA_EINVAL, "MQTT filter \"%.80s\": a shared one is $share/GROUP/FILTER, GROUP without + and #",
-				       filter);
+		return posta_error_set(
+			error, POSTA_EINVAL,
+			"MQTT filter \"%.80s\": a shared one is $share/GROUP/FILTER, GROUP without + and #", filter);
 	if (!*rest)
-		return posta_error_set(error, POSTA_EINVAL, "MQTT filter \"%.80s\" has nothing behind its group", filter);
+		return posta_error_set(error, POSTA_EINVAL, "MQTT filter \"%.80s\" has nothing behind its group",
+				       filter);
 	return POSTA_OK;
 }
 
@@ -109,10 +112,12 @@ enum posta_err posta__filter_check(enum posta__name_kind kind, const char *filte
 	for (const char *at = posta__filter_unshare(filter, NULL, NULL); *at; at++) {
 		bool alone = (at == filter || at[-1] == '/') && (!at[1] || at[1] == '/');
 		if ((*at == '+' || *at == '#') && !alone)
-			return posta_error_set(error, POSTA_EINVAL, "MQTT filter \"%.80s\": %c at %zu must be a level of its own", filter, *at,
-					       (size_t)(at - filter) + 1);
+			return posta_error_set(error, POSTA_EINVAL,
+					       "MQTT filter \"%.80s\": %c at %zu must be a level of its own", filter,
+					       *at, (size_t)(at - filter) + 1);
 		if (*at == '#' && at[1])
-			return posta_error_set(error, POSTA_EINVAL, "MQTT filter \"%.80s\": # at %zu must be the last level", filter,
+			return posta_error_set(error, POSTA_EINVAL,
+					       "MQTT filter \"%.80s\": # at %zu must be the last level", filter,
 					       (size_t)(at - filter) + 1);
 	}
 	return POSTA_OK;
@@ -227,7 +232,8 @@ static enum posta_err finish(enum posta__name_kind to, const char *name, struct 
 	if (!err && check_text(to, writer->out, NULL))
 		err = POSTA_EUNSUPPORTED;
 	if (err == POSTA_ETOOBIG)
-		return posta_error_set(error, err, "\"%.80s\" is too long as %s (at most %zu bytes)", name, kinds[to].what, kinds[to].max);
+		return posta_error_set(error, err, "\"%.80s\" is too long as %s (at most %zu bytes)", name,
+				       kinds[to].what, kinds[to].max);
 	if (err)
 		return posta_error_set(error, err, "\"%.80s\" has no form as %s", name, kinds[to].what);
 	return POSTA_OK;
@@ -259,8 +265,8 @@ static enum posta_err copy(const char *name, struct writer *writer)
 	return POSTA_OK;
 }
 
-enum posta_err posta__name_convert(enum posta__name_kind from, enum posta__name_kind to, const char *name, char *out, size_t size,
-				   struct posta_error *error)
+enum posta_err posta__name_convert(enum posta__name_kind from, enum posta__name_kind to, const char *name, char *out,
+				   size_t size, struct posta_error *error)
 {
 	struct writer writer = { out, 0, size, false };
 	enum posta_err err = posta__name_check(from, name, error);
@@ -272,8 +278,8 @@ enum posta_err posta__name_convert(enum posta__name_kind from, enum posta__name_
 	return finish(to, name, &writer, err, error);
 }
 
-static enum posta_err convert_filter_level(enum posta__name_kind from, enum posta__name_kind to, const char *level, size_t len,
-					   struct writer *writer)
+static enum posta_err convert_filter_level(enum posta__name_kind from, enum posta__name_kind to, const char *level,
+					   size_t len, struct writer *writer)
 {
 	bool many = len == 1 && *level == '#';
 	bool one = len == 1 && *level == (from == POSTA__NAME_MQTT ? '+' : '*');
@@ -290,8 +296,8 @@ static enum posta_err convert_filter_level(enum posta__name_kind from, enum post
 	return writer->full ? POSTA_ETOOBIG : POSTA_OK;
 }
 
-enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__name_kind to, const char *filter, char *out, size_t size,
-				     struct posta_error *error)
+enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__name_kind to, const char *filter,
+				     char *out, size_t size, struct posta_error *error)
 {
 	struct writer writer = { out, 0, size, false };
 	enum posta_err err = posta__filter_check(from, filter, error);
@@ -300,15 +306,20 @@ enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__nam
 	if (!size)
 		return posta_error_set(error, POSTA_ETOOBIG, "no room for \"%.80s\"", filter);
 	if (from == POSTA__NAME_KAFKA || to == POSTA__NAME_KAFKA || strncmp(filter, share, sizeof share - 1) == 0)
-		return posta_error_set(error, POSTA_EUNSUPPORTED, "filter \"%.80s\" has no form as %s: route it to one topic, with the topic as key",
-				       filter, kinds[to].what);
+		return posta_error_set(
+			error, POSTA_EUNSUPPORTED,
+			"filter \"%.80s\" has no form as %s: route it to one topic, with the topic as key", filter,
+			kinds[to].what);
 	err = from == to ? copy(filter, &writer) : convert(from, to, filter, convert_filter_level, &writer);
 	/* What MQTT takes for a share is none on the other side. */
 	if (!err && from != to && writer.len >= sizeof share - 1 && memcmp(out, share, sizeof share - 1) == 0)
-		return posta_error_set(error, POSTA_EUNSUPPORTED, "\"%.80s\" has no MQTT form: $share/ means something else there", filter);
+		return posta_error_set(error, POSTA_EUNSUPPORTED,
+				       "\"%.80s\" has no MQTT form: $share/ means something else there", filter);
 	if (err == POSTA_EUNSUPPORTED)
-		return posta_error_set(error, err, "\"%.80s\" has no %s form: %s", filter, to == POSTA__NAME_MQTT ? "MQTT" : "AMQP",
-				       to == POSTA__NAME_MQTT ? "there # can only be the last level" : "there a level * or # is a wildcard");
+		return posta_error_set(error, err, "\"%.80s\" has no %s form: %s", filter,
+				       to == POSTA__NAME_MQTT ? "MQTT" : "AMQP",
+				       to == POSTA__NAME_MQTT ? "there # can only be the last level"
+							      : "there a level * or # is a wildcard");
 	return finish(to, filter, &writer, err, error);
 }
 
@@ -358,8 +369,8 @@ static bool next_word(const char **at, const char **word, size_t *len)
 }
 
 /*
- * As a glob whose letters are words: after a mismatch only the last # need take one word more, so the time is bounded by
- * the product of the lengths.
+ * As a glob whose letters are words: after a mismatch only the last # need take one word more, so the time is bounded
+ * by the product of the lengths.
  */
 bool posta__amqp_match(const char *pattern, const char *key)
 {
@@ -383,7 +394,8 @@ bool posta__amqp_match(const char *pattern, const char *key)
 			resume_have = have_at;
 			want_at = after_want;
 		} else if (more_want && more_have &&
-			   ((want_len == 1 && *want == '*') || (want_len == have_len && memcmp(want, have, want_len) == 0))) {
+			   ((want_len == 1 && *want == '*') ||
+			    (want_len == have_len && memcmp(want, have, want_len) == 0))) {
 			want_at = after_want;
 			have_at = after_have;
 		} else if (hash && next_word(&resume_have, &have, &have_len)) {

@@ -4,8 +4,8 @@
 
 /*
  * Names of topics, queues and routing keys: what each broker allows, how one is written as another's, and how filters
- * match. MQTT a/b is AMQP a.b is Kafka a.b; what a side can't hold is escaped, so that the way back gives the same name.
- * Pure functions. Thread: any.
+ * match. MQTT a/b is AMQP a.b is Kafka a.b; what a side can't hold is escaped, so that the way back gives the same
+ * name. Pure functions. Thread: any.
  *
  * A name is a list of levels. MQTT and AMQP escape a byte as %HH, Kafka as _xHH (upper-case). A sequence that stands in
  * a name already is told apart by one more escape of its first character, and only where it would be taken for one:
@@ -27,23 +27,24 @@ enum posta__name_kind {
 /* Whether one may publish to it. Errors: EINVAL with the offending place. */
 enum posta_err posta__name_check(enum posta__name_kind kind, const char *name, struct posta_error *error);
 /*
- * Whether one may subscribe to it: MQTT filters with + and #, also behind $share/GROUP/; AMQP binding patterns. Kafka: as
- * posta__name_check. Errors: EINVAL.
+ * Whether one may subscribe to it: MQTT filters with + and #, also behind $share/GROUP/; AMQP binding patterns. Kafka:
+ * as posta__name_check. Errors: EINVAL.
  */
 enum posta_err posta__filter_check(enum posta__name_kind kind, const char *filter, struct posta_error *error);
 
 /*
- * Writes name as the other kind's; size is room in out with its zero. Errors: EINVAL (no such name), ETOOBIG (too long for that
- * broker, or for out), EUNSUPPORTED (has no form there: MQTT "/" would be Kafka's ".").
+ * Writes name as the other kind's; size is room in out with its zero. Errors: EINVAL (no such name), ETOOBIG (too long
+ * for that broker, or for out), EUNSUPPORTED (has no form there: MQTT "/" would be Kafka's ".").
  */
-enum posta_err posta__name_convert(enum posta__name_kind from, enum posta__name_kind to, const char *name, char *out, size_t size,
-				   struct posta_error *error);
+enum posta_err posta__name_convert(enum posta__name_kind from, enum posta__name_kind to, const char *name, char *out,
+				   size_t size, struct posta_error *error);
 /*
- * The same for filters, between MQTT and AMQP: + is *, # is #. A $share/GROUP/ is not part of the filter: take it off first.
- * Errors: as above; EUNSUPPORTED: AMQP's # inside has no MQTT form, MQTT's level "*" has no AMQP form, Kafka has none.
+ * The same for filters, between MQTT and AMQP: + is *, # is #. A $share/GROUP/ is not part of the filter: take it off
+ * first. Errors: as above; EUNSUPPORTED: AMQP's # inside has no MQTT form, MQTT's level "*" has no AMQP form, Kafka has
+ * none.
  */
-enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__name_kind to, const char *filter, char *out, size_t size,
-				     struct posta_error *error);
+enum posta_err posta__filter_convert(enum posta__name_kind from, enum posta__name_kind to, const char *filter,
+				     char *out, size_t size, struct posta_error *error);
 
 /* Behind "$share/GROUP/", or filter itself when it is not shared. group may be NULL. */
 const char *posta__filter_unshare(const char *filter, const char **group, size_t *group_len);

@@ -41,11 +41,13 @@ static struct posta_bytes time_text(int64_t time_ms, char *scratch)
 
 static bool is_event(const struct posta_envelope *envelope)
 {
-	return posta_envelope_get(envelope, POSTA_ATTR_ID).data && posta_envelope_get(envelope, POSTA_ATTR_SOURCE).data &&
+	return posta_envelope_get(envelope, POSTA_ATTR_ID).data &&
+	       posta_envelope_get(envelope, POSTA_ATTR_SOURCE).data &&
 	       posta_envelope_get(envelope, POSTA_ATTR_TYPE).data;
 }
 
-struct posta_bytes posta__kind_get(const struct posta_envelope *envelope, unsigned kind, char scratch[POSTA__KIND_SCRATCH])
+struct posta_bytes posta__kind_get(const struct posta_envelope *envelope, unsigned kind,
+				   char scratch[POSTA__KIND_SCRATCH])
 {
 	int priority = posta_envelope_priority(envelope);
 	switch (kind) {

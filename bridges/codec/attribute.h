@@ -28,7 +28,8 @@ enum posta__kind posta__kind_of(const char *name, size_t len);
  * SPECVERSION is "1.0" where id, source and type are all there, else absent.
  */
 #define POSTA__KIND_SCRATCH 32
-struct posta_bytes posta__kind_get(const struct posta_envelope *envelope, unsigned kind, char scratch[POSTA__KIND_SCRATCH]);
+struct posta_bytes posta__kind_get(const struct posta_envelope *envelope, unsigned kind,
+				   char scratch[POSTA__KIND_SCRATCH]);
 
 /*
  * Takes a received value. Key, correlation, reply-to, content type and topic stay if they are there: a protocol's own

@@ -23,9 +23,8 @@ struct literal {
 	const char *text;
 	size_t len;
 };
-#define LITERAL(text) { text, sizeof text - 1 }
 
-static const struct literal prefixes[] = { LITERAL("ce_"), LITERAL("ce-"), LITERAL("cloudEvents_"), LITERAL("cloudEvents:") };
+static const struct literal prefixes[] = { { "ce_", 3 }, { "ce-", 3 }, { "cloudEvents_", 12 }, { "cloudEvents:", 12 } };
 
 static bool starts_with(const char *name, size_t len, const char *prefix, size_t prefix_len)
 {
@@ -80,7 +79,8 @@ struct posta_bytes posta__wire_native(const struct posta_envelope *envelope, enu
 	if (protocol != POSTA__MQTT5 || !both || (!correlation && !posta__utf8_printable(value.data, value.len)))
 		return none;
 	/* Source: MQTT 5, section 3.3.2.3.5: a Response Topic has no wildcards. */
-	bool wild = attribute == POSTA_ATTR_REPLY_TO && (memchr(value.data, '+', value.len) || memchr(value.data, '#', value.len));
+	bool wild = attribute == POSTA_ATTR_REPLY_TO &&
+		    (memchr(value.data, '+', value.len) || memchr(value.data, '#', value.len));
 	return wild ? none : value;
 }
 
@@ -121,7 +121,8 @@ static enum posta_err put_base64(const struct encoder *encoder, const char *name
 	return err;
 }
 
-static enum posta_err put(const struct encoder *encoder, const char *name, const struct posta_bytes *values, size_t count)
+static enum posta_err put(const struct encoder *encoder, const char *name, const struct posta_bytes *values,
+			  size_t count)
 {
 	if (encoder->protocol == POSTA__AMQP && strlen(name) > AMQP_SHORT_MAX)
 		return POSTA_ETOOBIG;
@@ -135,13 +136,14 @@ static const char *own_name(enum posta__protocol protocol, unsigned kind)
 {
 #define NAMES(prefix) \
 	{ \
-		[POSTA_ATTR_ID] = prefix "id", [POSTA_ATTR_SOURCE] = prefix "source", [POSTA_ATTR_TYPE] = prefix "type", \
-		[POSTA_ATTR_SUBJECT] = prefix "subject", [POSTA_ATTR_CONTENT_TYPE] = prefix "datacontenttype", \
-		[POSTA_ATTR_DATASCHEMA] = prefix "dataschema", [POSTA_ATTR_KEY] = prefix "partitionkey", \
-		[POSTA_ATTR_CORRELATION_ID] = prefix "correlationid", [POSTA_ATTR_REPLY_TO] = prefix "replyto", \
-		[POSTA_ATTR_TRACEPARENT] = "traceparent", [POSTA_ATTR_TRACESTATE] = "tracestate", \
-		[POSTA__KIND_TIME] = prefix "time", [POSTA__KIND_EXPIRY] = prefix "expirytime", \
-		[POSTA__KIND_PRIORITY] = prefix "priority", [POSTA__KIND_SPECVERSION] = prefix "specversion", \
+		[POSTA_ATTR_ID] = prefix "id", [POSTA_ATTR_SOURCE] = prefix "source", \
+		[POSTA_ATTR_TYPE] = prefix "type", [POSTA_ATTR_SUBJECT] = prefix "subject", \
+		[POSTA_ATTR_CONTENT_TYPE] = prefix "datacontenttype", [POSTA_ATTR_DATASCHEMA] = prefix "dataschema", \
+		[POSTA_ATTR_KEY] = prefix "partitionkey", [POSTA_ATTR_CORRELATION_ID] = prefix "correlationid", \
+		[POSTA_ATTR_REPLY_TO] = prefix "replyto", [POSTA_ATTR_TRACEPARENT] = "traceparent", \
+		[POSTA_ATTR_TRACESTATE] = "tracestate", [POSTA__KIND_TIME] = prefix "time", \
+		[POSTA__KIND_EXPIRY] = prefix "expirytime", [POSTA__KIND_PRIORITY] = prefix "priority", \
+		[POSTA__KIND_SPECVERSION] = prefix "specversion", \
 	}
 	static const char *const kafka[POSTA__KIND_COUNT] = NAMES("ce_");
 	static const char *const amqp[POSTA__KIND_COUNT] = NAMES("cloudEvents_");
@@ -157,7 +159,8 @@ static bool is_native(const struct encoder *encoder, unsigned kind, struct posta
 		return encoder->protocol == POSTA__AMQP;
 	if (kind != POSTA_ATTR_CONTENT_TYPE && kind != POSTA_ATTR_CORRELATION_ID && kind != POSTA_ATTR_REPLY_TO)
 		/* Bindings want id and type as headers too; Kafka's key has a readable echo, if it is text. */
-		return encoder->protocol == POSTA__KAFKA && kind == POSTA_ATTR_KEY && !posta__utf8_valid(value.data, value.len);
+		return encoder->protocol == POSTA__KAFKA && kind == POSTA_ATTR_KEY &&
+		       !posta__utf8_valid(value.data, value.len);
 	return posta__wire_native(encoder->envelope, encoder->protocol, (enum posta_attribute)kind).data != NULL;
 }
 
@@ -294,15 +297,17 @@ static enum posta_err encode_binary(const struct encoder *encoder, struct posta_
 {
 	const struct posta_envelope *envelope = encoder->envelope;
 	*body = (struct posta__wire_body){ envelope->body.data, envelope->body.len,
-					   posta__wire_native(envelope, encoder->protocol, POSTA_ATTR_CONTENT_TYPE), NULL };
+					   posta__wire_native(envelope, encoder->protocol, POSTA_ATTR_CONTENT_TYPE),
+					   NULL };
 	if (encoder->protocol == POSTA__MEMORY)
 		return POSTA_OK;
 	enum posta_err err = put_own(encoder);
 	return err ? err : put_headers(encoder);
 }
 
-enum posta_err posta__wire_encode(const struct posta_envelope *envelope, enum posta__protocol protocol, enum posta_format format,
-				  posta__wire_put *put_header, void *context, struct posta__wire_body *body)
+enum posta_err posta__wire_encode(const struct posta_envelope *envelope, enum posta__protocol protocol,
+				  enum posta_format format, posta__wire_put *put_header, void *context,
+				  struct posta__wire_body *body)
 {
 	struct encoder encoder = { envelope, protocol, put_header, context };
 	enum posta_err err = POSTA_OK;
@@ -348,8 +353,8 @@ static size_t unescape_name(const char *name, size_t len, char *out)
 	return to;
 }
 
-static enum posta_err take_named(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name, size_t name_len,
-				 const void *value, size_t len)
+static enum posta_err take_named(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name,
+				 size_t name_len, const void *value, size_t len)
 {
 	if (starts_with(name, name_len, ESCAPE, sizeof ESCAPE - 1)) {
 		char *plain = malloc(name_len);
@@ -365,8 +370,8 @@ static enum posta_err take_named(struct posta_envelope *envelope, enum posta__pr
 	return err == POSTA_EFORMAT ? posta__envelope_add_header(envelope, name, name_len, value, len) : err;
 }
 
-static enum posta_err take_base64(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name, size_t name_len,
-				  const char *text, size_t len)
+static enum posta_err take_base64(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name,
+				  size_t name_len, const char *text, size_t len)
 {
 	size_t size;
 	char *value = malloc(len / 4 * 3 + 1);
@@ -381,8 +386,8 @@ static enum posta_err take_base64(struct posta_envelope *envelope, enum posta__p
 	return err;
 }
 
-enum posta_err posta__wire_header_in(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name, size_t name_len,
-				     const void *value, size_t len)
+enum posta_err posta__wire_header_in(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name,
+				     size_t name_len, const void *value, size_t len)
 {
 	if (name_len > POSTA_ATTRIBUTE_MAX || (value && len > POSTA_ATTRIBUTE_MAX))
 		return POSTA_ETOOBIG;
@@ -395,10 +400,12 @@ enum posta_err posta__wire_header_in(struct posta_envelope *envelope, enum posta
 enum posta_err posta__wire_finish(struct posta_envelope **envelope, enum posta__protocol protocol)
 {
 	struct posta_bytes body = (*envelope)->body;
-	bool structured = posta__media_type_is(posta_envelope_get(*envelope, POSTA_ATTR_CONTENT_TYPE), POSTA__CONTENT_TYPE_CLOUDEVENT);
+	bool structured = posta__media_type_is(posta_envelope_get(*envelope, POSTA_ATTR_CONTENT_TYPE),
+					       POSTA__CONTENT_TYPE_CLOUDEVENT);
 	/* MQTT 3.1.1 has no place for a content type. */
 	if (protocol == POSTA__MQTT3)
-		structured = body.len && *(const char *)body.data == '{' && memmem(body.data, body.len, "\"specversion\"", 13);
+		structured = body.len && *(const char *)body.data == '{' &&
+			     memmem(body.data, body.len, "\"specversion\"", 13);
 	if (!structured || !body.data)
 		return POSTA_OK;
 	enum posta_err err = posta__structured_unpack(*envelope);
@@ -425,10 +432,12 @@ bool posta__trace_next_hop(struct posta_bytes parent, uint64_t random, char out[
 	bool zero;
 	bool zero_trace;
 	bool zero_span;
-	if (!text || parent.len < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-' || !lower_hex(text, 2, &zero) ||
-	    memcmp(text, "ff", 2) == 0 || (zero && parent.len != 55) || !lower_hex(text + 3, 32, &zero_trace) || zero_trace ||
-	    !lower_hex(text + 36, 16, &zero_span) || zero_span || !lower_hex(text + 53, 2, &zero))
+	if (!text || parent.len < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
+	    !lower_hex(text, 2, &zero) || memcmp(text, "ff", 2) == 0 || (zero && parent.len != 55) ||
+	    !lower_hex(text + 3, 32, &zero_trace) || zero_trace || !lower_hex(text + 36, 16, &zero_span) || zero_span ||
+	    !lower_hex(text + 53, 2, &zero))
 		return false;
-	snprintf(out, POSTA__TRACEPARENT_SIZE, "00-%.32s-%016llx-%.2s", text + 3, (unsigned long long)(random ? random : 1), text + 53);
+	snprintf(out, POSTA__TRACEPARENT_SIZE, "00-%.32s-%016llx-%.2s", text + 3,
+		 (unsigned long long)(random ? random : 1), text + 53);
 	return true;
 }

@@ -36,8 +36,9 @@ enum posta__protocol { POSTA__KAFKA, POSTA__AMQP, POSTA__MQTT5, POSTA__MQTT3, PO
 #define POSTA__CONTENT_TYPE_BATCH "application/cloudevents-batch+json"
 
 /*
- * One header to be sent; name is zero-terminated, values are valid during the call (not zero-terminated, MQTT excepted).
- * count is 1, but for AMQP, where a name that repeats comes once with all its values in order: a field-array of longstr
+ * One header to be sent; name is zero-terminated, values are valid during the call (not zero-terminated, MQTT
+ * excepted). count is 1, but for AMQP, where a name that repeats comes once with all its values in order: a field-array
+ * of longstr
  * ('A' of 'S'); one value is a longstr. An error ends the encoding and is returned by it.
  */
 typedef enum posta_err posta__wire_put(void *context, const char *name, const struct posta_bytes *values, size_t count);
@@ -54,8 +55,9 @@ struct posta__wire_body {
  * Errors: ENOMEM, ETOOBIG (a name or value the protocol can't hold), put's own. On an error body holds nothing.
  * Borrows: body->data is the envelope's as long as owned is NULL.
  */
-enum posta_err posta__wire_encode(const struct posta_envelope *envelope, enum posta__protocol protocol, enum posta_format format,
-				  posta__wire_put *put, void *context, struct posta__wire_body *body);
+enum posta_err posta__wire_encode(const struct posta_envelope *envelope, enum posta__protocol protocol,
+				  enum posta_format format, posta__wire_put *put, void *context,
+				  struct posta__wire_body *body);
 void posta__wire_body_fini(struct posta__wire_body *body);
 
 /*
@@ -75,14 +77,14 @@ int64_t posta__wall_ms(void);
  * element of a field-array, and with numbers, booleans and times as decimal text, "true"/"false", RFC 3339; nested
  * tables as JSON text. name need not be zero-terminated. Errors: ENOMEM, ETOOBIG (over the envelope's limits).
  */
-enum posta_err posta__wire_header_in(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name, size_t name_len,
-				     const void *value, size_t len);
+enum posta_err posta__wire_header_in(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name,
+				     size_t name_len, const void *value, size_t len);
 
 /*
- * After the last header. A structured CloudEvent (told by its content type; MQTT 3: by looking into the body) is unpacked:
- * its members become attributes and headers, its data the body. Everything else stays opaque: a malformed structured
- * body is kept as it came, and so is a batch, which is one delivery with one token: splitting is a route's business.
- * *envelope may be replaced. Errors: ENOMEM; *envelope is still whole then.
+ * After the last header. A structured CloudEvent (told by its content type; MQTT 3: by looking into the body) is
+ * unpacked: its members become attributes and headers, its data the body. Everything else stays opaque: a malformed
+ * structured body is kept as it came, and so is a batch, which is one delivery with one token: splitting is a route's
+ * business. *envelope may be replaced. Errors: ENOMEM; *envelope is still whole then.
  */
 enum posta_err posta__wire_finish(struct posta_envelope **envelope, enum posta__protocol protocol);
 

@@ -17,7 +17,8 @@ static void write_ext(struct posta__buffer *buffer, const msgpack_object *object
 	msgpack_timestamp time;
 	char text[25];
 	bool is_time = object->via.ext.type == -1 && msgpack_object_to_timestamp(object, &time);
-	if (!is_time || time.tv_nsec > 999999999u || time.tv_sec < INT64_C(-62167219200) || time.tv_sec > INT64_C(253402300799)) {
+	if (!is_time || time.tv_nsec > 999999999u || time.tv_sec < INT64_C(-62167219200) ||
+	    time.tv_sec > INT64_C(253402300799)) {
 		posta__buffer_base64(buffer, object->via.ext.ptr, object->via.ext.size);
 		return;
 	}
@@ -107,13 +108,17 @@ static void write_object(struct posta__buffer *buffer, const msgpack_object *obj
 	}
 }
 
-enum posta_err posta__msgpack_unpack(const void *data, size_t len, msgpack_unpacked *unpacked, struct posta_error *error)
+enum posta_err posta__msgpack_unpack(const void *data, size_t len, msgpack_unpacked *unpacked,
+				     struct posta_error *error)
 {
 	size_t offset;
 	enum posta_err err = posta__msgpack_scan(data, len, &offset);
 	if (err)
-		return posta_error_set(error, err, err == POSTA_ETOOBIG ? "msgpack is nested deeper than 32 or too large, at byte %zu"
-									: "not msgpack, at byte %zu", offset);
+		return posta_error_set(error, err,
+				       err == POSTA_ETOOBIG
+					       ? "msgpack is nested deeper than 32 or too large, at byte %zu"
+					       : "not msgpack, at byte %zu",
+				       offset);
 	msgpack_unpacked_init(unpacked);
 	offset = 0;
 	msgpack_unpack_return result = msgpack_unpack_next(unpacked, data, len, &offset);
@@ -124,7 +129,8 @@ enum posta_err posta__msgpack_unpack(const void *data, size_t len, msgpack_unpac
 	return posta_error_set(error, err, "msgpack: %s", posta_strerror(err));
 }
 
-enum posta_err posta__msgpack_to_json(const void *data, size_t len, char **out, size_t *out_len, struct posta_error *error)
+enum posta_err posta__msgpack_to_json(const void *data, size_t len, char **out, size_t *out_len,
+				      struct posta_error *error)
 {
 	msgpack_unpacked unpacked;
 	struct posta__buffer buffer = { 0 };

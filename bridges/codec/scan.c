@@ -84,11 +84,23 @@ static bool json_escape(struct scanner *scanner)
 	return true;
 }
 
+/* Over what needs no look: ASCII without controls, quotes and escapes. */
+static const unsigned char *skip_plain(const unsigned char *at, const unsigned char *end)
+{
+	for (uint64_t v; end - at >= 8; at += 8) {
+		memcpy(&v, at, 8);
+		if (posta__bytes_equal(v, '"') | posta__bytes_equal(v, '\\') | posta__bytes_below(v, 0x20) |
+		    posta__bytes_high(v))
+			break;
+	}
+	return at;
+}
+
 static bool json_string(struct scanner *scanner)
 {
 	if (!next_is(scanner, '"'))
 		return false;
-	while (scanner->at < scanner->end) {
+	while ((scanner->at = skip_plain(scanner->at, scanner->end)) < scanner->end) {
 		unsigned char c = *scanner->at;
 		if (c == '"') {
 			scanner->at++;
@@ -100,6 +112,8 @@ static bool json_string(struct scanner *scanner)
 				return false;
 		} else if (c < 0x20) {
 			return false;
+		} else if (c < 0x80) {
+			scanner->at++;
 		} else {
 			size_t count = posta__utf8_sequence(scanner->at, (size_t)(scanner->end - scanner->at));
 			if (!count)
@@ -207,9 +221,20 @@ static const char *skip_space(const char *at, const char *end)
 
 static const char *skip_string(const char *at, const char *end)
 {
-	for (at++; at < end && *at != '"'; at++)
-		at += *at == '\\';
-	return at < end ? at + 1 : end;
+	at++;
+	for (;;) {
+		uint64_t v;
+		while (end - at >= 8 &&
+		       (memcpy(&v, at, 8), !(posta__bytes_equal(v, '"') | posta__bytes_equal(v, '\\'))))
+			at += 8;
+		for (int i = 0; i < 8; i++, at++) {
+			if (at >= end)
+				return end;
+			if (*at == '"')
+				return at + 1;
+			at += *at == '\\';
+		}
+	}
 }
 
 static const char *skip_nested(const char *at, const char *end)

@@ -3,8 +3,8 @@
 #define POSTA_CODEC_SCAN_H
 
 /*
- * The bounded look at hostile input, before anything is built from it: nesting at most POSTA__DEPTH_MAX, counts that the
- * remaining bytes can hold, UTF-8 where text is promised. And a walk over JSON text that passed, in place, without
+ * The bounded look at hostile input, before anything is built from it: nesting at most POSTA__DEPTH_MAX, counts that
+ * the remaining bytes can hold, UTF-8 where text is promised. And a walk over JSON text that passed, in place, without
  * building a tree. Thread: any. Source: RFC 8259 and the MessagePack specification (2017).
  */
 
@@ -17,7 +17,8 @@
 #define POSTA__OBJECTS_MAX (UINT32_C(1) << 20)
 
 /*
- * Exactly one JSON value with white space around. *offset: where it went wrong (may be NULL). Returns: OK, EFORMAT, ETOOBIG.
+ * Exactly one JSON value with white space around. *offset: where it went wrong (may be NULL). Returns: OK, EFORMAT,
+ * ETOOBIG.
  */
 enum posta_err posta__json_scan(const void *data, size_t len, size_t *offset);
 /* Exactly one msgpack object; strings are UTF-8, map keys anything. */
@@ -42,7 +43,8 @@ struct posta_bytes posta__json_member(struct posta_bytes object, const char *nam
 /* Whether a raw string stands for this text. */
 bool posta__json_equal(struct posta_bytes string, const char *text, size_t len);
 /*
- * Writes what a raw string stands for; out has room for its raw length. A lone surrogate becomes U+FFFD. Returns: bytes.
+ * Writes what a raw string stands for; out has room for its raw length. A lone surrogate becomes U+FFFD. Returns:
+ * bytes.
  */
 size_t posta__json_unescape(struct posta_bytes string, char *out);
 

@@ -6,6 +6,7 @@
 enum shape { SCALAR, STRING, ARRAY, MAP, BAD };
 
 /* Of the tags 0xC0 to 0xDF: bytes of the length that follows, bytes that follow anyway, and what it is. */
+/* clang-format off */
 static const struct tag {
 	unsigned char length_bytes;
 	unsigned char fixed;
@@ -22,6 +23,7 @@ static const struct tag {
 	{ 2, 0, ARRAY },  { 4, 0, ARRAY },
 	{ 2, 0, MAP },    { 4, 0, MAP },
 };
+/* clang-format on */
 
 struct item {
 	enum shape shape;

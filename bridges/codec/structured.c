@@ -26,7 +26,8 @@ static bool is_reserved(const char *name, size_t len, bool with_topic)
 	size_t mark = sizeof BASE64 - 1;
 	if (len > mark && memcmp(name + len - mark, BASE64, mark) == 0)
 		return posta__kind_of(name, len - mark) != POSTA__KIND_FREE;
-	return (len == 4 && memcmp(name, "data", 4) == 0) || (len == sizeof HEADERS - 1 && memcmp(name, HEADERS, len) == 0);
+	return (len == 4 && memcmp(name, "data", 4) == 0) ||
+	       (len == sizeof HEADERS - 1 && memcmp(name, HEADERS, len) == 0);
 }
 
 /* Source: CloudEvents 1.0.2, "Naming Conventions": lower-case letters and digits. */
@@ -42,7 +43,8 @@ static bool all_are_extensions(const struct posta_envelope *envelope, bool with_
 {
 	for (size_t i = 0; i < envelope->header_count; i++) {
 		const struct posta__header *header = &envelope->headers[i];
-		if (!is_extension_name(header->name, header->name_len) || is_reserved(header->name, header->name_len, with_topic) ||
+		if (!is_extension_name(header->name, header->name_len) ||
+		    is_reserved(header->name, header->name_len, with_topic) ||
 		    !posta__utf8_valid(header->value, header->value_len) ||
 		    posta__envelope_header(envelope, header->name, header->name_len).data != header->value)
 			return false;
@@ -112,8 +114,8 @@ static void write_headers(const struct posta_envelope *envelope, bool with_topic
 }
 
 /*
- * Of a body that says it is JSON the white space around it is dropped; one that says nothing is JSON only if there is none,
- * so that no byte of a text is lost that looks like JSON by chance.
+ * Of a body that says it is JSON the white space around it is dropped; one that says nothing is JSON only if there is
+ * none, so that no byte of a text is lost that looks like JSON by chance.
  */
 static bool is_json(struct posta_bytes type, struct posta_bytes body, struct posta_bytes *value)
 {
@@ -138,8 +140,10 @@ static void write_data(const struct posta_envelope *envelope, struct posta__buff
 	}
 }
 
-enum posta_err posta__structured_write(const struct posta_envelope *envelope, bool with_topic, struct posta__buffer *buffer)
+enum posta_err posta__structured_write(const struct posta_envelope *envelope, bool with_topic,
+				       struct posta__buffer *buffer)
 {
+	posta__buffer_reserve(buffer, 512 + envelope->body.len);
 	posta__buffer_text(buffer, "{\"specversion\":\"1.0\"");
 	for (unsigned kind = 0; kind < POSTA__KIND_COUNT; kind++)
 		if (kind != POSTA__KIND_SPECVERSION && (with_topic || kind != POSTA_ATTR_TOPIC))
@@ -168,7 +172,7 @@ struct reader {
 	struct posta_envelope *envelope;
 	bool with_topic;
 	size_t headers_before;
-	char *name;  /* both have room for the whole text */
+	char *name; /* both have room for the whole text */
 	char *value;
 	struct posta_bytes data;
 	struct posta_bytes data_base64;
@@ -232,7 +236,8 @@ static enum posta_err add_headers_text(struct reader *reader, struct posta_bytes
 {
 	struct posta__json_walk walk;
 	enum posta_err err = POSTA_OK;
-	if (posta__json_scan(text.data, text.len, NULL) || !posta__json_walk(&walk, posta__json_value(text.data, text.len)) || walk.object)
+	if (posta__json_scan(text.data, text.len, NULL) ||
+	    !posta__json_walk(&walk, posta__json_value(text.data, text.len)) || walk.object)
 		return add_extension(reader, HEADERS, sizeof HEADERS - 1, text);
 	char *scratch = malloc(text.len);
 	if (!scratch)
@@ -349,7 +354,9 @@ static enum posta_err unpack_members(struct reader *reader, struct posta_bytes o
 
 static enum posta_err unpack(struct posta_envelope *envelope, struct posta_bytes object, bool with_topic)
 {
-	struct reader reader = { .envelope = envelope, .with_topic = with_topic, .headers_before = envelope->header_count };
+	struct reader reader = { .envelope = envelope,
+				 .with_topic = with_topic,
+				 .headers_before = envelope->header_count };
 	/* A text never gets longer when its escapes are resolved. */
 	reader.name = malloc(object.len * 2);
 	if (!reader.name)
@@ -375,7 +382,8 @@ enum posta_err posta__structured_unpack(struct posta_envelope *envelope)
 	return is_event(object) ? unpack(envelope, object, false) : POSTA_EFORMAT;
 }
 
-static enum posta_err take_over(struct posta_envelope *envelope, struct posta_bytes object, const char *name, unsigned kind)
+static enum posta_err take_over(struct posta_envelope *envelope, struct posta_bytes object, const char *name,
+				unsigned kind)
 {
 	struct posta_bytes raw = posta__json_member(object, name, strlen(name));
 	if (!is_string(raw) || raw.len > POSTA_ATTRIBUTE_MAX)
@@ -395,8 +403,8 @@ static enum posta_err take_plain(struct posta_envelope *envelope, struct posta_b
 		const char *name;
 		unsigned kind;
 	} members[] = {
-		{ "id", POSTA_ATTR_ID }, { "type", POSTA_ATTR_TYPE }, { "source", POSTA_ATTR_SOURCE }, { "subject", POSTA_ATTR_SUBJECT },
-		{ "timestamp", POSTA__KIND_TIME }, { "time", POSTA__KIND_TIME },
+		{ "id", POSTA_ATTR_ID },           { "type", POSTA_ATTR_TYPE },       { "source", POSTA_ATTR_SOURCE },
+		{ "subject", POSTA_ATTR_SUBJECT }, { "timestamp", POSTA__KIND_TIME }, { "time", POSTA__KIND_TIME },
 	};
 	enum posta_err err = posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE, "application/json");
 	for (size_t i = 0; !err && i < sizeof members / sizeof members[0]; i++)
@@ -404,13 +412,17 @@ static enum posta_err take_plain(struct posta_envelope *envelope, struct posta_b
 	return err;
 }
 
-enum posta_err posta_envelope_from_json(const void *json, size_t len, struct posta_envelope **envelope, struct posta_error *error)
+enum posta_err posta_envelope_from_json(const void *json, size_t len, struct posta_envelope **envelope,
+					struct posta_error *error)
 {
 	size_t offset;
 	enum posta_err err = posta__json_scan(json, len, &offset);
 	if (err)
-		return posta_error_set(error, err, err == POSTA_ETOOBIG ? "JSON is nested deeper than 32 or larger than 64 MiB, at byte %zu"
-									: "not JSON, at byte %zu", offset);
+		return posta_error_set(error, err,
+				       err == POSTA_ETOOBIG
+					       ? "JSON is nested deeper than 32 or larger than 64 MiB, at byte %zu"
+					       : "not JSON, at byte %zu",
+				       offset);
 	struct posta_envelope *made = posta_envelope_new();
 	if (!made)
 		return posta_error_set(error, POSTA_ENOMEM, "out of memory for an envelope");
@@ -420,8 +432,10 @@ enum posta_err posta_envelope_from_json(const void *json, size_t len, struct pos
 		err = is_event(object) ? unpack(made, object, true) : take_plain(made, object);
 	if (err) {
 		posta_envelope_unref(made);
-		return posta_error_set(error, err, err == POSTA_EFORMAT ? "data_base64 of a CloudEvent is not base64"
-									: "a CloudEvent's attributes: %s", posta_strerror(err));
+		return posta_error_set(error, err,
+				       err == POSTA_EFORMAT ? "data_base64 of a CloudEvent is not base64"
+							    : "a CloudEvent's attributes: %s",
+				       posta_strerror(err));
 	}
 	*envelope = made;
 	return POSTA_OK;

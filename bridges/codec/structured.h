@@ -11,8 +11,10 @@
 
 #include "text.h"
 
-/* with_topic: TOPIC too, for people and files; on a wire it is the broker's to say. Errors: ENOMEM. buffer: finished. */
-enum posta_err posta__structured_write(const struct posta_envelope *envelope, bool with_topic, struct posta__buffer *buffer);
+/* with_topic: TOPIC too, for people and files; on a wire it is the broker's to say. Errors: ENOMEM. buffer: finished.
+ */
+enum posta_err posta__structured_write(const struct posta_envelope *envelope, bool with_topic,
+				       struct posta__buffer *buffer);
 /*
  * Turns an envelope whose body is a JSON CloudEvent into what that says; the new body is part of the old one where
  * possible. Errors: EFORMAT, ETOOBIG, ENOMEM: the body is as it was.

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #define BUFFER_MIN 256u
-#define HIGH_BITS UINT64_C(0x8080808080808080)
 
 static bool continues(const unsigned char *data, size_t count)
 {
@@ -27,8 +26,8 @@ size_t posta__utf8_sequence(const unsigned char *data, size_t len)
 	size_t count = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
 	if (!count || count > len || !continues(data, count))
 		return 0;
-	if ((first == 0xE0 && data[1] < 0xA0) || (first == 0xED && data[1] > 0x9F) || (first == 0xF0 && data[1] < 0x90) ||
-	    (first == 0xF4 && data[1] > 0x8F))
+	if ((first == 0xE0 && data[1] < 0xA0) || (first == 0xED && data[1] > 0x9F) ||
+	    (first == 0xF0 && data[1] < 0x90) || (first == 0xF4 && data[1] > 0x8F))
 		return 0;
 	return count;
 }
@@ -38,7 +37,7 @@ bool posta__utf8_valid(const void *data, size_t len)
 	const unsigned char *bytes = data;
 	for (size_t i = 0; i < len;) {
 		uint64_t eight;
-		if (len - i >= sizeof eight && (memcpy(&eight, bytes + i, sizeof eight), !(eight & HIGH_BITS))) {
+		if (len - i >= sizeof eight && (memcpy(&eight, bytes + i, sizeof eight), !posta__bytes_high(eight))) {
 			i += sizeof eight;
 			continue;
 		}
@@ -57,7 +56,8 @@ static bool refused_in_mqtt(const unsigned char *at, size_t count)
 	if (count == 2)
 		return at[0] == 0xC2 && at[1] < 0xA0;
 	if (count == 3) /* U+FDD0 to U+FDEF, U+FFFE, U+FFFF */
-		return at[0] == 0xEF && ((at[1] == 0xB7 && at[2] >= 0x90 && at[2] <= 0xAF) || (at[1] == 0xBF && at[2] >= 0xBE));
+		return at[0] == 0xEF &&
+		       ((at[1] == 0xB7 && at[2] >= 0x90 && at[2] <= 0xAF) || (at[1] == 0xBF && at[2] >= 0xBE));
 	return (at[1] & 0x0F) == 0x0F && at[2] == 0xBF && at[3] >= 0xBE;
 }
 
@@ -65,6 +65,13 @@ bool posta__utf8_printable(const void *data, size_t len)
 {
 	const unsigned char *bytes = data;
 	for (size_t i = 0; i < len;) {
+		uint64_t eight;
+		if (len - i >= sizeof eight &&
+		    (memcpy(&eight, bytes + i, sizeof eight),
+		     !(posta__bytes_high(eight) | posta__bytes_below(eight, 0x20) | posta__bytes_equal(eight, 0x7F)))) {
+			i += sizeof eight;
+			continue;
+		}
 		size_t count = posta__utf8_sequence(bytes + i, len - i);
 		if (!count || refused_in_mqtt(bytes + i, count))
 			return false;
@@ -80,7 +87,8 @@ void posta__base64_encode(const void *data, size_t len, char *out)
 	const unsigned char *in = data;
 	for (size_t i = 0; i < len; i += 3, out += 4) {
 		size_t left = len - i;
-		uint32_t bits = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+		uint32_t bits =
+			(uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
 		out[0] = alphabet[bits >> 18];
 		out[1] = alphabet[bits >> 12 & 63];
 		out[2] = left > 1 ? alphabet[bits >> 6 & 63] : '=';
@@ -105,7 +113,8 @@ bool posta__base64_decode(const char *text, size_t len, void *out, size_t *out_l
 	if (len % 4)
 		return false;
 	for (size_t i = 0; i < len; i += 4) {
-		size_t pad = i + 4 < len ? 0 : (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=');
+		size_t pad =
+			i + 4 < len ? 0 : (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=');
 		int a = digit(text[i]);
 		int b = digit(text[i + 1]);
 		int c = pad > 1 ? 0 : digit(text[i + 2]);
@@ -144,6 +153,12 @@ char *posta__buffer_space(struct posta__buffer *buffer, size_t len)
 	return space;
 }
 
+void posta__buffer_reserve(struct posta__buffer *buffer, size_t len)
+{
+	if (posta__buffer_space(buffer, len))
+		buffer->len -= len;
+}
+
 void posta__buffer_add(struct posta__buffer *buffer, const void *data, size_t len)
 {
 	char *space = posta__buffer_space(buffer, len);
@@ -175,6 +190,13 @@ void posta__buffer_json(struct posta__buffer *buffer, const void *data, size_t l
 	size_t from = 0;
 	posta__buffer_add(buffer, "\"", 1);
 	for (size_t i = 0; i < len; i++) {
+		uint64_t eight;
+		if (len - i >= sizeof eight && (memcpy(&eight, bytes + i, sizeof eight),
+						!(posta__bytes_below(eight, 0x20) | posta__bytes_equal(eight, '"') |
+						  posta__bytes_equal(eight, '\\')))) {
+			i += sizeof eight - 1;
+			continue;
+		}
 		if (bytes[i] >= 0x20 && bytes[i] != '"' && bytes[i] != '\\')
 			continue;
 		posta__buffer_add(buffer, bytes + from, i - from);

@@ -6,6 +6,27 @@
 
 #include <posta/envelope.h>
 
+/*
+ * Eight bytes at a time: what is not 0 in the result has a byte in v that is c, or below n (n at most 0x80), or no
+ * ASCII. Source: S. E. Anderson, "Bit Twiddling Hacks", "Determine if a word has a byte equal to n", "... less than n".
+ */
+#define POSTA__EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (unsigned char)(c))
+
+static inline uint64_t posta__bytes_below(uint64_t v, unsigned char n)
+{
+	return (v - POSTA__EACH_BYTE(n)) & ~v & POSTA__EACH_BYTE(0x80);
+}
+
+static inline uint64_t posta__bytes_equal(uint64_t v, unsigned char c)
+{
+	return posta__bytes_below(v ^ POSTA__EACH_BYTE(c), 1);
+}
+
+static inline uint64_t posta__bytes_high(uint64_t v)
+{
+	return v & POSTA__EACH_BYTE(0x80);
+}
+
 /* Source: RFC 3629 (no surrogates, no overlong forms, at most U+10FFFF). */
 bool posta__utf8_valid(const void *data, size_t len);
 /* Bytes of the well-formed sequence at the start of data, 0 where there is none. len > 0. */
@@ -35,6 +56,8 @@ void posta__buffer_add(struct posta__buffer *buffer, const void *data, size_t le
 void posta__buffer_text(struct posta__buffer *buffer, const char *text);
 /* len bytes to be filled by the caller; NULL when out of memory. */
 char *posta__buffer_space(struct posta__buffer *buffer, size_t len);
+/* So that the next len bytes are one allocation. */
+void posta__buffer_reserve(struct posta__buffer *buffer, size_t len);
 /* A JSON string with its quotes. data must be UTF-8. */
 void posta__buffer_json(struct posta__buffer *buffer, const void *data, size_t len);
 /* The same of any bytes, in base64. */

@@ -159,11 +159,12 @@ enum posta_err posta_time_parse(const char *text, size_t len, int64_t *time_ms)
 	int second = number(&reader, 2);
 	int ms = fraction_ms(&reader);
 	int offset = offset_minutes(&reader);
-	if (reader.bad || reader.at != reader.end || month < 1 || month > 12 || day < 1 || day > month_days(year, month) ||
-	    hour > 23 || minute > 59 || second > 60)
+	if (reader.bad || reader.at != reader.end || month < 1 || month > 12 || day < 1 ||
+	    day > month_days(year, month) || hour > 23 || minute > 59 || second > 60)
 		return POSTA_EFORMAT;
 	/* A leap second is the last one of its minute once more. */
 	second = second == 60 ? 59 : second;
-	*time_ms = days_from_civil(year, month, day) * DAY_MS + ((hour * 60 + minute - offset) * 60 + second) * INT64_C(1000) + ms;
+	*time_ms = days_from_civil(year, month, day) * DAY_MS +
+		   ((hour * 60 + minute - offset) * 60 + second) * INT64_C(1000) + ms;
 	return POSTA_OK;
 }

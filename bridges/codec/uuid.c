@@ -18,7 +18,8 @@ static void random_bytes(unsigned char *out, size_t len)
 	static _Thread_local unsigned char pool[POOL_SIZE];
 	static _Thread_local size_t left;
 	if (left < len) {
-		/* Up to 256 bytes getrandom() gives all or, before the kernel's pool is ready, waits; it never gives less. */
+		/* Up to 256 bytes getrandom() gives all or, before the kernel's pool is ready, waits; it never gives
+		 * less. */
 		if (getrandom(pool, sizeof pool, 0) != (ssize_t)sizeof pool) {
 			struct timespec now;
 			clock_gettime(CLOCK_MONOTONIC, &now);

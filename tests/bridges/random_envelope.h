@@ -30,7 +30,8 @@ static inline size_t below(uint64_t *seed, size_t n)
 /* Plain words, all of UTF-8, control characters, or any bytes. */
 static inline size_t random_value(uint64_t *seed, char *out, size_t max)
 {
-	static const char *const pieces[] = { "a", "Z", "0", ".", "/", "ñ", "€", "𝄞", "\"", "\\", "%", ";", "+", "#", " ", "~" };
+	static const char *const pieces[] = { "a",  "Z",  "0", ".", "/", "ñ", "€", "𝄞",
+					      "\"", "\\", "%", ";", "+", "#", " ", "~" };
 	size_t kind = below(seed, 8);
 	size_t len = below(seed, kind == 0 ? max : 40 < max ? 40 : max);
 	size_t at = 0;
@@ -50,12 +51,16 @@ static inline size_t random_value(uint64_t *seed, char *out, size_t max)
 
 static inline void random_headers(uint64_t *seed, struct posta_envelope *envelope)
 {
-	static const char *const names[] = { "a", "origen", "mqtt_topic", "ce_id", "ce-time", "ce_other", "cloudEvents:id", "traceparent",
-					     "posta~x", "posta~", "x;base64", "content-type", "id", "time", "topic", "ñ", "a b", "tab\tin",
-					     "idbase64", "data", "postaheaders", "specversion", "priority", "", "%41", "Content-Type" };
+	static const char *const names[] = {
+		"a",           "origen",   "mqtt_topic", "ce_id",    "ce-time",      "ce_other", "cloudEvents:id",
+		"traceparent", "posta~x",  "posta~",     "x;base64", "content-type", "id",       "time",
+		"topic",       "ñ",        "a b",        "tab\tin",  "idbase64",     "data",     "postaheaders",
+		"specversion", "priority", "",           "%41",      "Content-Type"
+	};
 	char value[3000];
 	for (size_t n = below(seed, 3) ? below(seed, 6) : below(seed, 40); n > 0; n--) {
-		const char *name = below(seed, 2) ? names[below(seed, 2)] : names[below(seed, sizeof names / sizeof names[0])];
+		const char *name =
+			below(seed, 2) ? names[below(seed, 2)] : names[below(seed, sizeof names / sizeof names[0])];
 		size_t len = random_value(seed, value, sizeof value);
 		assert_int_equal(posta_envelope_add_header(envelope, name, value, len), POSTA_OK);
 	}
@@ -63,12 +68,20 @@ static inline void random_headers(uint64_t *seed, struct posta_envelope *envelop
 
 static inline void random_body(uint64_t *seed, struct posta_envelope *envelope)
 {
-	static const char *const json[] = { "{}", "[1,2,{\"a\":null}]", "null", "\"texto ñ\"", "-1.5e3", "{\"a\": {\"b\" : [ 1 ]}, \"c\":\"\\u00f1\"}" };
-	static const char *const types[] = { "application/json", "application/vnd.x+json; charset=utf-8", "text/plain",
-					     "application/octet-stream", "", "application/msgpack", "\xFF/x" };
+	static const char *const json[] = { "{}",     "[1,2,{\"a\":null}]",
+					    "null",   "\"texto ñ\"",
+					    "-1.5e3", "{\"a\": {\"b\" : [ 1 ]}, \"c\":\"\\u00f1\"}" };
+	static const char *const types[] = { "application/json",
+					     "application/vnd.x+json; charset=utf-8",
+					     "text/plain",
+					     "application/octet-stream",
+					     "",
+					     "application/msgpack",
+					     "\xFF/x" };
 	char bytes[2000];
 	if (below(seed, 4))
-		posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE, types[below(seed, sizeof types / sizeof types[0])]);
+		posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE,
+					types[below(seed, sizeof types / sizeof types[0])]);
 	size_t kind = below(seed, 8);
 	if (kind == 0)
 		return;
@@ -94,7 +107,8 @@ static inline struct posta_envelope *random_envelope(uint64_t *seed)
 	assert_non_null(envelope);
 	for (int i = 0; i < POSTA_ATTR_COUNT; i++)
 		if (i != POSTA_ATTR_CONTENT_TYPE && below(seed, 3))
-			assert_int_equal(posta_envelope_set(envelope, (enum posta_attribute)i, value, random_value(seed, value, sizeof value)),
+			assert_int_equal(posta_envelope_set(envelope, (enum posta_attribute)i, value,
+							    random_value(seed, value, sizeof value)),
 					 POSTA_OK);
 	if (below(seed, 2))
 		posta_envelope_set_time(envelope, (int64_t)(next_random(seed) % UINT64_C(253402300800000)));
@@ -128,7 +142,8 @@ static inline struct posta_bytes nth_header(const struct posta_envelope *envelop
 static inline void assert_same_envelope(const struct posta_envelope *a, const struct posta_envelope *b, bool grouped)
 {
 	for (int i = 0; i < POSTA_ATTR_COUNT; i++)
-		assert_same_bytes(posta_envelope_get(a, (enum posta_attribute)i), posta_envelope_get(b, (enum posta_attribute)i));
+		assert_same_bytes(posta_envelope_get(a, (enum posta_attribute)i),
+				  posta_envelope_get(b, (enum posta_attribute)i));
 	assert_int_equal(posta_envelope_time(a), posta_envelope_time(b));
 	assert_int_equal(posta_envelope_expiry(a), posta_envelope_expiry(b));
 	assert_int_equal(posta_envelope_priority(a), posta_envelope_priority(b));

@@ -92,8 +92,9 @@ static struct posta_envelope *through(const struct posta_envelope *from, struct 
 		posta_envelope_set(to, POSTA_ATTR_CONTENT_TYPE, body.content_type.data, body.content_type.len);
 	assert_int_equal(posta_envelope_set_body(to, body.data, body.len), POSTA_OK);
 	for (size_t i = 0; i < wire->count; i++)
-		assert_int_equal(posta__wire_header_in(to, wire->protocol, wire->headers[i].name, strlen(wire->headers[i].name),
-						       wire->headers[i].value, wire->headers[i].len),
+		assert_int_equal(posta__wire_header_in(to, wire->protocol, wire->headers[i].name,
+						       strlen(wire->headers[i].name), wire->headers[i].value,
+						       wire->headers[i].len),
 				 POSTA_OK);
 	assert_int_equal(posta__wire_finish(&to, wire->protocol), POSTA_OK);
 	posta__wire_body_fini(&body);
@@ -169,7 +170,8 @@ static struct posta_envelope *reservation(void)
 	posta_envelope_set_text(envelope, POSTA_ATTR_CORRELATION_ID, "c");
 	posta_envelope_set_text(envelope, POSTA_ATTR_REPLY_TO, "respuestas");
 	posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE, "application/json");
-	posta_envelope_set_text(envelope, POSTA_ATTR_TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+	posta_envelope_set_text(envelope, POSTA_ATTR_TRACEPARENT,
+				"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 	posta_envelope_set_time(envelope, INT64_C(1795514400000));
 	posta_envelope_set_expiry(envelope, INT64_C(1795514400500));
 	posta_envelope_set_priority(envelope, 9);
@@ -208,24 +210,40 @@ static void encodes(enum posta__protocol protocol, const struct expected *rows, 
 
 static void encode__kafka__follows_the_table(void **state)
 {
-	static const struct expected rows[] = { { "ce_specversion", "1.0" }, { "ce_id", "1" }, { "ce_source", "micro-estudiantes" },
-						{ "ce_type", "reserva.creada" }, { "content-type", "application/json" },
-						{ "ce_time", "2026-11-24T10:00:00.000Z" }, { "ce_partitionkey", "k" },
-						{ "ce_correlationid", "c" }, { "ce_replyto", "respuestas" }, { "ce_priority", "9" },
+	static const struct expected rows[] = { { "ce_specversion", "1.0" },
+						{ "ce_id", "1" },
+						{ "ce_source", "micro-estudiantes" },
+						{ "ce_type", "reserva.creada" },
+						{ "content-type", "application/json" },
+						{ "ce_time", "2026-11-24T10:00:00.000Z" },
+						{ "ce_partitionkey", "k" },
+						{ "ce_correlationid", "c" },
+						{ "ce_replyto", "respuestas" },
+						{ "ce_priority", "9" },
 						{ "ce_expirytime", "2026-11-24T10:00:00.500Z" },
-						{ "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
-						{ "origen", "web" }, { "ce_subject", NULL }, { NULL, NULL } };
+						{ "traceparent",
+						  "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
+						{ "origen", "web" },
+						{ "ce_subject", NULL },
+						{ NULL, NULL } };
 	encodes(POSTA__KAFKA, rows, NULL);
 }
 
 static void encode__amqp__follows_the_table(void **state)
 {
-	static const struct expected rows[] = { { "cloudEvents_specversion", "1.0" }, { "cloudEvents_id", "1" },
-						{ "cloudEvents_source", "micro-estudiantes" }, { "cloudEvents_type", "reserva.creada" },
-						{ "cloudEvents_time", "2026-11-24T10:00:00.000Z" }, { "cloudEvents_partitionkey", "k" },
-						{ "cloudEvents_expirytime", "2026-11-24T10:00:00.500Z" }, { "cloudEvents_priority", NULL },
-						{ "cloudEvents_correlationid", NULL }, { "cloudEvents_replyto", NULL },
-						{ "cloudEvents_datacontenttype", NULL }, { "origen", "web" }, { NULL, NULL } };
+	static const struct expected rows[] = { { "cloudEvents_specversion", "1.0" },
+						{ "cloudEvents_id", "1" },
+						{ "cloudEvents_source", "micro-estudiantes" },
+						{ "cloudEvents_type", "reserva.creada" },
+						{ "cloudEvents_time", "2026-11-24T10:00:00.000Z" },
+						{ "cloudEvents_partitionkey", "k" },
+						{ "cloudEvents_expirytime", "2026-11-24T10:00:00.500Z" },
+						{ "cloudEvents_priority", NULL },
+						{ "cloudEvents_correlationid", NULL },
+						{ "cloudEvents_replyto", NULL },
+						{ "cloudEvents_datacontenttype", NULL },
+						{ "origen", "web" },
+						{ NULL, NULL } };
 	encodes(POSTA__AMQP, rows, "application/json");
 	struct posta_envelope *envelope = reservation();
 	assert_string_equal(posta__wire_native(envelope, POSTA__AMQP, POSTA_ATTR_ID).data, "1");
@@ -237,10 +255,18 @@ static void encode__amqp__follows_the_table(void **state)
 
 static void encode__mqtt5__follows_the_table(void **state)
 {
-	static const struct expected rows[] = { { "specversion", "1.0" }, { "id", "1" }, { "source", "micro-estudiantes" },
-						{ "type", "reserva.creada" }, { "time", "2026-11-24T10:00:00.000Z" }, { "partitionkey", "k" },
-						{ "priority", "9" }, { "correlationid", NULL }, { "replyto", NULL }, { "datacontenttype", NULL },
-						{ "origen", "web" }, { NULL, NULL } };
+	static const struct expected rows[] = { { "specversion", "1.0" },
+						{ "id", "1" },
+						{ "source", "micro-estudiantes" },
+						{ "type", "reserva.creada" },
+						{ "time", "2026-11-24T10:00:00.000Z" },
+						{ "partitionkey", "k" },
+						{ "priority", "9" },
+						{ "correlationid", NULL },
+						{ "replyto", NULL },
+						{ "datacontenttype", NULL },
+						{ "origen", "web" },
+						{ NULL, NULL } };
 	encodes(POSTA__MQTT5, rows, "application/json");
 	struct posta_envelope *envelope = reservation();
 	assert_string_equal(posta__wire_native(envelope, POSTA__MQTT5, POSTA_ATTR_REPLY_TO).data, "respuestas");
@@ -254,13 +280,16 @@ static void encode__structured__is_one_json_event(void **state)
 	struct wire wire = { .protocol = POSTA__MQTT3 };
 	struct posta__wire_body body;
 	struct posta_envelope *envelope = reservation();
-	assert_int_equal(posta__wire_encode(envelope, POSTA__MQTT3, POSTA_FORMAT_BINARY, collect, &wire, &body), POSTA_OK);
-	assert_string_equal(body.data,
-			    "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"micro-estudiantes\",\"type\":\"reserva.creada\","
-			    "\"datacontenttype\":\"application/json\",\"partitionkey\":\"k\",\"correlationid\":\"c\","
-			    "\"replyto\":\"respuestas\",\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\","
-			    "\"time\":\"2026-11-24T10:00:00.000Z\",\"expirytime\":\"2026-11-24T10:00:00.500Z\",\"priority\":9,"
-			    "\"origen\":\"web\",\"data\":{\"reservaId\":\"123\"}}");
+	assert_int_equal(posta__wire_encode(envelope, POSTA__MQTT3, POSTA_FORMAT_BINARY, collect, &wire, &body),
+			 POSTA_OK);
+	assert_string_equal(
+		body.data,
+		"{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"micro-estudiantes\",\"type\":\"reserva.creada\","
+		"\"datacontenttype\":\"application/json\",\"partitionkey\":\"k\",\"correlationid\":\"c\","
+		"\"replyto\":\"respuestas\",\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-"
+		"01\","
+		"\"time\":\"2026-11-24T10:00:00.000Z\",\"expirytime\":\"2026-11-24T10:00:00.500Z\",\"priority\":9,"
+		"\"origen\":\"web\",\"data\":{\"reservaId\":\"123\"}}");
 	assert_int_equal(wire.count, 0);
 	posta__wire_body_fini(&body);
 	posta_envelope_unref(envelope);
@@ -278,7 +307,8 @@ static void encode__amqp_long_property__goes_as_a_header(void **state)
 	assert_null(posta__wire_native(envelope, POSTA__AMQP, POSTA_ATTR_CORRELATION_ID).data);
 	posta_envelope_set_text(envelope, POSTA_ATTR_REPLY_TO, value + 1);
 	assert_int_equal(posta__wire_native(envelope, POSTA__AMQP, POSTA_ATTR_REPLY_TO).len, 255);
-	assert_int_equal(posta__wire_encode(envelope, POSTA__AMQP, POSTA_FORMAT_BINARY, collect, &wire, &body), POSTA_OK);
+	assert_int_equal(posta__wire_encode(envelope, POSTA__AMQP, POSTA_FORMAT_BINARY, collect, &wire, &body),
+			 POSTA_OK);
 	assert_non_null(wire_value(&wire, "cloudEvents_correlationid"));
 	assert_null(wire_value(&wire, "cloudEvents_replyto"));
 	posta__wire_body_fini(&body);
@@ -340,11 +370,13 @@ static void encode__put_fails__stops_with_its_error(void **state)
 	struct posta_envelope *envelope = reservation();
 	struct posta__wire_body body;
 	int calls = 3;
-	assert_int_equal(posta__wire_encode(envelope, POSTA__KAFKA, POSTA_FORMAT_BINARY, refuse, &calls, &body), POSTA_ETOOBIG);
+	assert_int_equal(posta__wire_encode(envelope, POSTA__KAFKA, POSTA_FORMAT_BINARY, refuse, &calls, &body),
+			 POSTA_ETOOBIG);
 	assert_int_equal(calls, 0);
 	assert_null(body.data);
 	calls = 1;
-	assert_int_equal(posta__wire_encode(envelope, POSTA__KAFKA, POSTA_FORMAT_STRUCTURED, refuse, &calls, &body), POSTA_ETOOBIG);
+	assert_int_equal(posta__wire_encode(envelope, POSTA__KAFKA, POSTA_FORMAT_STRUCTURED, refuse, &calls, &body),
+			 POSTA_ETOOBIG);
 	assert_null(body.owned);
 	posta_envelope_unref(envelope);
 }
@@ -358,11 +390,13 @@ static void encode__amqp_name_too_long__is_refused(void **state)
 	name[sizeof name - 1] = 0;
 	struct posta_envelope *envelope = posta_envelope_new();
 	posta_envelope_add_header(envelope, name, "v", 1);
-	assert_int_equal(posta__wire_encode(envelope, POSTA__AMQP, POSTA_FORMAT_BINARY, collect, &wire, &body), POSTA_ETOOBIG);
+	assert_int_equal(posta__wire_encode(envelope, POSTA__AMQP, POSTA_FORMAT_BINARY, collect, &wire, &body),
+			 POSTA_ETOOBIG);
 	posta_envelope_unref(envelope);
 }
 
-static void header_in(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name, const char *value)
+static void header_in(struct posta_envelope *envelope, enum posta__protocol protocol, const char *name,
+		      const char *value)
 {
 	assert_int_equal(posta__wire_header_in(envelope, protocol, name, strlen(name), value, strlen(value)), POSTA_OK);
 }
@@ -422,17 +456,19 @@ static void finish__plain_json__stays_opaque(void **state)
 	assert_body(envelope, plain);
 	assert_body(finished(POSTA__MQTT3, NULL, plain), plain);
 	assert_body(finished(POSTA__KAFKA, "application/cloudevents+json", plain), plain);
-	assert_body(finished(POSTA__KAFKA, "application/cloudevents+json", "{\"specversion\":\"1.0\","), "{\"specversion\":\"1.0\",");
+	assert_body(finished(POSTA__KAFKA, "application/cloudevents+json", "{\"specversion\":\"1.0\","),
+		    "{\"specversion\":\"1.0\",");
 	assert_body(finished(POSTA__KAFKA, "application/cloudevents-batch+json", "[{\"specversion\":\"1.0\"}]"),
 		    "[{\"specversion\":\"1.0\"}]");
 }
 
 static void finish__foreign_event__is_unpacked(void **state)
 {
-	struct posta_envelope *envelope =
-		finished(POSTA__AMQP, "Application/CloudEvents+JSON; charset=UTF-8",
-			 " {\"specversion\":\"1.0\",\"id\":\"a\\u00f1\\\"\",\"type\":\"t\",\"source\":\"/s\",\"time\":\"2026-11-24T10:00:00Z\",\n"
-			 "\"timestamp\":\"x\",\"n\":5,\"ok\":true,\"no\":null,\"datacontenttype\":\"text/xml\",\"data\":\"<a b=\\\"c\\\"/>\"}\n");
+	struct posta_envelope *envelope = finished(POSTA__AMQP, "Application/CloudEvents+JSON; charset=UTF-8",
+						   " {\"specversion\":\"1.0\",\"id\":\"a\\u00f1\\\"\",\"type\":\"t\","
+						   "\"source\":\"/s\",\"time\":\"2026-11-24T10:00:00Z\",\n"
+						   "\"timestamp\":\"x\",\"n\":5,\"ok\":true,\"no\":null,"
+						   "\"datacontenttype\":\"text/xml\",\"data\":\"<a b=\\\"c\\\"/>\"}\n");
 	assert_string_equal(posta_envelope_text(envelope, POSTA_ATTR_ID), "añ\"");
 	assert_string_equal(posta_envelope_text(envelope, POSTA_ATTR_CONTENT_TYPE), "text/xml");
 	assert_string_equal(posta_envelope_header(envelope, "timestamp").data, "x");
@@ -440,9 +476,11 @@ static void finish__foreign_event__is_unpacked(void **state)
 	assert_string_equal(posta_envelope_header(envelope, "ok").data, "true");
 	assert_null(posta_envelope_header(envelope, "no").data);
 	assert_body(envelope, "<a b=\"c\"/>");
-	envelope = finished(POSTA__MQTT5, "application/cloudevents+json", "{\"specversion\":\"1.0\",\"data_base64\":\"AQI=\"}");
+	envelope = finished(POSTA__MQTT5, "application/cloudevents+json",
+			    "{\"specversion\":\"1.0\",\"data_base64\":\"AQI=\"}");
 	assert_body(envelope, "\1\2");
-	envelope = finished(POSTA__MQTT5, "application/cloudevents+json", "{\"specversion\":\"1.0\",\"data\": [1, 2] }");
+	envelope =
+		finished(POSTA__MQTT5, "application/cloudevents+json", "{\"specversion\":\"1.0\",\"data\": [1, 2] }");
 	assert_null(posta_envelope_get(envelope, POSTA_ATTR_CONTENT_TYPE).data);
 	assert_body(envelope, "[1, 2]");
 	envelope = finished(POSTA__MQTT5, "application/cloudevents+json", "{\"specversion\":\"1.0\"}");
@@ -452,7 +490,8 @@ static void finish__foreign_event__is_unpacked(void **state)
 
 static void from_json__node_event__is_kept_whole(void **state)
 {
-	static const char text[] = "{\"id\":\"1\",\"type\":\"reserva.creada\",\"source\":\"s\",\"timestamp\":\"2026-11-24T10:00:00Z\",\"data\":{}}";
+	static const char text[] = "{\"id\":\"1\",\"type\":\"reserva.creada\",\"source\":\"s\",\"timestamp\":\"2026-11-"
+				   "24T10:00:00Z\",\"data\":{}}";
 	struct posta_envelope *envelope;
 	assert_int_equal(posta_envelope_from_json(text, sizeof text - 1, &envelope, NULL), POSTA_OK);
 	assert_string_equal(posta_envelope_text(envelope, POSTA_ATTR_TYPE), "reserva.creada");
@@ -489,7 +528,9 @@ static void ttl__past_and_never__are_told_apart(void **state)
 
 static void trace__next_hop__keeps_the_trace(void **state)
 {
-	static const char *const bad[] = { "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+	static const char *const bad[] = { "",
+					   "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+					   "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 					   "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
 					   "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
 					   "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x" };

@@ -224,9 +224,17 @@ static void time__known_moments__format_and_parse(void **state)
 
 static void time__malformed__is_refused(void **state)
 {
-	static const char *const rows[] = { "", "2026", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-01-01T24:00:00Z",
-					    "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+1:00",
-					    "2026-01-01T00:00:00Zx", "-026-01-01T00:00:00Z", "1795514400000" };
+	static const char *const rows[] = { "",
+					    "2026",
+					    "2026-13-01T00:00:00Z",
+					    "2026-02-29T00:00:00Z",
+					    "2026-01-01T24:00:00Z",
+					    "2026-01-01T00:00:00",
+					    "2026-01-01T00:00:00.Z",
+					    "2026-01-01T00:00:00+1:00",
+					    "2026-01-01T00:00:00Zx",
+					    "-026-01-01T00:00:00Z",
+					    "1795514400000" };
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int64_t ms = 7;
 		assert_int_equal(posta_time_parse(rows[i], strlen(rows[i]), &ms), POSTA_EFORMAT);

@@ -16,8 +16,10 @@ static struct posta_envelope *with_body(const char *content_type, const char *bo
 static void assert_text(struct posta_envelope *envelope, const char *path, const char *expected)
 {
 	struct posta_value value = posta_envelope_field(envelope, path);
-	if (value.kind != POSTA_VALUE_TEXT || value.text.len != strlen(expected) || memcmp(value.text.data, expected, value.text.len) != 0)
-		fail_msg("%s: kind %d, %.*s", path, (int)value.kind, (int)value.text.len, (const char *)value.text.data);
+	if (value.kind != POSTA_VALUE_TEXT || value.text.len != strlen(expected) ||
+	    memcmp(value.text.data, expected, value.text.len) != 0)
+		fail_msg("%s: kind %d, %.*s", path, (int)value.kind, (int)value.text.len,
+			 (const char *)value.text.data);
 }
 
 static void assert_kind(struct posta_envelope *envelope, const char *path, enum posta_value_kind kind)
@@ -26,8 +28,10 @@ static void assert_kind(struct posta_envelope *envelope, const char *path, enum 
 		fail_msg("%s: kind %d", path, (int)posta_envelope_field(envelope, path).kind);
 }
 
-static const char sample[] = "{\"reservaId\":\"123\",\"n\":-5,\"big\":9007199254740993,\"x\":1.5,\"ok\":true,\"no\":null,\"esc\":\"a\\n\\u00f1\","
-			     "\"list\":[{\"a\":1},{\"a\":[10,20]}],\"a.b\":\"dotted\",\"a\":{\"b\":\"nested\",\"c\":\"d\"}}";
+static const char sample[] =
+	"{\"reservaId\":\"123\",\"n\":-5,\"big\":9007199254740993,\"x\":1.5,\"ok\":true,\"no\":null,\"esc\":"
+	"\"a\\n\\u00f1\","
+	"\"list\":[{\"a\":1},{\"a\":[10,20]}],\"a.b\":\"dotted\",\"a\":{\"b\":\"nested\",\"c\":\"d\"}}";
 
 static void has_the_sample(struct posta_envelope *envelope)
 {
@@ -55,7 +59,8 @@ static void has_the_sample(struct posta_envelope *envelope)
 
 static void field__attributes__come_first(void **state)
 {
-	struct posta_envelope *envelope = with_body("application/json", "{\"type\":\"body\",\"source\":\"micro\",\"priority\":3,\"attempts\":2}");
+	struct posta_envelope *envelope =
+		with_body("application/json", "{\"type\":\"body\",\"source\":\"micro\",\"priority\":3,\"attempts\":2}");
 	posta_envelope_set_text(envelope, POSTA_ATTR_TYPE, "attribute");
 	posta_envelope_set_text(envelope, POSTA_ATTR_KEY, "k");
 	posta_envelope_add_header(envelope, "x.y", "v", 1);
@@ -84,7 +89,8 @@ static void field__times__are_text(void **state)
 	assert_text(envelope, "expiry", "1970-01-01T00:00:00.000Z");
 	posta_envelope_set_time(envelope, INT64_C(1795514400001));
 	assert_text(envelope, "time", "2026-11-24T10:00:00.001Z");
-	assert_ptr_equal(posta_envelope_field(envelope, "time").text.data, posta_envelope_field(envelope, "time").text.data);
+	assert_ptr_equal(posta_envelope_field(envelope, "time").text.data,
+			 posta_envelope_field(envelope, "time").text.data);
 	posta_envelope_unref(envelope);
 }
 

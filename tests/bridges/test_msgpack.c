@@ -12,16 +12,16 @@ static void scan__hostile__is_refused(void **state)
 		enum posta_err expected;
 	} rows[] = {
 		{ "", 0, POSTA_EFORMAT },
-		{ "\xDD\xFF\xFF\xFF\xFF", 5, POSTA_EFORMAT },     /* 4 Gi elements, none there */
+		{ "\xDD\xFF\xFF\xFF\xFF", 5, POSTA_EFORMAT }, /* 4 Gi elements, none there */
 		{ "\xDF\xFF\xFF\xFF\xFF", 5, POSTA_EFORMAT },
 		{ "\xDB\xFF\xFF\xFF\xFF", 5, POSTA_EFORMAT },
 		{ "\xC6\xFF\xFF\xFF\xFF", 5, POSTA_EFORMAT },
 		{ "\xC9\xFF\xFF\xFF\xFF", 5, POSTA_EFORMAT },
 		{ "\xDD\xFF", 2, POSTA_EFORMAT },
-		{ "\xC1", 1, POSTA_EFORMAT },                     /* never used */
-		{ "\xA2\xC3\x28", 3, POSTA_EFORMAT },             /* no UTF-8 */
-		{ "\x01\x02", 2, POSTA_EFORMAT },                 /* two objects */
-		{ "\x81\x01", 2, POSTA_EFORMAT },                 /* half a pair */
+		{ "\xC1", 1, POSTA_EFORMAT },         /* never used */
+		{ "\xA2\xC3\x28", 3, POSTA_EFORMAT }, /* no UTF-8 */
+		{ "\x01\x02", 2, POSTA_EFORMAT },     /* two objects */
+		{ "\x81\x01", 2, POSTA_EFORMAT },     /* half a pair */
 		{ "\x82\xA1\x61\x01\xA1\x62\xC0", 7, POSTA_OK },
 		{ "\xD6\xFF\x00\x00\x00\x01", 6, POSTA_OK },
 		{ "\xD8\xFF\x00", 3, POSTA_EFORMAT },
@@ -71,10 +71,38 @@ static void scan__too_many_objects__is_refused(void **state)
 
 static void json_scan__grammar__by_the_book(void **state)
 {
-	static const char *const good[] = { "0", "-0", "1.5e+3", "\"\\u00f1\\/\"", " [ ] ", "{\"a\":[{}]}", "null", "\"\xC3\xB1\"", "[1,2]" };
-	static const char *const bad[] = { "", " ", "01", "1.", ".5", "+1", "-", "1e", "NaN", "'a'", "[1,]", "[,1]", "{\"a\"}", "{a:1}", "{\"a\":1,}",
-					   "\"\t\"", "\"\\x\"", "\"\\u12g4\"", "\"a", "[1", "nul", "true false", "\"\xC3\"", "\"\xED\xA0\x80\"",
-					   "\"\xC0\x80\"", "\"\xF4\x90\x80\x80\"", "[1}", "{\"a\":1]", "/*x*/1", "1 ]" };
+	static const char *const good[] = { "0",    "-0",           "1.5e+3", "\"\\u00f1\\/\"", " [ ] ", "{\"a\":[{}]}",
+					    "null", "\"\xC3\xB1\"", "[1,2]" };
+	static const char *const bad[] = { "",
+					   " ",
+					   "01",
+					   "1.",
+					   ".5",
+					   "+1",
+					   "-",
+					   "1e",
+					   "NaN",
+					   "'a'",
+					   "[1,]",
+					   "[,1]",
+					   "{\"a\"}",
+					   "{a:1}",
+					   "{\"a\":1,}",
+					   "\"\t\"",
+					   "\"\\x\"",
+					   "\"\\u12g4\"",
+					   "\"a",
+					   "[1",
+					   "nul",
+					   "true false",
+					   "\"\xC3\"",
+					   "\"\xED\xA0\x80\"",
+					   "\"\xC0\x80\"",
+					   "\"\xF4\x90\x80\x80\"",
+					   "[1}",
+					   "{\"a\":1]",
+					   "/*x*/1",
+					   "1 ]" };
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
 		if (posta__json_scan(good[i], strlen(good[i]), NULL))
 			fail_msg("%s", good[i]);
@@ -99,8 +127,16 @@ static void becomes(const char *json, const char *expected)
 static void json_to_msgpack__and_back__keeps_values(void **state)
 {
 	static const char *const same[] = {
-		"9223372036854775807", "-9223372036854775808", "18446744073709551615", "0.1", "1e+300", "-0.0", "1.0",
-		"{\"b\":1,\"a\":[true,false,null,\"ñ\\n\\\"\"],\"\":{}}", "[]", "\"\\u0001\"",
+		"9223372036854775807",
+		"-9223372036854775808",
+		"18446744073709551615",
+		"0.1",
+		"1e+300",
+		"-0.0",
+		"1.0",
+		"{\"b\":1,\"a\":[true,false,null,\"ñ\\n\\\"\"],\"\":{}}",
+		"[]",
+		"\"\\u0001\"",
 	};
 	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
 		becomes(same[i], same[i]);
@@ -165,7 +201,9 @@ static void envelope__from_other_msgpack__is_refused(void **state)
 		{ "\x81\xA7headers\x91\x91\xA1x", 13, POSTA_EFORMAT },
 		{ "\x81\xA7headers\x91\x93\xA1x\xA1y\xA1z", 17, POSTA_EFORMAT },
 		{ "\x81\xDF\xFF\xFF\xFF\xFF", 6, POSTA_EFORMAT },
-		{ "\x81\xA6" "future\x01", 9, POSTA_OK },
+		{ "\x81\xA6"
+		  "future\x01",
+		  9, POSTA_OK },
 		{ "\x80", 1, POSTA_OK },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

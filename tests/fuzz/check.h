@@ -42,7 +42,8 @@ static inline void check_same(const struct posta_envelope *a, const struct posta
 {
 	for (int i = 0; i < POSTA_ATTR_COUNT; i++)
 		if (topic || i != POSTA_ATTR_TOPIC)
-			check_bytes(posta_envelope_get(a, (enum posta_attribute)i), posta_envelope_get(b, (enum posta_attribute)i));
+			check_bytes(posta_envelope_get(a, (enum posta_attribute)i),
+				    posta_envelope_get(b, (enum posta_attribute)i));
 	CHECK(posta_envelope_time(a) == posta_envelope_time(b));
 	CHECK(posta_envelope_expiry(a) == posta_envelope_expiry(b));
 	CHECK(posta_envelope_priority(a) == posta_envelope_priority(b));

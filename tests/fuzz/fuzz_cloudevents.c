@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Input: a byte that chooses protocol and format; then headers, each a byte for the name's length, the name, a byte for the
- * value's, the value, up to a name of length 0; the rest is the body. What was received is sent on and received again.
+ * Input: a byte that chooses protocol and format; then headers, each a byte for the name's length, the name, a byte for
+ * the value's, the value, up to a name of length 0; the rest is the body. What was received is sent on and received
+ * again.
  */
 #include "check.h"
 
@@ -35,7 +36,8 @@ static enum posta_err pass(void *context, const char *name, const struct posta_b
 	for (size_t i = 0; !err && i < count; i++) {
 		CHECK(hop->protocol != POSTA__MQTT5 || posta__utf8_printable(values[i].data, values[i].len));
 		CHECK(hop->protocol != POSTA__MQTT5 || posta__utf8_printable(name, strlen(name)));
-		err = posta__wire_header_in(hop->envelope, hop->protocol, name, strlen(name), values[i].data, values[i].len);
+		err = posta__wire_header_in(hop->envelope, hop->protocol, name, strlen(name), values[i].data,
+					    values[i].len);
 	}
 	return err;
 }
@@ -47,7 +49,8 @@ static void carry_native(const struct posta_envelope *from, struct hop *hop)
 	for (int i = 0; i < POSTA_ATTR_COUNT; i++) {
 		struct posta_bytes value = posta__wire_native(from, hop->protocol, (enum posta_attribute)i);
 		if (i != POSTA_ATTR_CONTENT_TYPE && value.data)
-			CHECK(posta_envelope_set(hop->envelope, (enum posta_attribute)i, value.data, value.len) == POSTA_OK);
+			CHECK(posta_envelope_set(hop->envelope, (enum posta_attribute)i, value.data, value.len) ==
+			      POSTA_OK);
 	}
 	if (hop->protocol == POSTA__AMQP)
 		posta_envelope_set_priority(hop->envelope, posta_envelope_priority(from));
@@ -56,10 +59,12 @@ static void carry_native(const struct posta_envelope *from, struct hop *hop)
 static bool is_structured(const struct posta_envelope *envelope)
 {
 	struct posta_bytes type = posta_envelope_get(envelope, POSTA_ATTR_CONTENT_TYPE);
-	return posta__media_type_is(type, POSTA__CONTENT_TYPE_CLOUDEVENT) || posta__media_type_is(type, POSTA__CONTENT_TYPE_BATCH);
+	return posta__media_type_is(type, POSTA__CONTENT_TYPE_CLOUDEVENT) ||
+	       posta__media_type_is(type, POSTA__CONTENT_TYPE_BATCH);
 }
 
-/* A body that is a structured event is unpacked on its way, one that has white space around it loses that: not compared. */
+/* A body that is a structured event is unpacked on its way, one that has white space around it loses that: not
+ * compared. */
 static void send_on(const struct posta_envelope *from, enum posta__protocol protocol, enum posta_format format)
 {
 	struct posta__wire_body body;
@@ -68,7 +73,8 @@ static void send_on(const struct posta_envelope *from, enum posta__protocol prot
 	enum posta_err err = posta__wire_encode(from, protocol, format, pass, &hop, &body);
 	if (!err) {
 		if (body.content_type.data && protocol != POSTA__KAFKA)
-			CHECK(posta_envelope_set(hop.envelope, POSTA_ATTR_CONTENT_TYPE, body.content_type.data, body.content_type.len) == POSTA_OK);
+			CHECK(posta_envelope_set(hop.envelope, POSTA_ATTR_CONTENT_TYPE, body.content_type.data,
+						 body.content_type.len) == POSTA_OK);
 		CHECK(posta_envelope_set_body(hop.envelope, body.data, body.len) == POSTA_OK);
 		posta__wire_body_fini(&body);
 		CHECK(posta__wire_finish(&hop.envelope, protocol) == POSTA_OK);
