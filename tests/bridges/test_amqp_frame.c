@@ -317,6 +317,18 @@ static void decode__malformed__is_a_format_error(void **state)
 	assert_null(decode(bytes, sizeof bytes, POSTA_EFORMAT));
 }
 
+static void decode__headers_nested_too_deep__is_a_format_error(void **state)
+{
+	(void)state;
+	static uint8_t bytes[60000];
+	size_t len = nest(bytes + 2, POSTA__AMQP_TABLE_DEPTH_MAX + 1);
+
+	bytes[0] = 0x20;
+	assert_null(decode(bytes, len + 2, POSTA_EFORMAT));
+	len = nest(bytes + 2, POSTA__AMQP_TABLE_DEPTH_MAX);
+	posta_envelope_unref(decode(bytes, len + 2, POSTA_OK));
+}
+
 /* -- acknowledgements */
 
 struct written {
@@ -331,6 +343,7 @@ static bool on_ack(void *context, uint64_t tag, bool multiple, enum posta_outcom
 
 	written->count++;
 	written->multiples += multiple;
+	assert_int_equal(written->outcome[tag], 0); /* a second one closes the channel */
 	for (uint64_t t = multiple ? 1 : tag; t <= tag; t++)
 		if (!written->outcome[t])
 			written->outcome[t] = (int)outcome + 1;
@@ -413,6 +426,7 @@ int main(void)
 		cmocka_unit_test(decode__headers_of_every_kind__become_text),
 		cmocka_unit_test(decode__timestamp_in_milliseconds__is_understood),
 		cmocka_unit_test(decode__malformed__is_a_format_error),
+		cmocka_unit_test(decode__headers_nested_too_deep__is_a_format_error),
 		cmocka_unit_test(unsettled__contiguous__one_multiple),
 		cmocka_unit_test(unsettled__at_random__each_has_its_own_outcome_once),
 	};
