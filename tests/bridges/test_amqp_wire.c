@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The AMQP bridge against a scripted broker: hostile, slow, silent, or wrong in a way that a real one is not. */
-#include "amqp_core.h"
-#include "amqp_peer.h"
+#include "amqp_scene.h"
 
+#include "bridges/amqp.h"
+
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,53 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-struct scene {
-	struct posta_bridge *core;
-	struct peer *peer;
-};
-
-static struct scene scene_new(void)
-{
-	struct scene scene = {.core = core_new("amqp://guest:guest@127.0.0.1")};
-
-	scene.peer = peer_new(scene.core->loop);
-	snprintf(scene.core->url, sizeof scene.core->url, "amqp://guest:guest@127.0.0.1:%d", scene.peer->port);
-	return scene;
-}
-
-static struct scene connected(void)
-{
-	struct scene scene = scene_new();
-
-	core_connected(scene.core);
-	return scene;
-}
-
-static void scene_end(struct scene scene)
-{
-	peer_free(scene.peer);
-	core_free(scene.core);
-}
-
-static struct scene subscribed(void)
-{
-	struct scene scene = connected();
-	struct posta_source source = {.size = sizeof source, .queue = "q", .credit = 100};
-
-	scene.core->ops->subscribe(scene.core, scene.core->state, 1, &source);
-	core_wait(scene.core, scene.core->subscribed_count == 1);
-	assert_int_equal(scene.core->subscribed_result, POSTA_OK);
-	return scene;
-}
-
-static void assert_down(struct scene scene, enum posta_err code, const char *words)
-{
-	core_wait(scene.core, scene.core->downs == 1);
-	if (!strstr(scene.core->down_text, words))
-		fail_msg("\"%s\" is not in \"%s\"", words, scene.core->down_text);
-	assert_int_equal(scene.core->down_code, code);
-}
 
 /* -- the handshake */
 
@@ -126,6 +81,81 @@ static void handshake__other_protocol__says_so(void **state)
 	scene.peer->greeting_len = 26;
 	assert_int_equal(core_connect(scene.core, &error), POSTA_OK);
 	assert_down(scene, POSTA_EPROTOCOL, "unknown type");
+	scene_end(scene);
+}
+
+/* -- addresses */
+
+struct attempt {
+	int opened, failed;
+	char text[POSTA_ERROR_TEXT_MAX];
+};
+
+static void on_opened(void *context)
+{
+	((struct attempt *)context)->opened++;
+}
+
+static size_t on_bytes(void *context, const uint8_t *bytes, size_t len)
+{
+	(void)context;
+	(void)bytes;
+	return len;
+}
+
+static void on_drained(void *context)
+{
+	(void)context;
+}
+
+static void on_failed(void *context, enum posta_err code, const char *text)
+{
+	struct attempt *attempt = context;
+
+	attempt->failed++;
+	assert_int_equal(code, POSTA_ECONNECTION);
+	snprintf(attempt->text, sizeof attempt->text, "%s", text);
+}
+
+static void try_ports(struct scene scene, const int ports[2], struct attempt *attempt)
+{
+	static const struct posta__amqp_socket_ops ops = {on_opened, on_bytes, on_drained, on_failed};
+	struct sockaddr_in to[2];
+	struct addrinfo list[2] = {{0}, {0}};
+	struct posta__amqp_socket sock = {.ops = &ops,
+					  .context = attempt,
+					  .loop = scene.core->loop,
+					  .host = "h",
+					  .peer = "h:1",
+					  .in_max = 4096,
+					  .out_max = 4096};
+
+	for (int i = 0; i < 2; i++) {
+		to[i] = (struct sockaddr_in){.sin_family = AF_INET,
+					     .sin_port = htons((uint16_t)ports[i]),
+					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		list[i] = (struct addrinfo){
+			.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&to[i], .ai_addrlen = sizeof to[i]};
+	}
+	list[0].ai_next = &list[1];
+	posta__amqp_socket_connect(&sock, list, 5.);
+	assert_int_equal(attempt->opened + attempt->failed, 0);
+	core_wait(scene.core, attempt->opened + attempt->failed > 0);
+	posta__amqp_socket_close(&sock);
+	posta__amqp_socket_close(&sock);
+}
+
+static void connect__first_address_refuses__takes_the_next(void **state)
+{
+	(void)state;
+	struct scene scene = scene_new();
+	struct attempt good = {0}, bad = {0};
+
+	try_ports(scene, (const int[2]){1, scene.peer->port}, &good);
+	assert_int_equal(good.opened, 1);
+	try_ports(scene, (const int[2]){1, 1}, &bad);
+	assert_int_equal(bad.failed, 1);
+	assert_non_null(strstr(bad.text, "h:1: Connection refused"));
 	scene_end(scene);
 }
 
@@ -241,159 +271,6 @@ static void deliver__in_pieces__comes_whole(void **state)
 	scene_end(scene);
 }
 
-/* -- confirms */
-
-static const struct posta_target to_exchange = {.size = sizeof(struct posta_target), .routing_key = "k"};
-
-static void publish(struct scene scene, int n)
-{
-	int before = scene.peer->publishing->publishes;
-	char id[16];
-
-	for (int i = 0; i < n; i++) {
-		snprintf(id, sizeof id, "%d", (int)scene.core->next_id);
-		core_publish(scene.core, &to_exchange, core_text(id, id), i < n - 1);
-	}
-	core_wait(scene.core, scene.peer->publishing->publishes == before + n);
-}
-
-static void ack(struct scene scene, uint64_t tag, bool multiple)
-{
-	amqp_basic_ack_t fields = {tag, multiple};
-
-	peer_send(scene.peer->publishing, 1, AMQP_BASIC_ACK_METHOD, &fields);
-}
-
-static void confirms__in_any_order__meet_their_publications(void **state)
-{
-	(void)state;
-	struct scene scene = connected();
-	struct posta_bridge *core = scene.core;
-
-	publish(scene, 10);
-	ack(scene, 3, false);
-	ack(scene, 3, false);
-	core_wait(core, core->confirm_count == 1);
-	assert_int_equal(core->confirms[0].id, 3);
-	ack(scene, 5, true);
-	core_wait(core, core->confirm_count == 5);
-	ack(scene, 4, true);
-	ack(scene, 99, false);
-	ack(scene, 7, false);
-	core_wait(core, core->confirm_count == 6);
-	assert_int_equal(core->confirms[5].id, 7);
-	amqp_basic_nack_t nack = {8, true, false};
-
-	peer_send(scene.peer->publishing, 1, AMQP_BASIC_NACK_METHOD, &nack);
-	core_wait(core, core->confirm_count == 8);
-	assert_int_equal(core_confirm_of(core, 6)->result, POSTA_EREFUSED);
-	assert_int_equal(core_confirm_of(core, 8)->result, POSTA_EREFUSED);
-	ack(scene, 0, true);
-	core_wait(core, core->confirm_count == 10);
-	assert_int_equal(core_confirm_of(core, 10)->result, POSTA_OK);
-	scene_end(scene);
-}
-
-/* A returned publication is acknowledged too: its end stays the refusal, and the next one is not confirmed in its place. */
-static void returned__then_acknowledged__only_that_one_is_refused(void **state)
-{
-	(void)state;
-	struct scene scene = connected();
-	struct posta_bridge *core = scene.core;
-	amqp_basic_return_t returned = {312, amqp_cstring_bytes("NO_ROUTE"), amqp_cstring_bytes(""),
-					amqp_cstring_bytes("k")};
-	static const uint8_t id_1[] = {0, 0x80, 1, '1'};
-
-	publish(scene, 2);
-	peer_send(scene.peer->publishing, 1, AMQP_BASIC_RETURN_METHOD, &returned);
-	peer_send_content(scene.peer->publishing, 1, id_1, sizeof id_1, "1", 1);
-	ack(scene, 1, true);
-	core_wait(core, core->confirm_count == 1);
-	core_run_for(core, .05);
-	assert_int_equal(core->confirm_count, 1);
-	assert_int_equal(core->confirms[0].id, 1);
-	assert_int_equal(core->confirms[0].result, POSTA_EREFUSED);
-	ack(scene, 2, true);
-	core_wait(core, core->confirm_count == 2);
-	assert_int_equal(core_confirm_of(core, 2)->result, POSTA_OK);
-	scene_end(scene);
-}
-
-/* The words name nobody: the guilty one is found by sending one at a time. */
-static void channel_closed__for_one__others_are_sent_again_in_order(void **state)
-{
-	(void)state;
-	struct scene scene = connected();
-	struct posta_bridge *core = scene.core;
-	struct peer_link *link;
-	amqp_channel_close_t close = {406, amqp_cstring_bytes("PRECONDITION_FAILED - something"), 60, 40};
-	uint64_t tag = 0;
-	int seen;
-
-	publish(scene, 6);
-	link = scene.peer->publishing;
-	ack(scene, 1, false);
-	peer_send(link, 1, AMQP_CHANNEL_CLOSE_METHOD, &close);
-	seen = link->publishes;
-	for (int i = 2; i <= 6; i++) {
-		core_wait(core, link->publishes == seen + 1);
-		core_run_for(core, .05);
-		assert_int_equal(link->publishes, seen + 1); /* one at a time */
-		assert_int_equal(atoi(link->bodies[seen]), i);
-		seen++;
-		tag++;
-		if (i == 4) {
-			peer_send(link, 1, AMQP_CHANNEL_CLOSE_METHOD, &close);
-			tag = 0;
-		} else {
-			ack(scene, tag, false);
-		}
-	}
-	core_wait(core, core->confirm_count == 6);
-	for (uint64_t id = 1; id <= 6; id++)
-		assert_int_equal(core_confirm_of(core, id)->result, id == 4 ? POSTA_EREFUSED : POSTA_OK);
-	publish(scene, 3);
-	assert_int_equal(core->downs, 0);
-	scene_end(scene);
-}
-
-static void publish__peer_reads_nothing__is_bounded_and_told_when_there_is_room(void **state)
-{
-	(void)state;
-	struct scene scene = connected();
-	struct posta_bridge *core = scene.core;
-	static char body[100001];
-	size_t taken = 0;
-	struct posta_envelope *envelope;
-
-	memset(body, 'x', sizeof body - 1);
-	envelope = core_text("1", body);
-	scene.peer->deaf = true;
-	core_run_for(core, .05);
-	for (; taken < 2000; taken++) {
-		struct posta_publication *publication = &core->publications[core->next_id];
-		const struct posta_publication *batch[1] = {publication};
-
-		*publication =
-			(struct posta_publication){core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL};
-		core->next_id++;
-		size_t k = core->ops->publish(core, core->state, batch, 1);
-
-		core->ops->flush(core, core->state);
-		if (!k)
-			break;
-	}
-	assert_true(taken > 10 && taken < 500); /* the kernel's buffers, and one high-water mark */
-	assert_int_equal(core->writables, 0);
-	scene.peer->deaf = false;
-	ev_io_start(core->loop, &scene.peer->publishing->io);
-	core_wait(core, core->writables == 1);
-	core_wait(core, scene.peer->publishing->body_bytes == taken * 100000);
-	assert_int_equal(scene.peer->publishing->publishes, taken);
-	posta_envelope_unref(envelope);
-	scene_end(scene);
-}
-
 /* -- heartbeats, closing */
 
 static void heartbeat__idle__goes_out_and_silence_is_found(void **state)
@@ -405,6 +282,60 @@ static void heartbeat__idle__goes_out_and_silence_is_found(void **state)
 	core_connected(scene.core);
 	core_wait(scene.core, scene.peer->publishing->heartbeats >= 2 && scene.peer->consuming->heartbeats >= 2);
 	assert_down(scene, POSTA_ETIMEDOUT, "two heartbeats");
+	scene_end(scene);
+}
+
+/* More than the kernel takes, to a broker that reads nothing but whose heartbeats come. */
+static void fill_and_wait(struct scene scene, double seconds)
+{
+	static char body[100001];
+	struct posta_bridge *core = scene.core;
+	struct posta_envelope *envelope;
+
+	memset(body, 'x', sizeof body - 1);
+	envelope = core_text("1", body);
+	scene.peer->deaf = true;
+	for (int i = 0; i < 200; i++) {
+		core->publications[core->next_id] =
+			(struct posta_publication){core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL};
+		const struct posta_publication *batch[1] = {&core->publications[core->next_id++]};
+
+		core->ops->publish(core, core->state, batch, 1);
+		core->ops->flush(core, core->state);
+	}
+	posta_envelope_unref(envelope);
+	for (ev_tstamp until = ev_time() + seconds; ev_time() < until && !core->downs;) {
+		core_run_for(core, .3);
+		peer_send_raw(scene.peer->publishing, "\10\0\0\0\0\0\0\xCE", 8);
+		peer_send_raw(scene.peer->consuming, "\10\0\0\0\0\0\0\xCE", 8);
+	}
+}
+
+static void stuck_output__blocked__is_borne(void **state)
+{
+	(void)state;
+	struct scene scene = scene_new();
+	amqp_connection_blocked_t blocked = {amqp_cstring_bytes("low on memory")};
+
+	scene.core->options.heartbeat_ms = 1000;
+	core_connected(scene.core);
+	fill_and_wait(scene, .1);
+	peer_send(scene.peer->publishing, 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
+	core_wait(scene.core, scene.core->blocked == 1);
+	fill_and_wait(scene, 3.);
+	assert_int_equal(scene.core->downs, 0);
+	scene_end(scene);
+}
+
+static void stuck_output__not_blocked__is_found(void **state)
+{
+	(void)state;
+	struct scene scene = scene_new();
+
+	scene.core->options.heartbeat_ms = 1000;
+	core_connected(scene.core);
+	fill_and_wait(scene, 6.);
+	assert_down(scene, POSTA_ETIMEDOUT, "takes no bytes");
 	scene_end(scene);
 }
 
@@ -516,16 +447,15 @@ int main(void)
 		cmocka_unit_test(handshake__silent__times_out),
 		cmocka_unit_test(handshake__nested_tables__protocol_error),
 		cmocka_unit_test(handshake__other_protocol__says_so),
+		cmocka_unit_test(connect__first_address_refuses__takes_the_next),
 		cmocka_unit_test(open__hostile_bytes__protocol_error),
 		cmocka_unit_test(deliver__more_body_than_announced__protocol_error),
 		cmocka_unit_test(deliver__malformed_headers__rejected_and_the_flow_goes_on),
 		cmocka_unit_test(deliver__larger_than_allowed__rejected),
 		cmocka_unit_test(deliver__in_pieces__comes_whole),
-		cmocka_unit_test(confirms__in_any_order__meet_their_publications),
-		cmocka_unit_test(returned__then_acknowledged__only_that_one_is_refused),
-		cmocka_unit_test(channel_closed__for_one__others_are_sent_again_in_order),
-		cmocka_unit_test(publish__peer_reads_nothing__is_bounded_and_told_when_there_is_room),
 		cmocka_unit_test(heartbeat__idle__goes_out_and_silence_is_found),
+		cmocka_unit_test(stuck_output__blocked__is_borne),
+		cmocka_unit_test(stuck_output__not_blocked__is_found),
 		cmocka_unit_test(connection_closed__by_the_broker__its_words),
 		cmocka_unit_test(finish__no_answer__ends_all_the_same),
 		cmocka_unit_test(close__at_any_moment__leaves_nothing),
