@@ -22,7 +22,7 @@ static void again(const struct posta_envelope *envelope, amqp_pool_t *pool)
 					  &why))
 		return;
 	posta__wire_body_fini(&body);
-	enum posta_err code = posta__amqp_properties_decode((amqp_bytes_t){len, out}, (amqp_bytes_t){1, "k"}, NOW_MS,
+	enum posta_err code = posta__amqp_properties_decode((amqp_bytes_t){len, out}, amqp_cstring_bytes("k"), NOW_MS,
 							    pool, &other, &why);
 
 	CHECK(code == POSTA_OK);
@@ -43,7 +43,7 @@ static void take(const struct posta__amqp_frame *frame, amqp_pool_t *pool)
 				   (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)}, &decoded);
 	if (frame->type != AMQP_FRAME_HEADER || !posta__amqp_header_read(frame, &header))
 		return;
-	if (posta__amqp_properties_decode(header.properties, (amqp_bytes_t){1, "k"}, NOW_MS, pool, &envelope, &why))
+	if (posta__amqp_properties_decode(header.properties, amqp_cstring_bytes("k"), NOW_MS, pool, &envelope, &why))
 		return;
 	again(envelope, pool);
 	posta_envelope_unref(envelope);
