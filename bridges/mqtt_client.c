@@ -113,50 +113,43 @@ static const char *tls_trouble(const struct posta__mqtt_client *client)
 	return *verify ? verify : client->words[0] ? client->words : "the handshake failed";
 }
 
-/* An MQTT_RC_* where it is 128 or more, else a MOSQ_ERR_*. */
+static void closed_words(const struct posta__mqtt_client *client, char *text, size_t size)
+{
+	const struct posta__mqtt_settings *settings = &client->mqtt->settings;
+
+	if (client->mqtt->tls && client->phase == POSTA__MQTT_CONNACK && !options_of(client)->tls.cert)
+		snprintf(text, size, "TLS: %.120s (does it ask for a client certificate? then set tls.cert and tls.key)",
+			 client->words[0] ? client->words : "the broker closed the connection after the handshake");
+	else if (client->mqtt->tls && client->words[0])
+		snprintf(text, size, "TLS: %.200s", client->words);
+	else if (settings->mqtt5)
+		snprintf(text, size, "the broker closed the connection");
+	else
+		snprintf(text, size, "the broker closed the connection, or another client uses the id %s", client->id);
+}
+
+/* rc: an MQTT_RC_* where it is 128 or more, else a MOSQ_ERR_*. */
 static enum posta_err end_words(const struct posta__mqtt_client *client, int rc, int saved_errno, char *text,
 				size_t size)
 {
 	if (rc == MQTT_RC_SESSION_TAKEN_OVER) {
-		snprintf(
-		    text, size,
-		    "another client connected with the id %s: every bridge and every replica needs a client_id of its own",
-		    client->id);
-		return POSTA_ECONNECTION;
-	}
-	if (rc >= 0x80) {
+		snprintf(text, size, "another client connected with the id %s: every replica needs a client_id of its own",
+			 client->id);
+	} else if (rc >= 0x80) {
 		snprintf(text, size, "the broker ended the connection: %s", mosquitto_reason_string(rc));
-		return rc == MQTT_RC_NOT_AUTHORIZED ? POSTA_EAUTH : POSTA_ECONNECTION;
-	}
-	switch (rc) {
-	case MOSQ_ERR_SUCCESS:
-	case MOSQ_ERR_CONN_LOST:
-		snprintf(text, size, "the broker closed the connection%s%s%s",
-			 client->mqtt->settings.mqtt5 ? "" : " (or another client uses the id ",
-			 client->mqtt->settings.mqtt5 ? "" : client->id, client->mqtt->settings.mqtt5 ? "" : ")");
-		return POSTA_ECONNECTION;
-	case MOSQ_ERR_TLS:
+	} else if (rc == MOSQ_ERR_TLS) {
 		snprintf(text, size, "TLS: %.200s", tls_trouble(client));
-		return POSTA_ECONNECTION;
-	case MOSQ_ERR_ERRNO:
-		if (saved_errno == EPROTO && client->mqtt->tls)
-			snprintf(text, size, "TLS: %.200s",
-				 client->words[0] ? client->words : "the broker closed the connection");
-		else
-			snprintf(text, size, "%s", saved_errno ? strerror(saved_errno) : "the connection was lost");
-		return POSTA_ECONNECTION;
-	case MOSQ_ERR_NOMEM:
-		snprintf(text, size, "out of memory");
-		return POSTA_ENOMEM;
-	case MOSQ_ERR_PROTOCOL:
-	case MOSQ_ERR_MALFORMED_PACKET:
+	} else if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_CONN_LOST || (rc == MOSQ_ERR_ERRNO && client->mqtt->tls) ||
+		   (rc == MOSQ_ERR_ERRNO && (saved_errno == ECONNRESET || saved_errno == EPIPE || !saved_errno))) {
+		closed_words(client, text, size);
+	} else if (rc == MOSQ_ERR_PROTOCOL || rc == MOSQ_ERR_MALFORMED_PACKET) {
 		snprintf(text, size, "the broker sent something that is not MQTT %s",
 			 client->mqtt->settings.mqtt5 ? "5" : "3.1.1");
 		return POSTA_EPROTOCOL;
-	default:
-		snprintf(text, size, "%s", mosquitto_strerror(rc));
-		return POSTA_ECONNECTION;
+	} else {
+		snprintf(text, size, "%s", rc == MOSQ_ERR_ERRNO ? strerror(saved_errno) : mosquitto_strerror(rc));
 	}
+	return rc == MOSQ_ERR_NOMEM ? POSTA_ENOMEM : rc == MQTT_RC_NOT_AUTHORIZED ? POSTA_EAUTH : POSTA_ECONNECTION;
 }
 
 /* The library has closed its socket, or must not be called any more. */
@@ -351,11 +344,16 @@ static void try_address(struct posta__mqtt_client *client)
 
 static void on_tcp(struct posta__mqtt_client *client)
 {
+	struct sockaddr_storage peer;
 	int error = 0;
 	socklen_t len = sizeof error;
 
 	if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		error = errno;
+	/* The library's first step of a handshake has taken the error of a connect that was refused at once. */
+	len = sizeof peer;
+	if (!error && getpeername(client->fd, (struct sockaddr *)&peer, &len))
+		error = ECONNREFUSED;
 	if (error) {
 		next_address(client, strerror(error));
 		return;

@@ -165,7 +165,9 @@ static void refresh(struct posta__mqtt_consumer *consumer)
 	if (consumer->over || client->phase == POSTA__MQTT_LEAVING)
 		return;
 	client->withheld = consumer->unsettled || consumer->given_back;
-	client->deaf = consumer->unsettled || (consumer->paused && consumer->subscribed && !consumer->leaving);
+	/* SUBACK comes behind what a resumed session brings, which the broker's window bounds. */
+	client->deaf = consumer->unsettled ? consumer->subscribed || consumer->leaving
+					   : consumer->paused && consumer->subscribed && !consumer->leaving;
 }
 
 static void update(struct posta__mqtt_consumer *consumer)
@@ -180,8 +182,10 @@ static void deliver(struct posta__mqtt_consumer *consumer, const struct slot *sl
 {
 	struct posta_envelope *envelope = posta_envelope_ref(slot->envelope);
 
-	if (!posta_bridge_deliver(consumer->mqtt->bridge, consumer->subscription, envelope, slot->id, redelivered) ||
-	    consumer->unsettled >= consumer->credit)
+	bool more = posta_bridge_deliver(consumer->mqtt->bridge, consumer->subscription, envelope, slot->id,
+					 redelivered);
+
+	if (consumer->subscribed && (!more || consumer->unsettled >= consumer->credit))
 		consumer->client.deaf = true;
 }
 

@@ -84,8 +84,10 @@ static void on_disconnect(struct mosquitto *mosq, void *context, int rc, const m
 
 	(void)mosq;
 	(void)properties;
+	/* The library may say it twice, the second time without the reason. */
+	if (!client->ended)
+		client->end_rc = rc;
 	client->ended = true;
-	client->end_rc = rc;
 }
 
 static void on_message(struct mosquitto *mosq, void *context, const struct mosquitto_message *message,
