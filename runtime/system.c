@@ -340,9 +340,12 @@ static void threads_join(struct posta_system *system)
 	for (int i = 0; i < count; i++)
 		if (posta__system_worker(system, i)->thread_started)
 			posta__worker_wake(posta__system_worker(system, i));
-	for (int i = 0; i < count; i++)
-		if (posta__system_worker(system, i)->thread_started)
-			pthread_join(posta__system_worker(system, i)->thread, NULL);
+	for (int i = 0; i < count; i++) {
+		struct posta__worker *worker = posta__system_worker(system, i);
+		if (worker->thread_started)
+			pthread_join(worker->thread, NULL);
+		worker->thread_started = false;
+	}
 }
 
 static uint64_t release_list(struct posta_system *system, struct posta_message *message)
