@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_TESTS_KIT_CONFORMANCE_H
+#define POSTA_TESTS_KIT_CONFORMANCE_H
+
+/*
+ * One suite that every bridge passes against the real thing: what a user of posta/bridge.h may rely on, whatever the
+ * broker. A bridge plugs in by a struct kit_bridge in tests/kit/bridge_NAME.c; what its broker has no notion of is said
+ * by capabilities and lacks, and those behaviours are listed as left out, never skipped in silence.
+ *
+ * Each behaviour has a system of its own, driven by the test (no threads), and fresh targets and sources.
+ */
+
+#include <posta/bridge_ops.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KIT_NAME_MAX 160
+
+/* Where to publish and where to read the same from; names are this struct's own. */
+struct kit_pair {
+	char names[4][KIT_NAME_MAX]; /* what target and source point to */
+	struct posta_target target;
+	struct posta_source source;
+};
+
+/* What a broker has no notion of, beyond its capabilities. */
+enum kit_lack {
+	KIT_LACKS_REJECT_APART = 1 << 0, /* cannot tell REJECT from REQUEUE while connected */
+	KIT_LACKS_BAD_TARGET = 1 << 1,   /* takes any name: no_such is NULL */
+	KIT_LACKS_EMPTY_BODY = 1 << 2,   /* an empty body arrives as none, or the other way round */
+	KIT_LACKS_DURABLE = 1 << 3,      /* what was published before a restart of the broker is gone */
+	KIT_LACKS_EXPIRY = 1 << 4,       /* the envelope's expiry does not arrive */
+	KIT_LACKS_KEY = 1 << 5           /* the envelope's key does not arrive */
+};
+
+struct kit_bridge {
+	const char *name;
+	const struct posta_bridge_ops *ops; /* its capabilities decide what is tested */
+	uint32_t lacks;                     /* enum kit_lack */
+	uint64_t patience_ms;               /* how long a wait may take; 0: 20,000 */
+	/* Once, before and after all. start may be NULL. */
+	void (*start)(void);
+	void (*stop)(void);
+	/* Borrowed until stop. */
+	const char *(*url)(void);
+	/* Optional: what every bridge of the suite needs beyond the defaults. client_id is set already where one is needed. */
+	void (*options)(struct posta_bridge_options *options);
+	/*
+	 * Fresh names. queue: what one consumer settles no other one gets. topic: every source gets all (a group of its own
+	 * each). keyed: one log read by two consumers of one group. Those without the capability may be NULL.
+	 */
+	void (*queue)(struct kit_pair *pair);
+	void (*topic)(struct kit_pair *pair);
+	/* A source that matches the topics of several pairs by a wildcard: fills two pairs, and source. CAN_WILDCARDS. */
+	void (*wildcard)(struct kit_pair *first, struct kit_pair *second, struct posta_source *source, char name[KIT_NAME_MAX]);
+	/* A target that the broker refuses or does not have. NULL with LACKS_BAD_TARGET. */
+	void (*no_such)(struct kit_pair *pair);
+	/*
+	 * The broker goes away: connections break, new ones are refused, until it is back with what it had promised to keep.
+	 * Both return when it has happened; neither steps the system. down may be called before any bridge was opened.
+	 */
+	void (*down)(struct posta_system *system);
+	void (*up)(struct posta_system *system);
+};
+
+/* Runs all behaviours (or those whose name contains only). Returns: how many failed. */
+int kit_conformance(const struct kit_bridge *bridge, const char *only);
+
+extern const struct kit_bridge kit_bridge_memory;
+extern const struct kit_bridge kit_bridge_kafka; /* where POSTA_HAVE_KAFKA; the others likewise */
+extern const struct kit_bridge kit_bridge_amqp;
+extern const struct kit_bridge kit_bridge_mqtt;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
