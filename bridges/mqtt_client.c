@@ -115,17 +115,15 @@ static const char *tls_trouble(const struct posta__mqtt_client *client)
 
 static void closed_words(const struct posta__mqtt_client *client, char *text, size_t size)
 {
-	const struct posta__mqtt_settings *settings = &client->mqtt->settings;
-
+	/* Mosquitto 2.0 just closes a connection that is taken over, in MQTT 5 too. */
 	if (client->mqtt->tls && client->phase == POSTA__MQTT_CONNACK && !options_of(client)->tls.cert)
 		snprintf(text, size, "TLS: %.120s (does it ask for a client certificate? then set tls.cert and tls.key)",
 			 client->words[0] ? client->words : "the broker closed the connection after the handshake");
 	else if (client->mqtt->tls && client->words[0])
 		snprintf(text, size, "TLS: %.200s", client->words);
-	else if (settings->mqtt5)
-		snprintf(text, size, "the broker closed the connection");
 	else
-		snprintf(text, size, "the broker closed the connection, or another client uses the id %s", client->id);
+		snprintf(text, size, "the broker closed the connection (if it does so again: another client uses the id %s)",
+			 client->id);
 }
 
 /* rc: an MQTT_RC_* where it is 128 or more, else a MOSQ_ERR_*. */
