@@ -54,7 +54,6 @@ struct posta_bridge_options {
 	uint32_t heartbeat_ms;       /* AMQP heartbeat, MQTT keepalive, Kafka socket time-out. 0: 10,000 */
 	uint32_t connect_timeout_ms; /* 0: 10,000 */
 	struct posta_backoff backoff; /* of the connection; all zero: 100 ms x 2 up to 30 s, full jitter */
-	posta_ref supervisor;         /* the connection becomes its child; POSTA_NOBODY: a supervisor of its own */
 	/* MQTT */
 	int mqtt_version; /* 5 or 4 (3.1.1). 0: 5 */
 	const char *will_topic;

@@ -43,7 +43,8 @@ enum posta_capability {
 	POSTA_CAN_REQUEUE = 1 << 5,   /* POSTA_REQUEUE is redelivered without a reconnect */
 	POSTA_CAN_HEADERS = 1 << 6,   /* binary mode keeps attributes and headers */
 	POSTA_CAN_REPLAY = 1 << 7,
-	POSTA_CAN_KEY_ORDER = 1 << 8
+	POSTA_CAN_KEY_ORDER = 1 << 8,
+	POSTA_CAN_CREDIT = 1 << 9     /* keeps to source->credit by itself: the core need not pause it */
 };
 
 struct posta_bridge_ops {

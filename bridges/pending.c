@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Publications without a confirmation, in the order of the calls: a ring in which an id's place is known.
+ *
+ *   WAITS ─offered and taken─▶ OFFERED ─confirmed─▶ DONE ─all before it done─▶ out of the ring
+ *     ▲                          │
+ *     └── the connection broke ──┘  or the broker said "later" (at most 8 times)
+ */
+#include "bridges/bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RING_FIRST 256u
+#define RETRY_MS 100u
+
+static struct posta__pending **place(struct posta__pendings *pendings, uint64_t id)
+{
+	return &pendings->ring[id & (pendings->room - 1)];
+}
+
+static bool in_ring(const struct posta__pendings *pendings, uint64_t id)
+{
+	return id >= pendings->first_id && id - pendings->first_id < pendings->count;
+}
+
+struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope, posta_ref publisher,
+					   uint64_t cookie)
+{
+	struct posta__pending *pending = malloc(sizeof *pending);
+	if (!pending)
+		return NULL;
+	*pending = (struct posta__pending){
+		.publication = { .target = &target->target, .envelope = posta_envelope_ref(envelope) },
+		.target = posta__target_ref(target), .publisher = publisher, .cookie = cookie,
+		.bytes = posta_envelope_size(envelope),
+	};
+	return pending;
+}
+
+void posta__pending_free(struct posta__pending *pending)
+{
+	if (!pending)
+		return;
+	posta_envelope_unref(pending->publication.envelope);
+	posta_target_unref(pending->target);
+	free(pending);
+}
+
+static void answer(struct posta_bridge *bridge, const struct posta__pending *pending, enum posta_err result, const char *text)
+{
+	posta__bump(result ? &bridge->publish_failed : &bridge->published, 1);
+	struct posta_message *message = posta_message_new(bridge->front, POSTA_MSG_PUBLISHED, sizeof(struct posta_published));
+	if (!message)
+		return;
+	struct posta_published *published = posta_data(message);
+	published->cookie = pending->cookie;
+	published->result = result;
+	published->text[0] = '\0';
+	if (result) {
+		size_t len = strnlen(text ? text : posta_strerror(result), sizeof published->text - 1);
+		memcpy(published->text, text ? text : posta_strerror(result), len);
+		published->text[len] = '\0';
+	}
+	posta_post(bridge->front, pending->publisher, message);
+}
+
+static void refuse(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
+{
+	answer(bridge, pending, result, text);
+	posta__pending_free(pending);
+}
+
+static bool grow(struct posta__pendings *pendings)
+{
+	uint32_t room = pendings->room ? pendings->room * 2 : RING_FIRST;
+	struct posta__pending **ring = malloc(room * sizeof *ring);
+	if (!ring)
+		return false;
+	for (uint32_t i = 0; i < pendings->count; i++) {
+		uint64_t id = pendings->first_id + i;
+		ring[id & (room - 1)] = *place(pendings, id);
+	}
+	free(pendings->ring);
+	pendings->ring = ring;
+	pendings->room = room;
+	return true;
+}
+
+static enum posta_err admit(struct posta_bridge *bridge, const struct posta__pending *pending)
+{
+	const struct posta__pendings *pendings = &bridge->pendings;
+	if (bridge->closing)
+		return POSTA_ECLOSED;
+	if (posta_envelope_body(pending->publication.envelope).len > bridge->options.message_bytes_max)
+		return POSTA_ETOOBIG;
+	if (pendings->count >= bridge->options.pending_max || pendings->bytes + pending->bytes > bridge->options.pending_bytes_max)
+		return POSTA_EFULL;
+	return POSTA_OK;
+}
+
+void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *pending)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	enum posta_err result = admit(bridge, pending);
+	if (result == POSTA_OK && pendings->count == pendings->room && !grow(pendings))
+		result = POSTA_ENOMEM;
+	if (result) {
+		refuse(bridge, pending, result, NULL);
+		return;
+	}
+	if (!pendings->count)
+		pendings->first_id = pendings->next_offer = bridge->next_id;
+	pending->publication.id = bridge->next_id++;
+	*place(pendings, pending->publication.id) = pending;
+	pendings->count++;
+	pendings->bytes += pending->bytes;
+	posta__bump(&bridge->pending_count, 1);
+	posta__front_schedule_flush(bridge);
+}
+
+static int64_t wall_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool expired(const struct posta__pending *pending, int64_t *now_ms)
+{
+	int64_t expiry = posta_envelope_expiry(pending->publication.envelope);
+	if (expiry == POSTA_TIME_NONE)
+		return false;
+	if (!*now_ms)
+		*now_ms = wall_ms();
+	return expiry <= *now_ms;
+}
+
+/* The next that wait, marked as offered: a confirmation may come from within the call. Returns: how many. */
+static size_t gather(struct posta_bridge *bridge, struct posta__pending **batch)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	size_t n = 0;
+	int64_t now_ms = 0;
+	for (; n < POSTA__OFFER_MAX && in_ring(pendings, pendings->next_offer); pendings->next_offer++) {
+		struct posta__pending *pending = *place(pendings, pendings->next_offer);
+		if (pending->state != POSTA__PENDING_WAITS)
+			continue;
+		pending->state = POSTA__PENDING_OFFERED;
+		if (expired(pending, &now_ms))
+			posta__pending_confirm(bridge, pending->publication.id, POSTA_EEXPIRED, NULL);
+		else
+			batch[n++] = pending;
+	}
+	return n;
+}
+
+static size_t offer_batch(struct posta_bridge *bridge)
+{
+	struct posta__pending *batch[POSTA__OFFER_MAX];
+	const struct posta_publication *publications[POSTA__OFFER_MAX];
+	uint64_t ids[POSTA__OFFER_MAX];
+	size_t n = gather(bridge, batch);
+	for (size_t i = 0; i < n; i++) {
+		publications[i] = &batch[i]->publication;
+		ids[i] = batch[i]->publication.id;
+	}
+	size_t taken = n ? bridge->ops->publish(bridge, bridge->state, publications, n) : 0;
+	for (size_t i = taken; i < n; i++)
+		(*place(&bridge->pendings, ids[i]))->state = POSTA__PENDING_WAITS;
+	if (taken < n) {
+		bridge->pendings.full = true;
+		bridge->pendings.next_offer = ids[taken];
+	}
+	return n;
+}
+
+void posta__pending_offer(struct posta_bridge *bridge)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	size_t offered = 0, n = 1;
+	while (n && bridge->up && !bridge->failing && !pendings->full && !pendings->held)
+		offered += n = offer_batch(bridge);
+	if (offered && bridge->up && !bridge->failing && bridge->ops->flush)
+		bridge->ops->flush(bridge, bridge->state);
+}
+
+/* The oldest that are done leave the ring. */
+static void shrink(struct posta_bridge *bridge)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	while (pendings->count && (*place(pendings, pendings->first_id))->state == POSTA__PENDING_DONE) {
+		struct posta__pending *pending = *place(pendings, pendings->first_id);
+		pendings->first_id++;
+		pendings->count--;
+		posta__pending_free(pending);
+	}
+	if (pendings->next_offer < pendings->first_id)
+		pendings->next_offer = pendings->first_id;
+}
+
+/* The broker says "later": once more, from the first that waits, so that the order stays. */
+static bool again(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result)
+{
+	if (!posta_err_retriable(result) || ++pending->attempts >= POSTA__OFFER_ATTEMPTS_MAX || bridge->finishing)
+		return false;
+	pending->state = POSTA__PENDING_WAITS;
+	if (pending->publication.id < bridge->pendings.next_offer)
+		bridge->pendings.next_offer = pending->publication.id;
+	if (!bridge->pendings.retry)
+		bridge->pendings.retry = posta_send_after(bridge->front, RETRY_MS * pending->attempts, bridge->front_ref,
+							  POSTA__FRONT_OFFER, NULL, 0);
+	return true;
+}
+
+static void done(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
+{
+	pending->state = POSTA__PENDING_DONE;
+	bridge->pendings.bytes -= pending->bytes;
+	posta__bump(&bridge->pending_count, -1);
+	answer(bridge, pending, result, text);
+}
+
+void posta__pending_confirm(struct posta_bridge *bridge, uint64_t id, enum posta_err result, const char *text)
+{
+	if (!in_ring(&bridge->pendings, id))
+		return;
+	struct posta__pending *pending = *place(&bridge->pendings, id);
+	if (pending->state != POSTA__PENDING_OFFERED || (result && again(bridge, pending, result)))
+		return;
+	done(bridge, pending, result, text);
+	shrink(bridge);
+	posta__front_progress(bridge);
+}
+
+void posta__pending_confirm_through(struct posta_bridge *bridge, uint64_t id)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	for (uint64_t at = pendings->first_id; in_ring(pendings, at) && at <= id; at++) {
+		struct posta__pending *pending = *place(pendings, at);
+		if (pending->state == POSTA__PENDING_OFFERED)
+			done(bridge, pending, POSTA_OK, NULL);
+	}
+	shrink(bridge);
+	posta__front_progress(bridge);
+}
+
+void posta__pending_reset(struct posta_bridge *bridge)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	for (uint64_t id = pendings->first_id; in_ring(pendings, id); id++) {
+		struct posta__pending *pending = *place(pendings, id);
+		if (pending->state == POSTA__PENDING_OFFERED)
+			pending->state = POSTA__PENDING_WAITS;
+	}
+	pendings->next_offer = pendings->first_id;
+	pendings->full = pendings->held = false;
+}
+
+void posta__pending_fail_all(struct posta_bridge *bridge, enum posta_err result)
+{
+	struct posta__pendings *pendings = &bridge->pendings;
+	for (uint64_t id = pendings->first_id; in_ring(pendings, id); id++) {
+		struct posta__pending *pending = *place(pendings, id);
+		if (pending->state != POSTA__PENDING_DONE)
+			done(bridge, pending, result, NULL);
+	}
+	shrink(bridge);
+}
+
+void posta__pending_fini(struct posta_bridge *bridge)
+{
+	posta__pending_fail_all(bridge, POSTA_ECLOSED);
+	free(bridge->pendings.ring);
+	bridge->pendings = (struct posta__pendings){ 0 };
+}

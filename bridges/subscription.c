@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Subscriptions, and the deliveries of each that nobody has settled yet. A token is good while its id is in the set and
+ * its generation is the connection's; all else is stale: counted and ignored.
+ */
+#include "bridges/bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define IDS_FIRST 64u
+#define RESUBSCRIBE_MS 5000u
+#define CREDIT_DEFAULT 1024u
+
+/* -- The set of ids: linear probing, at most half full -- */
+
+static uint32_t slot_of(const struct posta__ids *ids, uint64_t id)
+{
+	return (uint32_t)((id * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (ids->room - 1);
+}
+
+static bool ids_grow(struct posta__ids *ids);
+
+static bool ids_add(struct posta__ids *ids, uint64_t id)
+{
+	if (ids->count * 2 >= ids->room && !ids_grow(ids))
+		return false;
+	uint32_t at = slot_of(ids, id);
+	while (ids->slots[at])
+		at = (at + 1) & (ids->room - 1);
+	ids->slots[at] = id + 1;
+	ids->count++;
+	return true;
+}
+
+static bool ids_grow(struct posta__ids *ids)
+{
+	struct posta__ids bigger = { .room = ids->room ? ids->room * 2 : IDS_FIRST };
+	bigger.slots = calloc(bigger.room, sizeof *bigger.slots);
+	if (!bigger.slots)
+		return false;
+	for (uint32_t i = 0; i < ids->room; i++)
+		if (ids->slots[i])
+			ids_add(&bigger, ids->slots[i] - 1);
+	free(ids->slots);
+	*ids = bigger;
+	return true;
+}
+
+/* Entries behind the hole that probed over it move into it. */
+static void ids_close_hole(struct posta__ids *ids, uint32_t hole)
+{
+	uint32_t mask = ids->room - 1;
+	for (uint32_t at = (hole + 1) & mask; ids->slots[at]; at = (at + 1) & mask) {
+		uint32_t home = slot_of(ids, ids->slots[at] - 1);
+		if (((at - home) & mask) < ((at - hole) & mask))
+			continue;
+		ids->slots[hole] = ids->slots[at];
+		hole = at;
+	}
+	ids->slots[hole] = 0;
+}
+
+static bool ids_remove(struct posta__ids *ids, uint64_t id)
+{
+	if (!ids->count)
+		return false;
+	uint32_t at = slot_of(ids, id);
+	while (ids->slots[at] && ids->slots[at] != id + 1)
+		at = (at + 1) & (ids->room - 1);
+	if (!ids->slots[at])
+		return false;
+	ids_close_hole(ids, at);
+	ids->count--;
+	return true;
+}
+
+static void ids_clear(struct posta__ids *ids)
+{
+	if (ids->count)
+		memset(ids->slots, 0, ids->room * sizeof *ids->slots);
+	ids->count = 0;
+}
+
+/* -- Records -- */
+
+static size_t length(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+static void keep(const char **text, char **at)
+{
+	if (!*text)
+		return;
+	size_t size = strlen(*text) + 1;
+	memcpy(*at, *text, size);
+	*text = *at;
+	*at += size;
+}
+
+struct posta__subscription *posta__subscription_make(posta_ref subscriber, const struct posta_source *source)
+{
+	const char *const texts[] = { source->topic, source->group, source->queue, source->exchange, source->routing_key,
+				      source->filter, source->share };
+	size_t size = 0;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		size += length(texts[i]);
+	struct posta__subscription *made = calloc(1, sizeof *made + size);
+	if (!made)
+		return NULL;
+	char *at = (char *)(made + 1);
+	made->subscriber = subscriber;
+	made->source = *source;
+	if (!made->source.credit)
+		made->source.credit = CREDIT_DEFAULT;
+	keep(&made->source.topic, &at);
+	keep(&made->source.group, &at);
+	keep(&made->source.queue, &at);
+	keep(&made->source.exchange, &at);
+	keep(&made->source.routing_key, &at);
+	keep(&made->source.filter, &at);
+	keep(&made->source.share, &at);
+	return made;
+}
+
+void posta__subscription_free(struct posta__subscription *subscription)
+{
+	if (!subscription)
+		return;
+	free(subscription->unsettled.slots);
+	free(subscription->batch);
+	free(subscription);
+}
+
+struct posta__subscription *posta__subscription_find(struct posta_bridge *bridge, uint32_t id)
+{
+	for (uint32_t i = 0; i < bridge->subscription_count; i++)
+		if (bridge->subscriptions[i]->id == id)
+			return bridge->subscriptions[i];
+	return NULL;
+}
+
+static bool room_for_one(struct posta_bridge *bridge)
+{
+	if (bridge->subscription_count < bridge->subscription_room)
+		return true;
+	uint32_t room = bridge->subscription_room ? bridge->subscription_room * 2 : 8;
+	if (room > POSTA__SUBSCRIPTIONS_MAX)
+		return false;
+	struct posta__subscription **bigger = realloc(bridge->subscriptions, room * sizeof *bigger);
+	if (!bigger)
+		return false;
+	bridge->subscriptions = bigger;
+	bridge->subscription_room = room;
+	return true;
+}
+
+static bool usable(const struct posta_bridge *bridge)
+{
+	return bridge->up && !bridge->failing;
+}
+
+static void forget_unsettled(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	posta__bump(&bridge->unsettled, -(int64_t)subscription->unsettled.count);
+	ids_clear(&subscription->unsettled);
+	subscription->batch_count = 0;
+}
+
+void posta__subscription_answer(struct posta_bridge *bridge, struct posta__subscription *subscription, enum posta_err result,
+				const char *text)
+{
+	struct posta_subscribed subscribed = { .subscription = subscription->id, .result = result };
+	if (result)
+		strncpy(subscribed.text, text ? text : posta_strerror(result), sizeof subscribed.text - 1);
+	posta_send(bridge->front, subscription->subscriber, POSTA_MSG_SUBSCRIBED, &subscribed, sizeof subscribed);
+}
+
+static void activate(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	subscription->active = true;
+	subscription->paused_by_credit = false;
+	bridge->ops->subscribe(bridge, bridge->state, subscription->id, &subscription->source);
+	if (subscription->paused_by_user && subscription->active && usable(bridge))
+		bridge->ops->pause(bridge, bridge->state, subscription->id);
+}
+
+void posta__subscription_add(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	if (bridge->closing || !room_for_one(bridge)) {
+		posta__subscription_answer(bridge, subscription, bridge->closing ? POSTA_ECLOSED : POSTA_EFULL, NULL);
+		posta__subscription_free(subscription);
+		return;
+	}
+	bridge->subscriptions[bridge->subscription_count++] = subscription;
+	atomic_store_explicit(&bridge->subscribed, bridge->subscription_count, memory_order_relaxed);
+	subscription->monitor = posta_watch(bridge->front, subscription->subscriber);
+	if (usable(bridge))
+		activate(bridge, subscription);
+}
+
+void posta__subscription_end(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	posta__settle_flush(bridge);
+	if (subscription->active && usable(bridge))
+		bridge->ops->unsubscribe(bridge, bridge->state, subscription->id);
+	forget_unsettled(bridge, subscription);
+	posta_unwatch(bridge->front, subscription->monitor);
+	posta_cancel(bridge->front, subscription->retry);
+	uint32_t i = 0;
+	while (bridge->subscriptions[i] != subscription)
+		i++;
+	memmove(&bridge->subscriptions[i], &bridge->subscriptions[i + 1],
+		(--bridge->subscription_count - i) * sizeof(struct posta__subscription *));
+	atomic_store_explicit(&bridge->subscribed, bridge->subscription_count, memory_order_relaxed);
+	posta__subscription_free(subscription);
+}
+
+/* What the subscriber had not settled goes back to the broker, for others. */
+static void give_back(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	uint32_t n = 0, count = subscription->unsettled.count;
+	uint64_t *ids = count ? malloc(count * sizeof *ids) : NULL;
+	for (uint32_t i = 0; ids && i < subscription->unsettled.room; i++)
+		if (subscription->unsettled.slots[i])
+			ids[n++] = subscription->unsettled.slots[i] - 1;
+	forget_unsettled(bridge, subscription);
+	if (n && usable(bridge))
+		bridge->ops->settle(bridge, bridge->state, subscription->id, ids, n, POSTA_REQUEUE);
+	free(ids);
+}
+
+void posta__subscriber_ended(struct posta_bridge *bridge, posta_ref subscriber)
+{
+	for (uint32_t i = bridge->subscription_count; i-- > 0;) {
+		struct posta__subscription *subscription = bridge->subscriptions[i];
+		if (subscription->subscriber != subscriber)
+			continue;
+		posta__settle_flush(bridge);
+		give_back(bridge, subscription);
+		posta__subscription_end(bridge, subscription);
+	}
+}
+
+void posta__subscription_pause(struct posta_bridge *bridge, uint32_t id, bool pause)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	if (!subscription || subscription->paused_by_user == pause)
+		return;
+	subscription->paused_by_user = pause;
+	if (!subscription->active || !usable(bridge) || subscription->paused_by_credit)
+		return;
+	if (pause)
+		bridge->ops->pause(bridge, bridge->state, id);
+	else
+		bridge->ops->resume(bridge, bridge->state, id);
+}
+
+void posta__subscriptions_up(struct posta_bridge *bridge)
+{
+	for (uint32_t i = 0; i < bridge->subscription_count && usable(bridge); i++)
+		if (!bridge->subscriptions[i]->active)
+			activate(bridge, bridge->subscriptions[i]);
+}
+
+void posta__subscriptions_down(struct posta_bridge *bridge)
+{
+	for (uint32_t i = 0; i < bridge->subscription_count; i++) {
+		bridge->subscriptions[i]->active = false;
+		forget_unsettled(bridge, bridge->subscriptions[i]);
+	}
+}
+
+void posta__subscriptions_stop_intake(struct posta_bridge *bridge)
+{
+	for (uint32_t i = 0; i < bridge->subscription_count; i++)
+		posta__subscription_pause(bridge, bridge->subscriptions[i]->id, true);
+}
+
+void posta__subscriptions_fini(struct posta_bridge *bridge)
+{
+	for (uint32_t i = 0; i < bridge->subscription_count; i++) {
+		posta__subscription_answer(bridge, bridge->subscriptions[i], POSTA_ECLOSED, NULL);
+		posta__subscription_free(bridge->subscriptions[i]);
+	}
+	free(bridge->subscriptions);
+	bridge->subscriptions = NULL;
+	bridge->subscription_count = bridge->subscription_room = 0;
+}
+
+/* -- Deliveries -- */
+
+static void delivery_release(void *data, void *context)
+{
+	(void)context;
+	struct posta_delivery *delivery = data;
+	posta_envelope_unref(delivery->envelope);
+	free(delivery);
+}
+
+static bool deliver(struct posta_bridge *bridge, struct posta__subscription *subscription, struct posta_envelope *envelope, uint64_t id,
+		    bool redelivered)
+{
+	struct posta_delivery *delivery = malloc(sizeof *delivery);
+	if (!delivery || !ids_add(&subscription->unsettled, id)) {
+		free(delivery);
+		posta_envelope_unref(envelope);
+		return false;
+	}
+	*delivery = (struct posta_delivery){
+		.envelope = envelope, .redelivered = redelivered,
+		.token = { .bridge = bridge->front_ref, .subscription = subscription->id, .generation = bridge->generation, .id = id },
+	};
+	const struct posta_slice slice = { .data = delivery, .size = sizeof *delivery, .release = delivery_release };
+	struct posta_message *message = posta_message_wrap(bridge->front, POSTA_MSG_DELIVERY, &slice);
+	posta__bump(&bridge->unsettled, 1);
+	posta__bump(&bridge->delivered, 1);
+	posta__bump(&bridge->redelivered, redelivered);
+	return message && posta_post(bridge->front, subscription->subscriber, message) == POSTA_OK;
+}
+
+bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta_envelope *envelope, uint64_t delivery, bool redelivered)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	if (!subscription || !usable(bridge)) {
+		posta_envelope_unref(envelope);
+		return false;
+	}
+	if (!deliver(bridge, subscription, envelope, delivery, redelivered)) {
+		/* It could not be handed on: back to the broker, from a later turn. */
+		const struct posta_token token = { .subscription = id, .generation = bridge->generation, .id = delivery };
+		posta__settle_one(bridge, &token, POSTA_REQUEUE);
+	}
+	if (subscription->unsettled.count < subscription->source.credit)
+		return true;
+	posta__front_schedule_flush(bridge);
+	return false;
+}
+
+void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t id, bool (*is_void)(uint64_t id, void *context), void *context)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	if (!subscription)
+		return;
+	struct posta__ids left = { 0 };
+	for (uint32_t i = 0; i < subscription->unsettled.room; i++) {
+		uint64_t slot = subscription->unsettled.slots[i];
+		if (slot && !is_void(slot - 1, context))
+			ids_add(&left, slot - 1);
+	}
+	posta__bump(&bridge->unsettled, (int64_t)left.count - (int64_t)subscription->unsettled.count);
+	free(subscription->unsettled.slots);
+	subscription->unsettled = left;
+	posta__front_schedule_flush(bridge);
+}
+
+/* -- Settling -- */
+
+static void hand_down(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	uint32_t n = subscription->batch_count;
+	subscription->batch_count = 0;
+	if (n && usable(bridge) && subscription->active)
+		bridge->ops->settle(bridge, bridge->state, subscription->id, subscription->batch, n, subscription->batch_outcome);
+}
+
+static bool batch_room(struct posta__subscription *subscription)
+{
+	if (subscription->batch_count < subscription->batch_room)
+		return true;
+	uint32_t room = subscription->batch_room ? subscription->batch_room * 2 : 64;
+	uint64_t *bigger = realloc(subscription->batch, room * sizeof *bigger);
+	if (!bigger)
+		return false;
+	subscription->batch = bigger;
+	subscription->batch_room = room;
+	return true;
+}
+
+void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *token, enum posta_outcome outcome)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, token->subscription);
+	if (!subscription || token->generation != bridge->generation || !ids_remove(&subscription->unsettled, token->id)) {
+		posta__bump(&bridge->stale, 1);
+		return;
+	}
+	posta__bump(&bridge->unsettled, -1);
+	posta__bump(&bridge->settled, 1);
+	if (subscription->batch_count && subscription->batch_outcome != outcome)
+		hand_down(bridge, subscription);
+	if (!batch_room(subscription)) {
+		hand_down(bridge, subscription);
+		if (!subscription->batch_room)
+			return; /* no memory for one id: it stays unsettled at the broker, which sends it again */
+	}
+	subscription->batch_outcome = outcome;
+	subscription->batch[subscription->batch_count++] = token->id;
+	posta__front_schedule_flush(bridge);
+}
+
+/* Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. */
+static void by_credit(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	uint32_t credit = subscription->source.credit, count = subscription->unsettled.count;
+	if (bridge->ops->capabilities & POSTA_CAN_CREDIT || !subscription->active || !usable(bridge))
+		return;
+	if (!subscription->paused_by_credit && count >= credit) {
+		subscription->paused_by_credit = true;
+		if (!subscription->paused_by_user)
+			bridge->ops->pause(bridge, bridge->state, subscription->id);
+	} else if (subscription->paused_by_credit && count <= credit / 2) {
+		subscription->paused_by_credit = false;
+		if (!subscription->paused_by_user)
+			bridge->ops->resume(bridge, bridge->state, subscription->id);
+	}
+}
+
+void posta__settle_flush(struct posta_bridge *bridge)
+{
+	for (uint32_t i = bridge->subscription_count; i-- > 0;) {
+		struct posta__subscription *subscription = bridge->subscriptions[i];
+		hand_down(bridge, subscription);
+		by_credit(bridge, subscription);
+	}
+}
+
+void posta__subscriptions_reap(struct posta_bridge *bridge)
+{
+	for (uint32_t i = bridge->subscription_count; i-- > 0;) {
+		struct posta__subscription *subscription = bridge->subscriptions[i];
+		if (!subscription->ending || subscription->unsettled.count)
+			continue;
+		posta__subscription_answer(bridge, subscription, POSTA_ECLOSED, NULL);
+		posta__subscription_end(bridge, subscription);
+	}
+}
+
+/* -- The broker's answers -- */
+
+void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t id, enum posta_err result, const char *text)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	if (!subscription)
+		return;
+	posta__subscription_answer(bridge, subscription, result, text);
+	if (!result)
+		return;
+	subscription->active = false;
+	forget_unsettled(bridge, subscription);
+	posta_cancel(bridge->front, subscription->retry);
+	subscription->retry =
+		posta_send_after(bridge->front, RESUBSCRIBE_MS, bridge->front_ref, POSTA__FRONT_RESUBSCRIBE, &id, sizeof id);
+}
