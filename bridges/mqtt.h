@@ -11,11 +11,11 @@
  *   mqtt_consume.c ── a subscription: batches         mqtt_properties.c  envelopes and MQTT packets
  *   mqtt_options.c ── URL and options                 mqtt_tls.c ─────── the certificate of the right host
  *
- * Why a connection for each subscription: libmosquitto hands an acknowledgement to its output queue before it shows us the
- * message, so that all we can do is write nothing until everything that was read is settled (mqtt_consume.c). Publications
- * must not wait for that, and a slow subscription must not hold up another one. It also gives each its own Receive Maximum
- * (= its credit) and its own session: what a resumed session brings belongs to that subscription, even before it subscribes,
- * and overlapping filters need no telling apart.
+ * Why a connection for each subscription: libmosquitto hands an acknowledgement to its output queue before it shows
+ * us the message, so that all we can do is write nothing until everything that was read is settled (mqtt_consume.c).
+ * Publications must not wait for that, and a slow subscription must not hold up another one. It also gives each its
+ * own Receive Maximum (= its credit) and its own session: what a resumed session brings belongs to that
+ * subscription, even before it subscribes, and overlapping filters need no telling apart.
  *
  * Client ids: "<id>-pub", and "<id>-sub-<hash of filter and share>", the same in every run of the program, because the
  * broker keeps what is unsettled under it. A second subscription to the same filter gets "-1" behind it, and so on.
@@ -66,7 +66,10 @@ void posta__mqtt_settings_fini(struct posta__mqtt_settings *settings);
 
 /* -- mqtt_tls.c */
 
-/* Reads the files that options name. host outlives the context. Returns: owned, SSL_CTX_free(); NULL with error (EINVAL, ENOMEM). */
+/*
+ * Reads the files that options name. host outlives the context. Returns: owned, SSL_CTX_free(); NULL with error
+ * (EINVAL, ENOMEM).
+ */
 SSL_CTX *posta__mqtt_tls_new(const struct posta_tls *options, const char *host, struct posta_error *error);
 /* A socket BIO without SIGPIPE. Returns: owned, BIO_meth_free() after the last BIO of it; NULL when out of memory. */
 BIO_METHOD *posta__mqtt_tls_method(void);
@@ -146,7 +149,7 @@ void posta__mqtt_client_start(struct posta__mqtt_client *client, const struct ad
 void posta__mqtt_client_update(struct posta__mqtt_client *client);
 /* DISCONNECT, behind all that waits; then closed. forget: the broker drops the session (MQTT 5). */
 void posta__mqtt_client_leave(struct posta__mqtt_client *client, bool forget);
-/* UNSUBSCRIBE; a filter nobody subscribed to is the way to make a broker answer at once. Returns: its mid; 0: failed. */
+/* UNSUBSCRIBE; one of a filter nobody subscribed to makes a broker answer at once. Returns: its mid; 0: failed. */
 int posta__mqtt_client_unsubscribe(struct posta__mqtt_client *client, const char *filter);
 /* Stops it without a callback, without freeing: allowed anywhere. */
 void posta__mqtt_client_stop(struct posta__mqtt_client *client);

@@ -6,16 +6,16 @@
  *             │ next address      any of them ── failed ──────▶
  *
  * What libmosquitto 2.0.11 needs from us:
- * - mosquitto_threaded_set(true), so that packets are only queued, and leave when mosquitto_loop_write() is called: that
- *   gathers a batch (under TCP_CORK: one send() a packet, but full segments) and withholds acknowledgements.
+ * - mosquitto_threaded_set(true), so that packets are only queued, and leave when mosquitto_loop_write() is called:
+ *   that gathers a batch (under TCP_CORK: one send() a packet, but full segments) and withholds acknowledgements.
  * - Its socket changes or goes within any call: it is compared after each one (posta__mqtt_client_exit).
  * - It writes with write(): SIGPIPE is kept from the process around each write.
- * - mosquitto_loop_read() reads one packet. Whether there was one is told by its callbacks only (errno is left over from
- *   the write to its wake-up pipe), so it is called again as long as callbacks come.
+ * - mosquitto_loop_read() reads one packet. Whether there was one is told by its callbacks only (errno is left over
+ *   from the write to its wake-up pipe), so it is called again as long as callbacks come.
  * - PINGREQ is bound to a keepalive of at least 5 s, and is of no use to notice a frozen broker soon. So silence is
  *   broken by an UNSUBSCRIBE of a filter that nobody has subscribed to: every broker answers that at once.
- * - The DUP flag isn't in its message: the debug log has it. The log is on from CONNECT until the first message without
- *   DUP, because retransmissions come first in a resumed session and never later.
+ * - The DUP flag isn't in its message: the debug log has it. The log is on from CONNECT until the first message
+ *   without DUP, because retransmissions come first in a resumed session and never later.
  */
 #include "bridges/mqtt.h"
 
@@ -117,12 +117,14 @@ static void closed_words(const struct posta__mqtt_client *client, char *text, si
 {
 	/* Mosquitto 2.0 just closes a connection that is taken over, in MQTT 5 too. */
 	if (client->mqtt->tls && client->phase == POSTA__MQTT_CONNACK && !options_of(client)->tls.cert)
-		snprintf(text, size, "TLS: %.120s (does it ask for a client certificate? then set tls.cert and tls.key)",
+		snprintf(text, size,
+			 "TLS: %.120s (does it ask for a client certificate? then set tls.cert and tls.key)",
 			 client->words[0] ? client->words : "the broker closed the connection after the handshake");
 	else if (client->mqtt->tls && client->words[0])
 		snprintf(text, size, "TLS: %.200s", client->words);
 	else
-		snprintf(text, size, "the broker closed the connection (if it does so again: another client uses the id %s)",
+		snprintf(text, size,
+			 "the broker closed the connection (if it does so again: another client uses the id %s)",
 			 client->id);
 }
 
@@ -131,7 +133,8 @@ static enum posta_err end_words(const struct posta__mqtt_client *client, int rc,
 				size_t size)
 {
 	if (rc == MQTT_RC_SESSION_TAKEN_OVER) {
-		snprintf(text, size, "another client connected with the id %s: every replica needs a client_id of its own",
+		snprintf(text, size,
+			 "another client connected with the id %s: every replica needs a client_id of its own",
 			 client->id);
 	} else if (rc >= 0x80) {
 		snprintf(text, size, "the broker ended the connection: %s", mosquitto_reason_string(rc));
@@ -232,8 +235,12 @@ void posta__mqtt_client_update(struct posta__mqtt_client *client)
 {
 	if (client->inside || client->phase == POSTA__MQTT_OVER || client->phase == POSTA__MQTT_IDLE)
 		return;
-	if (client->phase >= POSTA__MQTT_CONNACK && !client->withheld && mosquitto_want_write(client->mosq))
+	if (client->phase >= POSTA__MQTT_CONNACK && !client->withheld && mosquitto_want_write(client->mosq)) {
 		write_now(client);
+		/* QoS 0 was confirmed by that: what follows comes from the loop, not from within the caller. */
+		if (client->phase != POSTA__MQTT_OVER && client->progress)
+			ev_feed_event(client->mqtt->loop, &client->tick, EV_TIMER);
+	}
 	if (client->phase != POSTA__MQTT_OVER)
 		watch(client);
 }

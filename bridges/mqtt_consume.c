@@ -2,24 +2,25 @@
 /*
  * A subscription: a connection and a session of its own.
  *
- * libmosquitto queues the acknowledgement of a message before it shows us the message. What is queued leaves with the next
- * write, all of it. So: messages are read in batches, and while any message of a batch is not settled, nothing is written
- * on this connection ("withheld"), and nothing more is read ("deaf"), or there would always be something unsettled. When
- * the last one is settled, all acknowledgements go in one write and the next batch is read. A batch is what has come by
- * then, at most the credit, which MQTT 5 also tells the broker as Receive Maximum. If the process is killed before that
- * write, the broker has no acknowledgement and sends the whole batch again.
+ * libmosquitto queues the acknowledgement of a message before it shows us the message. What is queued leaves with
+ * the next write, all of it. So: messages are read in batches, and while any message of a batch is not settled,
+ * nothing is written on this connection ("withheld"), and nothing more is read ("deaf"), or there would always be
+ * something unsettled. When the last one is settled, all acknowledgements go in one write and the next batch is
+ * read. A batch is what has come by then, at most the credit, which MQTT 5 also tells the broker as Receive Maximum.
+ * If the process is killed before that write, the broker has no acknowledgement and sends the whole batch again.
  *
- * Withheld means: also no PINGREQ. The broker gives up a client that is silent for 1.5 keepalives, so the keepalive of
- * this connection is long (3,600 s; option consumer_keepalive, and a broker of MQTT 5 may set a lower one). That is how
- * long the settlement of a batch may take; then the broker closes the connection, a new one is made, and the batch comes
- * again. A dead broker is noticed by the publishing connection, and by TCP's own keepalive on this one.
+ * Withheld means: also no PINGREQ. The broker gives up a client that is silent for 1.5 keepalives, so the keepalive
+ * of this connection is long (3,600 s; option consumer_keepalive, and a broker of MQTT 5 may set a lower one). That
+ * is how long the settlement of a batch may take; then the broker closes the connection, a new one is made, and the
+ * batch comes again. A dead broker is noticed by the publishing connection, and by TCP's own keepalive on this one.
  *
- * REQUEUE brings a message again from memory, a little later: MQTT has no "give it back". It stays unsettled meanwhile.
+ * REQUEUE brings a message again from memory, a little later: MQTT has no "give it back". It stays unsettled
+ * meanwhile.
  *
- * The end, by unsubscribe() or finish(): when all is settled, acknowledgements and UNSUBSCRIBE are written; when that is
- * answered the acknowledgements have arrived, and DISCONNECT follows. A message that comes in between is "given back": from
- * then on nothing is written, and the connection is just closed. On finish() the session and its subscription stay (the
- * UNSUBSCRIBE names a filter that does not exist), unless the client id was random.
+ * The end, by unsubscribe() or finish(): when all is settled, acknowledgements and UNSUBSCRIBE are written; when
+ * that is answered the acknowledgements have arrived, and DISCONNECT follows. A message that comes in between is
+ * "given back": from then on nothing is written, and the connection is just closed. On finish() the session and its
+ * subscription stay (the UNSUBSCRIBE names a filter that does not exist), unless the client id was random.
  */
 #include "bridges/mqtt.h"
 
@@ -474,7 +475,7 @@ void posta__mqtt_subscribe(struct posta__mqtt *mqtt, uint32_t subscription, cons
 	if (source->qos == 2)
 		posta_log(
 		    system_of(consumer), POSTA_LOG_WARNING, "mqtt.qos",
-		    "bridge=%s filter=\"%.128s\" asked=2 granted=1 why=\"QoS 2 is lost with the process; QoS 1 is not\"",
+		    "bridge=%s filter=\"%.128s\" asked=2 granted=1 why=\"QoS 2 is lost with the process, QoS 1 not\"",
 		    posta_bridge_name(mqtt->bridge), consumer->filter);
 	if (open_client(consumer, &error)) {
 		refuse(consumer, error.code, error.text);

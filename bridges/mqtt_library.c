@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a client of libmosquitto is made, and what it calls back. No callback frees or closes anything: the library is still
- * on the stack.
+ * How a client of libmosquitto is made, and what it calls back. No callback frees or closes anything: the library is
+ * still on the stack.
  */
 #include "bridges/mqtt.h"
 

@@ -160,7 +160,7 @@ static enum posta_err parse_extra(struct posta__mqtt_settings *settings, const c
 	}
 	return posta_error_set(
 	    error, POSTA_EINVAL,
-	    "mqtt: no option %.64s: there are max_inflight_messages, session_expiry_interval (s) and consumer_keepalive (s)",
+	    "mqtt: no option %.64s, but max_inflight_messages, session_expiry_interval (s), consumer_keepalive (s)",
 	    name);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publications. libmosquitto's own queue has no bound, so a publication is taken only while the window has room: by count
- * (the broker's Receive Maximum for QoS 1 and 2), and by bytes, because it copies each one.
+ * Publications. libmosquitto's own queue has no bound, so a publication is taken only while the window has room: by
+ * count (the broker's Receive Maximum for QoS 1 and 2), and by bytes, because it copies each one.
  *
  * The session of this connection is always a new one: what was not confirmed is offered again by the core.
  */
@@ -13,13 +13,26 @@
 
 #define UNWRITTEN_MAX 1024u          /* publications of QoS 0 */
 #define BYTES_MAX ((size_t)16 << 20) /* but one more is always taken */
-#define KEEPALIVE_MIN_S 5            /* libmosquitto's */
+/* 3.1.1 has no Receive Maximum: Mosquitto answers only so many at a time by default, and forgets those beyond. */
+#define WINDOW_QOS2_V3 20u
+#define KEEPALIVE_MIN_S 5 /* libmosquitto's */
 
 static bool has_room(const struct posta__mqtt_publisher *publisher, int qos)
 {
+	uint32_t window = publisher->window;
+
 	if (publisher->bytes >= BYTES_MAX)
 		return false;
-	return qos ? publisher->unacked < publisher->window : publisher->unwritten < UNWRITTEN_MAX;
+	if (qos == 2 && !publisher->mqtt->settings.mqtt5 && window > WINDOW_QOS2_V3)
+		window = WINDOW_QOS2_V3;
+	return qos ? publisher->unacked < window : publisher->unwritten < UNWRITTEN_MAX;
+}
+
+/* The core is asked for more when half is free: one at a time would be one write each. */
+static bool has_much_room(const struct posta__mqtt_publisher *publisher)
+{
+	return publisher->bytes <= BYTES_MAX / 2 && publisher->unwritten <= UNWRITTEN_MAX / 2 &&
+	       publisher->unacked <= publisher->window / 2;
 }
 
 static void on_connected(void *context, const mosquitto_property *properties)
@@ -92,7 +105,7 @@ static void on_passed(void *context)
 		publisher->announce = false;
 		posta_bridge_up(publisher->mqtt->bridge);
 	}
-	if (publisher->starved && has_room(publisher, 0) && has_room(publisher, 1)) {
+	if (publisher->starved && has_much_room(publisher)) {
 		publisher->starved = false;
 		posta_bridge_writable(publisher->mqtt->bridge);
 	}

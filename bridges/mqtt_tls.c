@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libmosquitto is given numeric addresses (it resolves in a blocking way) and would compare the certificate with them,
- * and send them as server name. So the context is ours: when a handshake begins, and before it says anything, OpenSSL's
- * info callback puts in the name that the URL has. OpenSSL itself then refuses a certificate of another host.
+ * libmosquitto is given numeric addresses (it resolves in a blocking way) and would compare the certificate with
+ * them, and send them as server name. So the context is ours: when a handshake begins, and before it says anything,
+ * OpenSSL's info callback puts in the name that the URL has. OpenSSL itself then refuses a certificate of another
+ * host.
  */
 #include "bridges/mqtt.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A name goes into SNI and is compared with DNS names; an address has no SNI (RFC 6066) and is compared with IP names. */
+/* A name goes into SNI and is compared with DNS names; an address has no SNI (RFC 6066): compared with IP names. */
 static void expect_host(SSL *ssl, const char *host)
 {
 	struct in6_addr address;

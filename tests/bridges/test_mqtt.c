@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The MQTT bridge against a real Mosquitto, its ops called by hand. What the common part adds is the conformance kit's. */
+/* The MQTT bridge against a real Mosquitto, its ops called by hand; the conformance kit has the common part too. */
 #include "mqtt_scene.h"
 
 #include <arpa/inet.h>

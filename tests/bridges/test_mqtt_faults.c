@@ -243,7 +243,7 @@ static void will__is_published_when_the_connection_breaks_only(void **state)
 	watcher->options.client_id = "watcher";
 	subscribe(watcher, 1, "t/will", 10);
 	for (int breaks = 0; breaks < 2; breaks++) {
-		/* The watcher's publishing connection is taken over; its subscription lives on until that is noticed. */
+		/* Takes over the watcher's publishing connection; its subscription lives on until that is noticed. */
 		core = make_at(kit_broker_url(broker), 5);
 		core->options.will_topic = "t/will";
 		core->options.will_body = "gone";

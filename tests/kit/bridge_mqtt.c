@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The MQTT bridge in the conformance suite: a Mosquitto of its own that keeps sessions and queued messages over kill
+ * -9. One topic is closed by an ACL, so that there is something to refuse.
+ */
+#include "brokers.h"
+#include "conformance.h"
+
+#include "bridges/mqtt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct kit_broker *broker;
+static char acl[] = "/tmp/posta-acl-XXXXXX";
+
+static void start(void)
+{
+	static const char rules[] = "topic readwrite #\ntopic deny closed/#\n";
+	struct kit_broker_options options = {.persistent = true};
+	int fd = mkstemp(acl);
+	char config[128];
+
+	if (fd < 0 || write(fd, rules, sizeof rules - 1) != (ssize_t)(sizeof rules - 1)) {
+		perror(acl);
+		exit(1);
+	}
+	close(fd);
+	/* Mosquitto 2.0.11 closes the connection behind a refusal when that queue has no bound. */
+	snprintf(config, sizeof config, "max_queued_messages 1000000\nacl_file %s", acl);
+	options.config = config;
+	broker = kit_broker_start(KIT_MOSQUITTO, &options);
+}
+
+static void stop(void)
+{
+	kit_broker_stop(broker);
+	unlink(acl);
+	memcpy(strrchr(acl, '-'), "-XXXXXX", 8);
+}
+
+static const char *url(void)
+{
+	return kit_broker_url(broker);
+}
+
+static void fresh(char name[KIT_NAME_MAX], const char *prefix)
+{
+	char *unique = kit_unique(prefix);
+
+	snprintf(name, KIT_NAME_MAX, "%s", unique);
+	free(unique);
+}
+
+static void aim(struct kit_pair *pair)
+{
+	pair->target = (struct posta_target){.size = sizeof pair->target, .topic = pair->names[0], .qos = -1};
+	pair->source = (struct posta_source){.size = sizeof pair->source, .filter = pair->names[0], .qos = -1};
+}
+
+static void topic(struct kit_pair *pair)
+{
+	fresh(pair->names[0], "topic");
+	aim(pair);
+}
+
+static void queue(struct kit_pair *pair)
+{
+	topic(pair);
+	fresh(pair->names[1], "share");
+	pair->source.share = pair->names[1];
+}
+
+static void wildcard(struct kit_pair *first, struct kit_pair *second, struct posta_source *source,
+		     char name[KIT_NAME_MAX])
+{
+	char root[64];
+	char *unique = kit_unique("root");
+
+	snprintf(root, sizeof root, "%s", unique);
+	free(unique);
+	snprintf(first->names[0], KIT_NAME_MAX, "%s/one/x", root);
+	snprintf(second->names[0], KIT_NAME_MAX, "%s/two/x", root);
+	snprintf(name, KIT_NAME_MAX, "%s/+/x", root);
+	aim(first);
+	aim(second);
+	*source = (struct posta_source){.size = sizeof *source, .filter = name, .qos = -1};
+}
+
+static void no_such(struct kit_pair *pair)
+{
+	snprintf(pair->names[0], KIT_NAME_MAX, "closed/topic");
+	aim(pair);
+}
+
+static void down(struct posta_system *system)
+{
+	(void)system;
+	kit_broker_kill9(broker);
+}
+
+static void up(struct posta_system *system)
+{
+	(void)system;
+	kit_broker_start_again(broker);
+}
+
+const struct kit_bridge kit_bridge_mqtt = {
+    .name = "mqtt",
+    .ops = &posta__mqtt_ops,
+    .start = start,
+    .stop = stop,
+    .url = url,
+    .queue = queue,
+    .topic = topic,
+    .wildcard = wildcard,
+    .no_such = no_such,
+    .down = down,
+    .up = up,
+};
