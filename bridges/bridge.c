@@ -41,6 +41,7 @@ static const struct posta_bridge_ops *const built_in[] = {
 #if defined(POSTA_HAVE_MQTT)
 	&posta__mqtt_ops,
 #endif
+	NULL,
 };
 
 /* -- Which file speaks for a URL -- */
@@ -84,9 +85,9 @@ static bool speaks(const struct posta_bridge_ops *ops, const char *scheme, size_
 
 static const struct posta_bridge_ops *find(struct posta_system *system, const char *scheme, size_t len)
 {
-	for (size_t i = 0; i < sizeof built_in / sizeof built_in[0]; i++)
-		if (speaks(built_in[i], scheme, len))
-			return built_in[i];
+	for (const struct posta_bridge_ops *const *ops = built_in; *ops; ops++)
+		if (speaks(*ops, scheme, len))
+			return *ops;
 	struct registered *registered = registered_of(system);
 	const struct posta_bridge_ops *found = NULL;
 	if (!registered)

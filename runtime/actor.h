@@ -111,7 +111,7 @@ static inline posta_ref posta__self(const struct posta_actor *actor)
 /* The home of a running actor, as seen by itself: nobody else changes it meanwhile. */
 static inline struct posta__worker *posta__worker(const struct posta_actor *self)
 {
-	return (struct posta__worker *)(atomic_load_explicit(&self->home, memory_order_relaxed) & ~(uintptr_t)1);
+	return (struct posta__worker *)atomic_load_explicit(&self->home, memory_order_relaxed); /* not in transit: it runs, or is free */
 }
 
 /* -- Life, actor.c -- */

@@ -10,8 +10,9 @@ enum posta_err posta__slots_init(struct posta_system *system, uint32_t actors_ma
 	if (actors_max > POSTA__INDEX_MASK)
 		actors_max = POSTA__INDEX_MASK;
 	struct posta__slots *slots = &system->slots;
-	slots->chunk_count = (actors_max + POSTA__CHUNK_SLOTS - 1) / POSTA__CHUNK_SLOTS + 1;
-	slots->chunks = posta__pages(system, slots->chunk_count * sizeof *slots->chunks);
+	uint32_t chunks = (actors_max + POSTA__CHUNK_SLOTS - 1) / POSTA__CHUNK_SLOTS + 1;
+	slots->chunk_count = chunks < POSTA__CHUNKS_MAX ? chunks : POSTA__CHUNKS_MAX;
+	slots->chunks = posta__pages(system, POSTA__CHUNKS_MAX * sizeof *slots->chunks);
 	slots->used = POSTA__SLOT_BATCH; /* slot 0 is nobody's: its batch stays empty */
 	return slots->chunks ? POSTA_OK : POSTA_ENOMEM;
 }
@@ -27,7 +28,7 @@ void posta__slots_fini(struct posta_system *system)
 			break;
 		posta__pages_free(system, chunk, POSTA__CHUNK_SLOTS * sizeof *chunk);
 	}
-	posta__pages_free(system, slots->chunks, slots->chunk_count * sizeof *slots->chunks);
+	posta__pages_free(system, slots->chunks, POSTA__CHUNKS_MAX * sizeof *slots->chunks);
 }
 
 /* Under the lock. Release: PAIRS with the acquire in posta__slot; publishes the zeroed chunk. */

@@ -7,11 +7,12 @@
 #include "runtime/actor.h"
 
 #define POSTA__CHUNK_SLOTS 4096u
+#define POSTA__CHUNKS_MAX ((POSTA__INDEX_MASK + 1) / POSTA__CHUNK_SLOTS) /* room in the table */
 #define POSTA__SLOT_BATCH 64u /* slots a worker takes at a time */
 
 struct posta__slots {
 	_Atomic(struct posta_actor *) *chunks;
-	uint32_t chunk_count; /* room in the table */
+	uint32_t chunk_count; /* chunks that may be added: actors_max */
 	uint32_t used;        /* slots handed out once; under the system's lock */
 };
 

@@ -2,7 +2,7 @@
 /*
  * The turn of an actor and the round of a worker.
  *
- *   round: take the shared lines ─▶ give work to who asked ─▶ one turn ─▶ every 16 turns (every one, when they are
+ *   round: take the shared lines ─▶ give work to who asked ─▶ one turn ─▶ every so many turns (every one, when they are
  *          long) look at the ticks: ~100 us since the loop was polled? clock, timers, loop, work for who sleeps
  *   idle:  give borrowed blocks back ─▶ timers, loop ─▶ ask a busy worker ─▶ spin a little ─▶ sleep in the loop
  *
@@ -21,7 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TURNS_PER_LOOK 16
+#define LOOK_EVERY_FIRST 16
+#define LOOK_EVERY_MAX 64
+#define LOOKS_PER_POLL 4
 #define POLL_NS UINT64_C(100000)
 #define SPINS 2000
 #define TICKS_PER_US_GUESS 1000.0
@@ -169,6 +171,14 @@ void posta__worker_poll(struct posta__worker *worker)
 		ev_run(worker->loop, EVRUN_NOWAIT);
 }
 
+/* Long turns are looked at each, short ones seldom: reading the ticks costs as much as some of them. */
+static uint32_t turns_until_look(double turn_ticks, double interval)
+{
+	if (turn_ticks * LOOK_EVERY_MAX <= interval)
+		return LOOK_EVERY_MAX;
+	return turn_ticks >= interval ? 1 : (uint32_t)(interval / turn_ticks);
+}
+
 static void look(struct posta__worker *worker)
 {
 	uint64_t ticks = posta__ticks();
@@ -177,7 +187,7 @@ static void look(struct posta__worker *worker)
 	worker->look_ticks = ticks;
 	posta__count(&worker->counters.turns, worker->turns_since);
 	worker->turns_since = 0;
-	worker->look_every = worker->turn_ticks * TURNS_PER_LOOK > poll ? 1 : TURNS_PER_LOOK;
+	worker->look_every = turns_until_look(worker->turn_ticks, poll / LOOKS_PER_POLL);
 	if ((double)(ticks - worker->polled_ticks) > poll) {
 		posta__worker_poll(worker);
 		posta__balance_offer(worker);
@@ -376,13 +386,13 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 {
 	worker->system = system;
 	worker->id = id;
+	worker->id_or_heap = POSTA__POOLED ? id : POSTA__OWNER_HEAP;
 	worker->drive = drive;
 	worker->run_tail = &worker->run_head;
 	worker->chunks = system->slots.chunks;
-	worker->chunk_count = system->slots.chunk_count;
 	worker->pool.arena_next = 64u << 10;
 	worker->ticks_per_us = TICKS_PER_US_GUESS;
-	worker->look_every = TURNS_PER_LOOK;
+	worker->look_every = LOOK_EVERY_FIRST;
 	worker->shuffled = system->options.virtual_clock && system->options.seed;
 	seed_random(worker);
 	worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -41,8 +41,8 @@ struct posta__worker {
 	struct posta_actor *free_slots; /* linked by run_next */
 	struct posta_system *system;
 	_Atomic(struct posta_actor *) *chunks; /* the system's table of slots */
-	uint32_t chunk_count;
-	uint8_t id; /* owner of its message blocks */
+	uint8_t id;
+	uint8_t id_or_heap; /* owner of the blocks it makes: itself, or the heap's where pools are off */
 	bool dedicated;
 	enum posta__drive drive;
 	struct posta__pool pool;
@@ -93,9 +93,7 @@ static inline uint64_t posta__ticks(void)
 
 static inline struct posta_actor *posta__slot(const struct posta__worker *worker, posta_ref ref)
 {
-	uint32_t index = posta__ref_index(ref);
-	if (POSTA__UNLIKELY(index / POSTA__CHUNK_SLOTS >= worker->chunk_count))
-		return NULL;
+	uint32_t index = posta__ref_index(ref); /* the table has a place for every index there can be */
 	/* Acquire: PAIRS with the release in slots_grow; publishes the zeroed chunk. Weaker would show garbage slots. */
 	struct posta_actor *chunk = atomic_load_explicit(&worker->chunks[index / POSTA__CHUNK_SLOTS], memory_order_acquire);
 	return POSTA__LIKELY(chunk) ? &chunk[index % POSTA__CHUNK_SLOTS] : NULL;
