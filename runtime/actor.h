@@ -111,7 +111,13 @@ static inline posta_ref posta__self(const struct posta_actor *actor)
 /* The home of a running actor, as seen by itself: nobody else changes it meanwhile. */
 static inline struct posta__worker *posta__worker(const struct posta_actor *self)
 {
-	return (struct posta__worker *)atomic_load_explicit(&self->home, memory_order_relaxed); /* not in transit: it runs, or is free */
+	return (struct posta__worker *)(atomic_load_explicit(&self->home, memory_order_relaxed) & ~(uintptr_t)1);
+}
+
+/* The same for an actor that is in its turn, and so not in transit. */
+static inline struct posta__worker *posta__worker_running(const struct posta_actor *self)
+{
+	return (struct posta__worker *)atomic_load_explicit(&self->home, memory_order_relaxed);
 }
 
 /* -- Life, actor.c -- */

@@ -269,7 +269,7 @@ struct posta_message *posta__message_copy(struct posta__worker *worker, struct p
 
 struct posta_message *posta_message_new(struct posta_actor *self, uint32_t type, size_t size)
 {
-	struct posta__worker *worker = posta__worker(self);
+	struct posta__worker *worker = posta__worker_running(self);
 	struct posta_message *message = POSTA__LIKELY(size <= POSTA_INLINE_MAX) ? posta__block_small(worker, type, size)
 										 : message_new(worker, worker->system, type, size);
 	if (POSTA__LIKELY(message != NULL))

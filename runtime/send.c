@@ -9,7 +9,7 @@
 
 enum posta_err posta_send(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size)
 {
-	struct posta__worker *worker = posta__worker(self);
+	struct posta__worker *worker = posta__worker_running(self);
 	struct posta_message *message;
 	if (POSTA__LIKELY(size <= POSTA_INLINE_MAX)) {
 		message = posta__block_small(worker, type, size);
@@ -28,7 +28,7 @@ enum posta_err posta_send(struct posta_actor *self, posta_ref to, uint32_t type,
 
 enum posta_err posta_post(struct posta_actor *self, posta_ref to, struct posta_message *message)
 {
-	return posta__post(posta__worker(self), to, message);
+	return posta__post(posta__worker_running(self), to, message);
 }
 
 enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_t ttl_ms, uint32_t type, const void *data, size_t size)
