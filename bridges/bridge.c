@@ -253,7 +253,7 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	bridge->ops = ops;
 	bridge->url = url;
 	bridge->next_id = 1;
-	bridge->public_state = POSTA_BRIDGE_CLOSED; /* until its first connection begins */
+	bridge->public_state = POSTA_BRIDGE_CONNECTING;
 	if (options)
 		memcpy(&bridge->options, options, options->size && options->size < sizeof *options ? options->size : sizeof *options);
 	defaults(&bridge->options);
