@@ -444,9 +444,9 @@ void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t id, enum post
 	if (!subscription)
 		return;
 	posta__subscription_answer(bridge, subscription, result, text);
+	subscription->active = !result; /* the broker's file may have tried again by itself */
 	if (!result)
 		return;
-	subscription->active = false;
 	forget_unsettled(bridge, subscription);
 	posta_cancel(bridge->front, subscription->retry);
 	subscription->retry =
