@@ -344,7 +344,8 @@ static const char *const schemes[] = {"amqp", "amqps", NULL};
 const struct posta_bridge_ops posta__amqp_ops = {
 	.name = "amqp",
 	.schemes = schemes,
-	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_QUEUES | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_CREDIT,
+	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS | POSTA_CAN_REQUEUE |
+			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT,
 	.state_size = sizeof(struct posta__amqp),
 	.check = check,
 	.check_target = check_target,

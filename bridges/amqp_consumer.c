@@ -143,14 +143,13 @@ static void cancel(struct posta__amqp_consumer *consumer, struct posta__amqp_sub
 	ask(consumer, s, AMQP_BASIC_CANCEL_METHOD, &fields);
 }
 
-/* From nothing, or after the broker canceled it: queues are declared anew. */
+/* On a channel of its number that is closed. */
 static void start(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
 	amqp_channel_open_t open = {{0, NULL}};
 	amqp_basic_qos_t qos = {.prefetch_count = s->prefetch};
 
-	if (s->channel_state == POSTA__AMQP_CHANNEL_WAITS)
-		ask(consumer, s, AMQP_CHANNEL_OPEN_METHOD, &open);
+	ask(consumer, s, AMQP_CHANNEL_OPEN_METHOD, &open);
 	s->channel_state = POSTA__AMQP_CHANNEL_OPEN;
 	declare(consumer, s);
 	ask(consumer, s, AMQP_BASIC_QOS_METHOD, &qos);
@@ -222,9 +221,15 @@ static void on_kick(struct ev_loop *loop, ev_timer *timer, int events)
 
 	if (consumer->amqp->failed)
 		return;
-	for (size_t i = 0; i < consumer->channel_count; i++)
-		if (consumer->channels[i])
-			write_acks(consumer, consumer->channels[i]);
+	for (size_t i = 0; i < consumer->channel_count; i++) {
+		struct posta__amqp_subscription *s = consumer->channels[i];
+
+		if (!s)
+			continue;
+		write_acks(consumer, s);
+		if (s->channel_state == POSTA__AMQP_CHANNEL_OPEN && !s->paused && !s->ending)
+			posta__amqp_release_held(consumer->amqp, s);
+	}
 	posta__amqp_flush(wire(consumer));
 }
 
@@ -240,7 +245,7 @@ void posta__amqp_consumer_settle(struct posta__amqp_consumer *consumer, uint32_t
 
 	for (size_t i = 0; s && i < n; i++)
 		if (ids[i] >> 48 == s->incarnation)
-			posta__amqp_unsettled_settle(&s->unsettled, ids[i] & ((UINT64_C(1) << 48) - 1), outcome);
+			posta__amqp_unsettled_settle(&s->unsettled, posta__amqp_delivery_tag(ids[i]), outcome);
 	if (s)
 		posta__amqp_consumer_kick(consumer);
 }
@@ -256,12 +261,6 @@ static void retry_later(struct posta__amqp_consumer *consumer, struct posta__amq
 	}
 }
 
-static bool waits(const struct posta__amqp_subscription *s)
-{
-	return s->channel_state == POSTA__AMQP_CHANNEL_WAITS ||
-	       (s->channel_state == POSTA__AMQP_CHANNEL_OPEN && s->consumer_state == POSTA__AMQP_CONSUMER_LOST);
-}
-
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)events;
@@ -271,7 +270,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 	for (size_t i = 0; i < consumer->channel_count; i++) {
 		struct posta__amqp_subscription *s = consumer->channels[i];
 
-		if (!s || s->ending || !waits(s))
+		if (!s || s->ending || s->channel_state != POSTA__AMQP_CHANNEL_WAITS)
 			continue;
 		if (ev_now(loop) >= s->retry_at)
 			start(consumer, s);
@@ -299,7 +298,17 @@ static void on_canceled(struct posta__amqp_consumer *consumer, struct posta__amq
 	reconcile(consumer, s);
 }
 
-/* basic.cancel from the broker: the queue is gone, or its node. */
+static bool every_one(uint64_t id, void *context)
+{
+	(void)id;
+	(void)context;
+	return true;
+}
+
+/*
+ * basic.cancel from the broker: the queue is gone, or its node. The channel is closed too, so that what is out and still
+ * there goes back to the queue.
+ */
 static void on_lost(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
 		    const amqp_basic_cancel_t *lost)
 {
@@ -310,22 +319,17 @@ static void on_lost(struct posta__amqp_consumer *consumer, struct posta__amqp_su
 		return;
 	if (s->consumer_state != POSTA__AMQP_CONSUMER_ON && s->consumer_state != POSTA__AMQP_CONSUMER_STARTING)
 		return;
-	s->consumer_state = POSTA__AMQP_CONSUMER_LOST;
-	s->reported = false;
-	reconcile(consumer, s);
-	if (s->ending)
+	s->consumer_state = POSTA__AMQP_NO_CONSUMER;
+	if (s->ending) {
+		reconcile(consumer, s);
 		return;
-	retry_later(consumer, s);
+	}
+	s->reopen = true;
+	close_channel(consumer, s);
+	posta_bridge_revoke(consumer->amqp->bridge, s->id, every_one, NULL);
 	posta_bridge_subscribed(
 		consumer->amqp->bridge, s->id, POSTA_EREFUSED,
 		"basic.cancel: the broker ended the consumer (its queue was deleted or its node stopped)");
-}
-
-static bool every_one(uint64_t id, void *context)
-{
-	(void)id;
-	(void)context;
-	return true;
 }
 
 static void finish_if_done(struct posta__amqp_consumer *consumer)
@@ -342,7 +346,9 @@ static void on_channel_gone(struct posta__amqp_consumer *consumer, struct posta_
 	posta__amqp_answered(wire(consumer), s->rpcs);
 	s->rpcs = 0;
 	posta__amqp_content_reset(&s->content);
+	posta__amqp_drop_held(s, false);
 	posta__amqp_unsettled_clear(&s->unsettled);
+	s->reopen = false;
 	s->channel_state = POSTA__AMQP_CHANNEL_WAITS;
 	s->consumer_state = POSTA__AMQP_NO_CONSUMER;
 	s->reported = false;
@@ -372,10 +378,16 @@ static void on_channel_close(struct posta__amqp_consumer *consumer, struct posta
 	finish_if_done(consumer);
 }
 
+/* Ours was answered. */
 static void on_channel_closed(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	posta__amqp_answered(wire(consumer), s->rpcs);
-	forget(consumer, s);
+	bool again = s->reopen && !s->ending && !consumer->finishing;
+
+	on_channel_gone(consumer, s);
+	if (again)
+		retry_later(consumer, s);
+	else
+		forget(consumer, s);
 	finish_if_done(consumer);
 }
 
@@ -481,7 +493,7 @@ void posta__amqp_consumer_subscribe(struct posta__amqp_consumer *consumer, uint3
 	struct posta__amqp_subscription *s = by_id(consumer, subscription);
 
 	if (s && !s->ending) { /* asked for again while it is tried already */
-		if (waits(s))
+		if (s->channel_state == POSTA__AMQP_CHANNEL_WAITS)
 			start(consumer, s);
 		return;
 	}
@@ -509,10 +521,13 @@ void posta__amqp_consumer_unsubscribe(struct posta__amqp_consumer *consumer, uin
 	if (!s || s->ending)
 		return;
 	s->ending = true;
-	if (s->channel_state == POSTA__AMQP_CHANNEL_WAITS)
+	if (s->channel_state == POSTA__AMQP_CHANNEL_WAITS) {
 		forget(consumer, s);
-	else
-		reconcile(consumer, s);
+		return;
+	}
+	posta__amqp_drop_held(s, true);
+	posta__amqp_consumer_kick(consumer);
+	reconcile(consumer, s);
 	posta__amqp_flush(wire(consumer));
 }
 
@@ -525,6 +540,7 @@ void posta__amqp_consumer_pause(struct posta__amqp_consumer *consumer, uint32_t 
 	s->paused = paused;
 	if (!paused || s->unsettled.unacked < s->prefetch)
 		reconcile(consumer, s);
+	posta__amqp_consumer_kick(consumer); /* for what is held */
 	posta__amqp_flush(wire(consumer));
 }
 

@@ -50,19 +50,71 @@ static void refuse(struct posta__amqp *amqp, const struct posta__amqp_subscripti
 		  "name=%s queue=%s reason=%s", posta_bridge_name(amqp->bridge), subscription->queue, why);
 }
 
+/* Deliveries that the core has and that are not settled. */
+static uint32_t out_now(const struct posta__amqp_subscription *subscription)
+{
+	return subscription->unsettled.open - (subscription->held_to - subscription->held_from);
+}
+
+static bool hold(struct posta__amqp_subscription *subscription, const struct posta__amqp_held *delivery)
+{
+	if (subscription->held_to == subscription->held_room) {
+		uint32_t count = subscription->held_to - subscription->held_from;
+		uint32_t room = count < 32 ? 64 : 2 * count;
+		struct posta__amqp_held *held = malloc(room * sizeof *held);
+
+		if (!held)
+			return false;
+		if (count)
+			memcpy(held, subscription->held + subscription->held_from, count * sizeof *held);
+		free(subscription->held);
+		subscription->held = held;
+		subscription->held_from = 0;
+		subscription->held_to = count;
+		subscription->held_room = room;
+	}
+	subscription->held[subscription->held_to++] = *delivery;
+	return true;
+}
+
+void posta__amqp_release_held(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription)
+{
+	while (subscription->held_from < subscription->held_to && out_now(subscription) < subscription->prefetch) {
+		struct posta__amqp_held next = subscription->held[subscription->held_from++];
+
+		posta_bridge_deliver(amqp->bridge, subscription->id, next.envelope, next.id, next.redelivered);
+	}
+	if (subscription->held_from == subscription->held_to)
+		subscription->held_from = subscription->held_to = 0;
+}
+
+void posta__amqp_drop_held(struct posta__amqp_subscription *subscription, bool give_back)
+{
+	for (uint32_t i = subscription->held_from; i < subscription->held_to; i++) {
+		posta_envelope_unref(subscription->held[i].envelope);
+		if (give_back)
+			posta__amqp_unsettled_settle(&subscription->unsettled,
+						     posta__amqp_delivery_tag(subscription->held[i].id), POSTA_REQUEUE);
+	}
+	subscription->held_from = subscription->held_to = 0;
+}
+
 static void hand_over(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription)
 {
 	struct posta__amqp_content *content = &subscription->content;
-	struct posta_envelope *envelope = content->envelope;
+	struct posta__amqp_held delivery = {content->envelope, posta__amqp_delivery_id(subscription, content->tag),
+					    content->redelivered};
+	bool now = subscription->held_from == subscription->held_to && out_now(subscription) <= subscription->prefetch;
 
 	content->envelope = NULL;
-	if (posta__wire_finish(&envelope, POSTA__AMQP)) {
-		posta_envelope_unref(envelope);
+	if (posta__wire_finish(&delivery.envelope, POSTA__AMQP) || (!now && !hold(subscription, &delivery))) {
+		posta_envelope_unref(delivery.envelope);
 		posta__amqp_fail(amqp, POSTA_ENOMEM, "out of memory for a delivery");
 		return;
 	}
-	posta_bridge_deliver(amqp->bridge, subscription->id, envelope,
-			     posta__amqp_delivery_id(subscription, content->tag), content->redelivered);
+	if (now)
+		posta_bridge_deliver(amqp->bridge, subscription->id, delivery.envelope, delivery.id,
+				     delivery.redelivered);
 }
 
 /* All frames are there. */

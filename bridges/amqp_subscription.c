@@ -43,6 +43,8 @@ struct posta__amqp_subscription *posta__amqp_subscription_new(uint32_t id, const
 void posta__amqp_subscription_free(struct posta__amqp_subscription *s)
 {
 	posta__amqp_content_reset(&s->content);
+	posta__amqp_drop_held(s, false);
+	free(s->held);
 	posta__amqp_unsettled_fini(&s->unsettled);
 	free(s->queue);
 	free(s->exchange);

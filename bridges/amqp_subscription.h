@@ -18,6 +18,13 @@ struct posta__amqp_content {
 	size_t body_len, body_got;
 };
 
+/* A delivery that would be more than the credit: a resumed consumer has its whole prefetch, whatever is still out. */
+struct posta__amqp_held {
+	struct posta_envelope *envelope;
+	uint64_t id;
+	bool redelivered;
+};
+
 struct posta__amqp_subscription {
 	uint32_t id;
 	uint16_t channel;
@@ -25,7 +32,7 @@ struct posta__amqp_subscription {
 	char *queue, *exchange, *routing_key;
 	bool declare, exclusive;
 	int priority_max;
-	uint16_t prefetch;
+	uint16_t prefetch; /* the credit, as far as 16 bits go */
 
 	enum {
 		POSTA__AMQP_CHANNEL_WAITS,  /* closed by the broker, until retry_at */
@@ -36,11 +43,11 @@ struct posta__amqp_subscription {
 		POSTA__AMQP_NO_CONSUMER,
 		POSTA__AMQP_CONSUMER_STARTING,
 		POSTA__AMQP_CONSUMER_ON,
-		POSTA__AMQP_CONSUMER_STOPPING,
-		POSTA__AMQP_CONSUMER_LOST /* canceled by the broker, until retry_at */
+		POSTA__AMQP_CONSUMER_STOPPING
 	} consumer_state;
 	bool paused;
 	bool ending;   /* unsubscribed: what comes goes back, what is out may still be settled */
+	bool reopen;   /* closing only to begin anew */
 	bool reported; /* the core knows that it is in force */
 	unsigned rpcs;
 	uint16_t incarnation; /* of the channel: part of the delivery ids */
@@ -48,6 +55,8 @@ struct posta__amqp_subscription {
 	double retry_at;
 	struct posta__amqp_unsettled unsettled;
 	struct posta__amqp_content content;
+	struct posta__amqp_held *held; /* held[held_from..held_to), oldest first; at most one prefetch */
+	uint32_t held_from, held_to, held_room;
 };
 
 /* Returns: owned, with copies of the source's strings; NULL when out of memory. */
@@ -60,6 +69,11 @@ static inline uint64_t posta__amqp_delivery_id(const struct posta__amqp_subscrip
 	return (uint64_t)subscription->incarnation << 48 | tag;
 }
 
+static inline uint64_t posta__amqp_delivery_tag(uint64_t id)
+{
+	return id & ((UINT64_C(1) << 48) - 1);
+}
+
 /* The frames of a delivery. False: not as they should come. */
 bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
 			    const amqp_basic_deliver_t *method);
@@ -67,6 +81,10 @@ bool posta__amqp_on_header(struct posta__amqp *amqp, struct posta__amqp_subscrip
 			   const struct posta__amqp_content_header *header);
 bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes,
 			 size_t len);
+/* Hands over what was held, as far as the credit goes. */
+void posta__amqp_release_held(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription);
+/* Gives it back to the broker, or, when the channel is gone, only forgets it. */
+void posta__amqp_drop_held(struct posta__amqp_subscription *subscription, bool give_back);
 void posta__amqp_content_reset(struct posta__amqp_content *content);
 
 /* Something was settled: acknowledgements are written at the end of this round of the loop. */

@@ -354,6 +354,64 @@ static void pause__then_resume__nothing_is_lost(void **state)
 	free(queue);
 }
 
+/* A resumed consumer has its whole prefetch while earlier deliveries are out: the credit holds all the same. */
+static void resume__unsettled_are_out__credit_is_kept(void **state)
+{
+	(void)state;
+	struct posta_bridge *core = connected();
+	char *queue = kit_unique("exact");
+	struct posta_target target = to_queue(queue);
+	size_t settled = 0;
+
+	publish_numbers(core, &target, 0, 2);
+	subscribe(core, 1, queue, 3);
+	core_wait(core, core->delivery_count == 2);
+	core->ops->pause(core, core->state, 1);
+	core_run_for(core, .1);
+	publish_numbers(core, &target, 2, 20);
+	core->ops->resume(core, core->state, 1);
+	core_wait(core, core->delivery_count == 3);
+	for (; settled < 20; settled++) {
+		core_run_for(core, .02);
+		assert_true(core->delivery_count <= settled + 3);
+		core_wait(core, core->delivery_count > settled);
+		assert_int_equal(atoi(posta_envelope_text(core->deliveries[settled].envelope, POSTA_ATTR_ID)), settled);
+		core_settle(core, &core->deliveries[settled], POSTA_ACK);
+	}
+	finish(core);
+	assert_empty(queue);
+	free(queue);
+}
+
+/* What is held for the credit goes back too. */
+static void unsubscribe__more_than_the_credit_came__all_go_back(void **state)
+{
+	(void)state;
+	struct posta_bridge *core = connected();
+	char *queue = kit_unique("heldback");
+	struct posta_target target = to_queue(queue);
+
+	publish_numbers(core, &target, 0, 2);
+	subscribe(core, 1, queue, 3);
+	core_wait(core, core->delivery_count == 2);
+	core->ops->pause(core, core->state, 1);
+	core_run_for(core, .1);
+	publish_numbers(core, &target, 2, 6);
+	core->ops->resume(core, core->state, 1);
+	core_wait(core, core->delivery_count == 3);
+	core_run_for(core, .1);
+	for (size_t i = 0; i < 3; i++)
+		core_settle(core, &core->deliveries[i], POSTA_ACK);
+	core->ops->unsubscribe(core, core->state, 1);
+	subscribe(core, 2, queue, 10);
+	core_wait(core, core->delivery_count == 6);
+	for (size_t i = 3; i < 6; i++)
+		core_settle(core, &core->deliveries[i], POSTA_ACK);
+	finish(core);
+	assert_empty(queue);
+	free(queue);
+}
+
 static void unsubscribe__unsettled__may_still_be_settled(void **state)
 {
 	(void)state;
@@ -463,6 +521,8 @@ int main(void)
 		cmocka_unit_test(finish__unsettled__are_given_back),
 		cmocka_unit_test(credit__used_up__no_more_come),
 		cmocka_unit_test(pause__then_resume__nothing_is_lost),
+		cmocka_unit_test(resume__unsettled_are_out__credit_is_kept),
+		cmocka_unit_test(unsubscribe__more_than_the_credit_came__all_go_back),
 		cmocka_unit_test(unsubscribe__unsettled__may_still_be_settled),
 		cmocka_unit_test(subscribe__other_arguments__refused_until_they_fit),
 		cmocka_unit_test(subscribe__queue_deleted__comes_in_force_again),

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The AMQP bridge in the conformance suite: a RabbitMQ of its own, killed and started again where the broker goes away. */
+#include "brokers.h"
+#include "conformance.h"
+
+#include "bridges/amqp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct kit_broker *broker;
+
+static void start(void)
+{
+	struct kit_broker_options options = {.message_bytes_max = 4 << 20};
+
+	broker = kit_broker_start(KIT_RABBITMQ, &options);
+}
+
+static void stop(void)
+{
+	kit_broker_stop(broker);
+}
+
+static const char *url(void)
+{
+	return kit_broker_url(broker);
+}
+
+/* A busy machine's broker may take its time behind a restart. */
+static void options(struct posta_bridge_options *options)
+{
+	options->connect_timeout_ms = 20000;
+}
+
+static void fresh(char name[KIT_NAME_MAX], const char *prefix)
+{
+	char *unique = kit_unique(prefix);
+
+	snprintf(name, KIT_NAME_MAX, "%s", unique);
+	free(unique);
+}
+
+static void queue(struct kit_pair *pair)
+{
+	fresh(pair->names[0], "queue");
+	pair->target = (struct posta_target){.size = sizeof pair->target, .queue = pair->names[0]};
+	pair->source = (struct posta_source){.size = sizeof pair->source, .queue = pair->names[0]};
+}
+
+/* A topic exchange of the broker's own; each source without a queue's name has an exclusive one. */
+static void aim(struct kit_pair *pair)
+{
+	pair->target = (struct posta_target){
+		.size = sizeof pair->target, .exchange = "amq.topic", .routing_key = pair->names[0]};
+	pair->source = (struct posta_source){
+		.size = sizeof pair->source, .exchange = "amq.topic", .routing_key = pair->names[0]};
+}
+
+static void topic(struct kit_pair *pair)
+{
+	fresh(pair->names[0], "topic");
+	aim(pair);
+}
+
+static void wildcard(struct kit_pair *first, struct kit_pair *second, struct posta_source *source,
+		     char name[KIT_NAME_MAX])
+{
+	char *root = kit_unique("root");
+
+	snprintf(first->names[0], KIT_NAME_MAX, "%s.one.x", root);
+	snprintf(second->names[0], KIT_NAME_MAX, "%s.two.x", root);
+	snprintf(name, KIT_NAME_MAX, "%s.*.x", root);
+	free(root);
+	aim(first);
+	aim(second);
+	*source = (struct posta_source){.size = sizeof *source, .exchange = "amq.topic", .routing_key = name};
+}
+
+static void no_such(struct kit_pair *pair)
+{
+	queue(pair);
+	fresh(pair->names[1], "missing");
+	pair->target =
+		(struct posta_target){.size = sizeof pair->target, .exchange = pair->names[1], .routing_key = "k"};
+}
+
+static void down(struct posta_system *system)
+{
+	(void)system;
+	kit_broker_kill9(broker);
+}
+
+static void up(struct posta_system *system)
+{
+	(void)system;
+	kit_broker_start_again(broker);
+}
+
+const struct kit_bridge kit_bridge_amqp = {
+	.name = "amqp",
+	.ops = &posta__amqp_ops,
+	.patience_ms = 40000,
+	.start = start,
+	.stop = stop,
+	.url = url,
+	.options = options,
+	.queue = queue,
+	.topic = topic,
+	.wildcard = wildcard,
+	.no_such = no_such,
+	.down = down,
+	.up = up,
+};
