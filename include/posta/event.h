@@ -65,8 +65,11 @@ const char *posta_event_header(const struct posta_event *event, const char *name
 int64_t posta_event_time(const struct posta_event *event);
 /* The data as JSON text, zero-terminated; "null" where there is none. *len may be NULL. */
 const char *posta_event_data(const struct posta_event *event, size_t *len);
-/* One text of the data by path, "reservaId" or "cliente.nombre"; NULL where there is none or it is no text. */
-const char *posta_event_data_text(const struct posta_event *event, const char *path);
+/*
+ * One text of the data by path, "reservaId" or "cliente.nombre", copied to out (size bytes, with its zero).
+ * Returns: out; NULL: there is none, it is no text, or out is too small.
+ */
+const char *posta_event_data_text(const struct posta_event *event, const char *path, char *out, size_t size);
 
 /*
  * The form on the wire. Returns: owned, free(). A received event that was not changed gives back the very text that came,

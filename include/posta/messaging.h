@@ -3,8 +3,8 @@
 #define POSTA_MESSAGING_H
 
 /*
- * All of it by one call: an actor system, bridges to Kafka, RabbitMQ and MQTT under one supervisor, and the three services
- * under another. A broker that is down does not stop the rest: its bridge tries again with back-off, for ever.
+ * All of it by one call: an actor system, supervised bridges to Kafka, RabbitMQ and MQTT, and the three services under
+ * a supervisor. A broker that is down does not stop the rest: its bridge tries again with back-off, for ever.
  *
  * Where a broker is: the option, else the environment (KAFKA_BROKERS, RABBITMQ_URL, MQTT_BROKER_URL), else the embedded
  * broker "memory:", so that a program runs on a machine without any server. use_local_brokers makes localhost at the
@@ -35,7 +35,7 @@ struct posta_messaging_options {
 	const char *kafka_client_id;
 	const char *mqtt_client_id;
 	bool fixed_client_id;
-	const struct posta_bridge_options *kafka;    /* anything else of a connection; name, client_id, supervisor are set here */
+	const struct posta_bridge_options *kafka;    /* the rest of a connection: name and client_id are set here */
 	const struct posta_bridge_options *rabbitmq;
 	const struct posta_bridge_options *mqtt;
 	const char *service_name;     /* Last Will: servicios/health/<service_name> says unhealthy when the process dies */
@@ -82,8 +82,9 @@ struct posta_event_bus *posta_messaging_event_bus(struct posta_messaging *messag
 struct posta_task_queue *posta_messaging_task_queue(struct posta_messaging *messaging);
 struct posta_telemetry *posta_messaging_telemetry(struct posta_messaging *messaging);
 struct posta_system *posta_messaging_system(struct posta_messaging *messaging);
-/* The supervisor of the three connections, for posta_system_which_children(). */
-posta_ref posta_messaging_bridges(struct posta_messaging *messaging);
+enum posta_messaging_bridge { POSTA_MESSAGING_KAFKA, POSTA_MESSAGING_RABBITMQ, POSTA_MESSAGING_MQTT };
+/* For actors that want more of a connection than its service gives. Borrows: until posta_messaging_stop(). */
+struct posta_bridge *posta_messaging_bridge(struct posta_messaging *messaging, enum posta_messaging_bridge which);
 
 /* {"eventBus": {...}, "messageQueue": {...}, "telemetry": {...}}. Returns: owned, free(); NULL when out of memory. */
 char *posta_messaging_connection_status_json(struct posta_messaging *messaging);
