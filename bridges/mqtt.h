@@ -115,6 +115,7 @@ struct posta__mqtt_client {
 	int keepalive_s;
 	ev_io reading, writing;
 	ev_timer tick;
+	ev_timer soon;        /* calls passed() from the loop */
 	uint64_t heard_ms;      /* last sign of life */
 	uint64_t deadline_ms;   /* of the phases before UP */
 	unsigned inside;        /* depth of library calls */

@@ -82,6 +82,7 @@ void posta__mqtt_client_stop(struct posta__mqtt_client *client)
 	ev_io_stop(client->mqtt->loop, &client->reading);
 	ev_io_stop(client->mqtt->loop, &client->writing);
 	ev_timer_stop(client->mqtt->loop, &client->tick);
+	ev_timer_stop(client->mqtt->loop, &client->soon);
 }
 
 void posta__mqtt_client_close(struct posta__mqtt_client *client)
@@ -113,13 +114,13 @@ static const char *tls_trouble(const struct posta__mqtt_client *client)
 	return *verify ? verify : client->words[0] ? client->words : "the handshake failed";
 }
 
+#define NO_CERTIFICATE "the broker ended it after the handshake: does it ask for a certificate (tls.cert, tls.key)?"
+
 static void closed_words(const struct posta__mqtt_client *client, char *text, size_t size)
 {
 	/* Mosquitto 2.0 just closes a connection that is taken over, in MQTT 5 too. */
 	if (client->mqtt->tls && client->phase == POSTA__MQTT_CONNACK && !options_of(client)->tls.cert)
-		snprintf(text, size,
-			 "TLS: %.120s (does it ask for a client certificate? then set tls.cert and tls.key)",
-			 client->words[0] ? client->words : "the broker closed the connection after the handshake");
+		snprintf(text, size, "TLS: %s %.120s", NO_CERTIFICATE, client->words);
 	else if (client->mqtt->tls && client->words[0])
 		snprintf(text, size, "TLS: %.200s", client->words);
 	else
@@ -239,7 +240,7 @@ void posta__mqtt_client_update(struct posta__mqtt_client *client)
 		write_now(client);
 		/* QoS 0 was confirmed by that: what follows comes from the loop, not from within the caller. */
 		if (client->phase != POSTA__MQTT_OVER && client->progress)
-			ev_feed_event(client->mqtt->loop, &client->tick, EV_TIMER);
+			ev_timer_start(client->mqtt->loop, &client->soon);
 	}
 	if (client->phase != POSTA__MQTT_OVER)
 		watch(client);
@@ -323,6 +324,13 @@ static void tune_socket(const struct posta__mqtt_client *client)
 	setsockopt(client->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
 }
 
+static const char *connect_words(const struct posta__mqtt_client *client, int rc, int saved_errno)
+{
+	if (rc == MOSQ_ERR_TLS && client->words[0])
+		return client->words;
+	return rc == MOSQ_ERR_ERRNO && saved_errno ? strerror(saved_errno) : mosquitto_strerror(rc);
+}
+
 static void try_address(struct posta__mqtt_client *client)
 {
 	int rc = connect_numeric(client);
@@ -331,8 +339,7 @@ static void try_address(struct posta__mqtt_client *client)
 
 	client->fd = mosquitto_socket(client->mosq);
 	if (rc || client->fd < 0) {
-		next_address(client,
-			     rc == MOSQ_ERR_ERRNO && saved_errno ? strerror(saved_errno) : mosquitto_strerror(rc));
+		next_address(client, connect_words(client, rc, saved_errno));
 		return;
 	}
 	if (client->mqtt->tls && (!ssl || posta__mqtt_tls_adopt(ssl, client->mqtt->tls_method, client->fd))) {
@@ -360,7 +367,10 @@ static void on_tcp(struct posta__mqtt_client *client)
 	if (!error && getpeername(client->fd, (struct sockaddr *)&peer, &len))
 		error = ECONNREFUSED;
 	if (error) {
-		next_address(client, strerror(error));
+		/* The first step of the handshake may have been all of it. */
+		bool handshaken = client->mqtt->tls && error == ECONNRESET && !options_of(client)->tls.cert;
+
+		next_address(client, handshaken ? NO_CERTIFICATE : strerror(error));
 		return;
 	}
 	client->phase = client->mqtt->tls ? POSTA__MQTT_TLS : POSTA__MQTT_CONNACK;
@@ -414,6 +424,13 @@ static void on_event(struct ev_loop *loop, ev_io *io, int events)
 	else if (io == &client->reading && client->phase >= POSTA__MQTT_CONNACK && client->phase != POSTA__MQTT_OVER)
 		read_now(client);
 	passed(client);
+}
+
+static void on_soon(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	passed(timer->data);
 }
 
 static bool hung_up(const struct posta__mqtt_client *client)
@@ -483,7 +500,8 @@ static void init_watchers(struct posta__mqtt_client *client)
 	ev_io_init(&client->reading, on_event, -1, EV_READ);
 	ev_io_init(&client->writing, on_event, -1, EV_WRITE);
 	ev_timer_init(&client->tick, on_tick, period, period);
-	client->reading.data = client->writing.data = client->tick.data = client;
+	ev_timer_init(&client->soon, on_soon, 0., 0.);
+	client->reading.data = client->writing.data = client->tick.data = client->soon.data = client;
 }
 
 enum posta_err posta__mqtt_client_init(struct posta__mqtt_client *client, const struct posta__mqtt_client_options *how,

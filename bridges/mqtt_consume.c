@@ -2,12 +2,14 @@
 /*
  * A subscription: a connection and a session of its own.
  *
- * libmosquitto queues the acknowledgement of a message before it shows us the message. What is queued leaves with
- * the next write, all of it. So: messages are read in batches, and while any message of a batch is not settled,
- * nothing is written on this connection ("withheld"), and nothing more is read ("deaf"), or there would always be
- * something unsettled. When the last one is settled, all acknowledgements go in one write and the next batch is
- * read. A batch is what has come by then, at most the credit, which MQTT 5 also tells the broker as Receive Maximum.
- * If the process is killed before that write, the broker has no acknowledgement and sends the whole batch again.
+ * libmosquitto queues the acknowledgement of a message before it shows us the message. What is queued leaves with the
+ * next write, all of it. So while any message is not settled, nothing is written on this connection ("withheld"); at
+ * the moment when all are settled, all acknowledgements go in one write. If the process is killed before that write,
+ * the broker has no acknowledgement and sends the whole batch again.
+ *
+ * In a steady flow there might always be something unsettled, so a batch has a bound: when it is as large as the
+ * credit nothing more is read ("deaf") until it is settled. MQTT 5 also tells the broker, as Receive Maximum; Mosquitto
+ * adds a bound of its own (max_inflight_messages, 20 unless configured).
  *
  * Withheld means: also no PINGREQ. The broker gives up a client that is silent for 1.5 keepalives, so the keepalive
  * of this connection is long (3,600 s; option consumer_keepalive, and a broker of MQTT 5 may set a lower one). That
@@ -53,6 +55,7 @@ struct posta__mqtt_consumer {
 	uint32_t slot_count;
 	uint32_t free_slot;
 	uint32_t unsettled;
+	uint32_t batch; /* messages since the last write */
 	uint64_t serial;
 	uint32_t again_first, again_last; /* to be delivered again, in order */
 	ev_timer again;
@@ -155,6 +158,14 @@ static void leave(struct posta__mqtt_consumer *consumer)
 		    &consumer->client, consumer->forget ? consumer->filter : POSTA__MQTT_PROBE);
 }
 
+/* SUBACK comes behind what a resumed session brings, which the broker's window bounds: until then all is read. */
+static bool must_not_read(const struct posta__mqtt_consumer *consumer)
+{
+	if (consumer->leaving)
+		return consumer->unsettled;
+	return consumer->subscribed && (consumer->paused || consumer->batch >= consumer->credit);
+}
+
 static void refresh(struct posta__mqtt_consumer *consumer)
 {
 	struct posta__mqtt_client *client = &consumer->client;
@@ -166,9 +177,9 @@ static void refresh(struct posta__mqtt_consumer *consumer)
 	if (consumer->over || client->phase == POSTA__MQTT_LEAVING)
 		return;
 	client->withheld = consumer->unsettled || consumer->given_back;
-	/* SUBACK comes behind what a resumed session brings, which the broker's window bounds. */
-	client->deaf = consumer->unsettled ? consumer->subscribed || consumer->leaving
-					   : consumer->paused && consumer->subscribed && !consumer->leaving;
+	if (!client->withheld)
+		consumer->batch = 0;
+	client->deaf = must_not_read(consumer);
 }
 
 static void update(struct posta__mqtt_consumer *consumer)
@@ -186,7 +197,7 @@ static void deliver(struct posta__mqtt_consumer *consumer, const struct slot *sl
 	bool more = posta_bridge_deliver(consumer->mqtt->bridge, consumer->subscription, envelope, slot->id,
 					 redelivered);
 
-	if (consumer->subscribed && (!more || consumer->unsettled >= consumer->credit))
+	if (consumer->subscribed && (!more || consumer->batch >= consumer->credit))
 		consumer->client.deaf = true;
 }
 
@@ -212,6 +223,7 @@ static void on_message(void *context, const struct mosquitto_message *message, c
 		return;
 	}
 	consumer->client.withheld = true;
+	consumer->batch++;
 	if ((uint32_t)message->payloadlen > posta_bridge_get_options(consumer->mqtt->bridge)->message_bytes_max) {
 		drop(consumer, message, "larger than message_bytes_max");
 		return;

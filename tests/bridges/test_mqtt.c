@@ -30,7 +30,7 @@ static void publish__every_qos__is_confirmed(void **state)
 			struct posta_target target = to_topic("a/qos");
 
 			target.qos = qos;
-			publish_numbers(core, &target, 0, 5);
+			publish_numbers(core, &target, 0, 1500);
 		}
 		finish(core);
 	}
@@ -295,6 +295,34 @@ static void settle__in_a_steady_flow__nothing_is_left_behind(void **state)
 	finish(core);
 }
 
+static void credit__is_what_comes_unsettled(void **state)
+{
+	(void)state;
+	EACH_VERSION(version) {
+		struct posta_bridge *core = connected(version);
+		struct posta_target target = to_topic("s/credit");
+
+		subscribe(core, 1, "s/credit", 5);
+		for (int i = 0; i < 12; i += 3)
+			publish_numbers(core, &target, i, i + 3);
+		core_wait(core, core->delivery_count == 5);
+		core_run_for(core, .1);
+		assert_int_equal(core->delivery_count, 5);
+		for (size_t i = 0; i < 4; i++)
+			core_settle(core, &core->deliveries[i], POSTA_ACK);
+		core_run_for(core, .1);
+		assert_int_equal(core->delivery_count, 5);
+		core_settle(core, &core->deliveries[4], POSTA_ACK);
+		core_wait(core, core->delivery_count == 10);
+		for (size_t i = 5; i < 10; i++)
+			core_settle(core, &core->deliveries[i], POSTA_ACK);
+		core_wait(core, core->delivery_count == 12);
+		core_settle(core, &core->deliveries[10], POSTA_ACK);
+		core_settle(core, &core->deliveries[11], POSTA_ACK);
+		finish(core);
+	}
+}
+
 static void requeue__comes_again_from_memory(void **state)
 {
 	struct posta_bridge *core = connected(5);
@@ -369,7 +397,7 @@ static void subscribe__slow_one__does_not_hold_up_another(void **state)
 	struct posta_target target = to_topic("o/slow");
 
 	(void)state;
-	subscribe(core, 1, "o/slow", 10);
+	subscribe(core, 1, "o/slow", 1);
 	subscribe(core, 2, "o/slow", 10);
 	for (int i = 0; i < 3; i++) {
 		publish_numbers(core, &target, i, i + 1);
@@ -454,6 +482,7 @@ static void unsubscribe__no_more_comes_and_the_rest_is_settled(void **state)
 		core->ops->unsubscribe(core, core->state, 1);
 		before = core->delivery_count;
 		settle_all(core, POSTA_ACK);
+		core_run_for(core, .1);
 		publish_numbers(core, &target, 3, 6);
 		core_run_for(core, .2);
 		assert_int_equal(core->delivery_count, before);
@@ -500,6 +529,7 @@ int main(void)
 	    cmocka_unit_test(settle__one_is_left__the_whole_batch_comes_again),
 	    cmocka_unit_test(kill9__before_settlement__all_comes_again),
 	    cmocka_unit_test(settle__in_a_steady_flow__nothing_is_left_behind),
+	    cmocka_unit_test(credit__is_what_comes_unsettled),
 	    cmocka_unit_test(requeue__comes_again_from_memory),
 	    cmocka_unit_test(finish__with_unsettled__gives_them_back),
 	    cmocka_unit_test(subscribe__overlapping_filters__one_delivery_each),
