@@ -280,6 +280,12 @@ static void tell_started(struct posta__worker *worker, struct posta_actor *actor
 	if (!actor->supervised)
 		return;
 	struct posta_actor *parent = actor->parent;
+	if (lives_here(parent, worker)) {
+		/* At once, as its end is told: a signal would come after the news that it failed in its first turn. */
+		if (parent->cold && parent->cold->hooks)
+			parent->cold->hooks->child_started(parent, actor);
+		return;
+	}
 	struct posta__signal_data data = { .slot = actor, .ref = posta__self(actor) };
 	posta__signal_send(worker->system, worker, posta__self(parent), POSTA__SIGNAL_CHILD_STARTED, &data);
 }

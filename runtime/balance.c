@@ -4,6 +4,7 @@
 
 /* What a move costs both sides, measured: about 70 us of waiting work pays for it. */
 #define MOVE_US 70.0
+#define WAITING_MAX 4096 /* counted at most: half of it is what one move gives */
 
 void posta__balance_ask(struct posta__worker *worker)
 {
@@ -34,14 +35,15 @@ static void hand_over(struct posta_actor *actor, struct posta__worker *to)
 	posta__adopt_push(to, actor);
 }
 
-static bool worth_a_move(const struct posta__worker *worker)
+/* Returns: how many actors wait, 0 when they are not worth a move. */
+static size_t worth_a_move(const struct posta__worker *worker)
 {
-	return worker->run_length >= 2 && (double)worker->run_length * worker->turn_ticks >= MOVE_US * worker->ticks_per_us;
+	size_t waiting = posta__run_count(worker, WAITING_MAX);
+	return waiting >= 2 && (double)waiting * worker->turn_ticks >= MOVE_US * worker->ticks_per_us ? waiting : 0;
 }
 
-static void give_half(struct posta__worker *worker, struct posta__worker *to)
+static void give_half(struct posta__worker *worker, struct posta__worker *to, size_t waiting)
 {
-	size_t waiting = worker->run_length;
 	for (size_t i = 0, given = 0; i < waiting && given < waiting / 2; i++) {
 		struct posta_actor *actor = posta__run_pop(worker);
 		if (movable(actor)) {
@@ -57,20 +59,22 @@ static void give_half(struct posta__worker *worker, struct posta__worker *to)
 void posta__balance_give(struct posta__worker *worker, struct posta__worker *asker)
 {
 	asker = atomic_exchange_explicit(&worker->asker, NULL, memory_order_relaxed);
-	if (asker && asker != worker && worth_a_move(worker))
-		give_half(worker, asker);
+	size_t waiting = asker && asker != worker ? worth_a_move(worker) : 0;
+	if (waiting)
+		give_half(worker, asker, waiting);
 }
 
 void posta__balance_offer(struct posta__worker *worker)
 {
 	struct posta_system *system = worker->system;
-	if (worker->dedicated || system->workers < 2 || !worth_a_move(worker))
+	size_t waiting = worker->dedicated || system->workers < 2 ? 0 : worth_a_move(worker);
+	if (!waiting)
 		return;
 	for (int i = 1; i < system->workers; i++) {
 		struct posta__worker *other = posta__system_worker(system, (worker->id + i) % system->workers);
 		if (!atomic_load_explicit(&other->sleeping, memory_order_relaxed))
 			continue;
-		give_half(worker, other);
+		give_half(worker, other, waiting);
 		return;
 	}
 }

@@ -136,8 +136,50 @@ static uint32_t run(struct posta__worker *worker, struct posta_actor *actor)
 	return handled;
 }
 
+/* What drew attention during the turn is seen to at once; whoever has more to do gets in line again. */
+static void end_turn(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (POSTA__UNLIKELY(actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
+		posta__actor_attend(worker, actor);
+	bool held = actor->attention & POSTA__ATTEND_HOLD;
+	if ((actor->head && !held) || actor->notified || (actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
+		posta__run_push(worker, actor);
+	else
+		actor->queued = false;
+}
+
+/*
+ * Most turns are one message for an actor that nothing else concerns. Returns: whether this was such a turn, and is over.
+ */
+static inline bool run_single(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta_message *message = actor->head;
+	if (!message || message->next_ || message->bits_ & POSTA__BITS_SPECIAL || actor->notified || actor->attention ||
+	    atomic_load_explicit(&actor->bounded, memory_order_relaxed))
+		return false;
+	actor->head = NULL;
+	actor->tail = &actor->head;
+	worker->current = message;
+	enum posta_err result = actor->receive(actor, actor->state, message);
+	posta__count(&worker->counters.messages, 1);
+	if (POSTA__UNLIKELY(result != POSTA_OK || actor->attention)) {
+		after(worker, actor, result);
+		end_turn(worker, actor);
+		return true;
+	}
+	if (POSTA__LIKELY(worker->current != NULL))
+		posta__block_free(worker, worker->current);
+	if (POSTA__UNLIKELY(actor->head != NULL))
+		posta__run_push(worker, actor);
+	else
+		actor->queued = false;
+	return true;
+}
+
 void posta__turn(struct posta__worker *worker, struct posta_actor *actor)
 {
+	if (POSTA__LIKELY(run_single(worker, actor)))
+		return;
 	if (POSTA__UNLIKELY(actor->notified))
 		posta__mailbox_take(worker, actor);
 	bool go = POSTA__LIKELY(!actor->attention) || posta__actor_attend(worker, actor);
@@ -146,12 +188,6 @@ void posta__turn(struct posta__worker *worker, struct posta_actor *actor)
 	if (go && actor->head) {
 		uint32_t handled = run(worker, actor);
 		posta__count(&worker->counters.messages, handled);
-		if (POSTA__UNLIKELY(actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
-			posta__actor_attend(worker, actor);
 	}
-	bool held = actor->attention & POSTA__ATTEND_HOLD;
-	if ((actor->head && !held) || actor->notified || (actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
-		posta__run_push(worker, actor);
-	else
-		actor->queued = false;
+	end_turn(worker, actor);
 }

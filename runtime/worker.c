@@ -26,6 +26,7 @@
 #define LOOKS_PER_POLL 4
 #define POLL_NS UINT64_C(100000)
 #define SPINS 2000
+#define SHUFFLED_MAX 8
 #define TICKS_PER_US_GUESS 1000.0
 
 static _Thread_local struct posta__worker *current_worker;
@@ -124,15 +125,11 @@ static void notified(struct posta__worker *worker, struct posta_actor *actor)
 		posta__run_ready(worker, actor);
 }
 
-bool posta__worker_drain(struct posta__worker *worker)
+/* The adopted come first: an inbox entry may be for one of them. */
+void posta__worker_drain(struct posta__worker *worker)
 {
-	/* Relaxed looks before the exchanges: an empty line costs no locked instruction; a full one is seen next time. */
-	struct posta_actor *adopted = NULL, *inbox = NULL;
-	if (POSTA__UNLIKELY(atomic_load_explicit(&worker->adopt, memory_order_relaxed)))
-		adopted = atomic_exchange_explicit(&worker->adopt, NULL, memory_order_acquire);
-	if (POSTA__UNLIKELY(atomic_load_explicit(&worker->inbox, memory_order_relaxed)))
-		inbox = atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire);
-	bool any = adopted || inbox;
+	struct posta_actor *adopted = atomic_exchange_explicit(&worker->adopt, NULL, memory_order_acquire);
+	struct posta_actor *inbox = atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire);
 	while (adopted) {
 		struct posta_actor *next = adopted->adopt_next;
 		adopt(worker, adopted);
@@ -143,7 +140,6 @@ bool posta__worker_drain(struct posta__worker *worker)
 		notified(worker, inbox);
 		inbox = next;
 	}
-	return any;
 }
 
 /* -- The round -- */
@@ -197,16 +193,25 @@ static void look(struct posta__worker *worker)
 /* Simulations: a seeded order of the ready ones. */
 static void shuffle(struct posta__worker *worker)
 {
-	size_t skip = worker->run_length > 1 ? posta__worker_random(worker) % (worker->run_length < 8 ? worker->run_length : 8) : 0;
+	size_t ready = posta__run_count(worker, SHUFFLED_MAX);
+	size_t skip = ready > 1 ? posta__worker_random(worker) % ready : 0;
 	while (skip--)
 		posta__run_push(worker, posta__run_pop(worker));
+}
+
+/* Returns: whether somebody left something in the shared lines. */
+static inline bool shared_lines(struct posta__worker *worker)
+{
+	return atomic_load_explicit(&worker->inbox, memory_order_relaxed) || atomic_load_explicit(&worker->adopt, memory_order_relaxed);
 }
 
 size_t posta__worker_run(struct posta__worker *worker, size_t turns)
 {
 	size_t n = 0;
 	while (n < turns) {
-		posta__worker_drain(worker);
+		/* Relaxed looks: an empty line costs no locked instruction; one that fills just now is seen in the next round. */
+		if (POSTA__UNLIKELY(shared_lines(worker)))
+			posta__worker_drain(worker);
 		posta__balance_serve(worker);
 		if (POSTA__UNLIKELY(worker->shuffled))
 			shuffle(worker);
@@ -223,8 +228,7 @@ size_t posta__worker_run(struct posta__worker *worker, size_t turns)
 
 static bool work_waits(struct posta__worker *worker)
 {
-	return worker->run_head || atomic_load_explicit(&worker->inbox, memory_order_relaxed) ||
-	       atomic_load_explicit(&worker->adopt, memory_order_relaxed);
+	return worker->run_head || shared_lines(worker);
 }
 
 /* Returns: whether it may block: nothing waits, and whoever pushes now will wake us. */

@@ -36,7 +36,6 @@ struct posta__worker {
 	/* hot, its own */
 	_Alignas(POSTA__LINE) struct posta_actor *run_head;
 	struct posta_actor **run_tail;
-	size_t run_length;
 	struct posta_message *current;  /* the message in work; NULL once kept */
 	struct posta_actor *free_slots; /* linked by run_next */
 	struct posta_system *system;
@@ -105,7 +104,6 @@ static inline void posta__run_push(struct posta__worker *worker, struct posta_ac
 	actor->run_next = NULL;
 	*worker->run_tail = actor;
 	worker->run_tail = &actor->run_next;
-	worker->run_length++;
 }
 
 static inline struct posta_actor *posta__run_pop(struct posta__worker *worker)
@@ -116,8 +114,16 @@ static inline struct posta_actor *posta__run_pop(struct posta__worker *worker)
 	worker->run_head = actor->run_next;
 	if (!worker->run_head)
 		worker->run_tail = &worker->run_head;
-	worker->run_length--;
 	return actor;
+}
+
+/* How many are ready, up to max: counted when it is asked, so that each push and pop need not. */
+static inline size_t posta__run_count(const struct posta__worker *worker, size_t max)
+{
+	size_t n = 0;
+	for (const struct posta_actor *actor = worker->run_head; actor && n < max; actor = actor->run_next)
+		n++;
+	return n;
 }
 
 /* Makes an actor of this worker run, for attention or for messages. */
@@ -138,8 +144,8 @@ size_t posta__worker_run(struct posta__worker *worker, size_t turns);
 /* Blocks in the loop until something happens, at most timeout_ns. */
 void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns);
 void posta__worker_poll(struct posta__worker *worker);
-/* Takes what others left in the shared lines. Returns: whether there was anything. */
-bool posta__worker_drain(struct posta__worker *worker);
+/* Takes what others left in the shared lines. */
+void posta__worker_drain(struct posta__worker *worker);
 /* The worker of the calling thread, NULL on a foreign one. */
 struct posta__worker *posta__worker_current(void);
 void posta__worker_set_current(struct posta__worker *worker);

@@ -302,6 +302,36 @@ static void spec__bad__is_refused_with_words(void **state)
 	kit_stop(system);
 }
 
+/* A child that starts well and fails in the very turn of its start: it has been up, so it is restarted. */
+static enum posta_err hasty_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	++*(unsigned *)state;
+	return posta_send(self, posta_self(self), KIT_FAIL, NULL, 0);
+}
+
+static enum posta_err hasty_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state, (void)message;
+	return POSTA_ECONNECTION;
+}
+
+static void first_turn__fails__is_a_restart_not_a_failed_start(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class hasty = { .name = "hasty", .receive = hasty_receive, .start = hasty_start };
+	struct posta_system *system = kit_system(NULL);
+	unsigned starts = 0;
+	const struct posta_child_spec spec = { .id = "hasty", .klass = &hasty, .argument = &starts };
+	const struct posta_supervisor_options options = {
+		.intensity = POSTA_INTENSITY_UNLIMITED, .children = &spec, .child_count = 1, .backoff = { .initial_ms = 100, .max_ms = 100 },
+	};
+	assert_true(posta_system_supervise(system, &options, NULL) != POSTA_NOBODY);
+	posta_system_advance(system, 950);
+	assert_int_equal(starts, 10);
+	kit_stop(system);
+}
+
 /* Control calls, from a thread that is none of the system's. */
 static void control__children_are_listed_and_added(void **state)
 {
@@ -498,6 +528,7 @@ int main(void)
 		cmocka_unit_test(start__one_fails__started_ones_stop_and_it_ends),
 		cmocka_unit_test(significant__any__supervisor_shuts_down),
 		cmocka_unit_test(spec__bad__is_refused_with_words),
+		cmocka_unit_test(first_turn__fails__is_a_restart_not_a_failed_start),
 		cmocka_unit_test(control__children_are_listed_and_added),
 		cmocka_unit_test(control__failed_start__is_answered_and_forgotten),
 		cmocka_unit_test(control__stop_restart_delete),
