@@ -294,7 +294,9 @@ void posta_bridge_close(struct posta_bridge *bridge, uint32_t deadline_ms)
 {
 	if (!bridge)
 		return;
-	posta_system_send(bridge->system, bridge->public_ref, POSTA__FRONT_CLOSE, &deadline_ms, sizeof deadline_ms);
+	/* Acquire: PAIRS with the front's release at its end; after that the system may be gone. */
+	if (!atomic_load_explicit(&bridge->ended, memory_order_acquire))
+		posta_system_send(bridge->system, bridge->public_ref, POSTA__FRONT_CLOSE, &deadline_ms, sizeof deadline_ms);
 	posta__bridge_unref(bridge);
 }
 

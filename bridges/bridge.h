@@ -142,6 +142,7 @@ struct posta_bridge {
 	const char *url;
 	posta_ref public_ref;                /* the front, for any thread */
 	_Atomic(uint32_t) next_subscription;
+	_Atomic(bool) ended;                 /* the front has stopped */
 	/* The worker's */
 	struct posta_actor *front, *connection;
 	posta_ref front_ref;

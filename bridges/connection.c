@@ -29,7 +29,12 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 	bridge->connection = self;
 	bridge->failing = bridge->up = false;
 	bridge->generation++;
-	posta__front_state(bridge, POSTA_BRIDGE_CONNECTING, NULL);
+	/* While the broker stays away the state is DOWN, however many tries: told and logged once. */
+	if (bridge->generation == 1)
+		posta__front_state(bridge, POSTA_BRIDGE_CONNECTING, NULL);
+	pthread_mutex_lock(&bridge->lock);
+	bridge->restarts = bridge->generation - 1;
+	pthread_mutex_unlock(&bridge->lock);
 	return posta_send(self, posta_self(self), POSTA__CONNECTION_CONNECT, NULL, 0);
 }
 

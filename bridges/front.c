@@ -41,8 +41,6 @@ static bool state_set(struct posta_bridge *bridge, enum posta_bridge_state state
 	bool changed = bridge->public_state != state;
 	if (changed)
 		bridge->since_ms = wall_ms();
-	if (state == POSTA_BRIDGE_DOWN && changed)
-		bridge->restarts++;
 	bridge->public_state = state;
 	if (text)
 		snprintf(bridge->last_error, sizeof bridge->last_error, "%s", text);
@@ -316,6 +314,7 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 	bridge->watchers = NULL;
 	bridge->watcher_count = 0;
 	bridge->front = NULL;
+	atomic_store_explicit(&bridge->ended, true, memory_order_release);
 	posta__bridge_unref(bridge);
 }
 

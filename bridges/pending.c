@@ -180,7 +180,7 @@ void posta__pending_offer(struct posta_bridge *bridge)
 {
 	struct posta__pendings *pendings = &bridge->pendings;
 	size_t offered = 0, n = 1;
-	while (n && bridge->up && !bridge->failing && !pendings->full && !pendings->held)
+	while (n && bridge->up && !bridge->failing && !pendings->full && !pendings->held && !pendings->retry)
 		offered += n = offer_batch(bridge);
 	if (offered && bridge->up && !bridge->failing && bridge->ops->flush)
 		bridge->ops->flush(bridge, bridge->state);

@@ -327,6 +327,15 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 		posta_envelope_unref(envelope);
 		return false;
 	}
+	if (subscription->ending) { /* it was on its way: back to the broker, for others */
+		posta_envelope_unref(envelope);
+		if (ids_add(&subscription->unsettled, delivery)) {
+			const struct posta_token token = { .subscription = id, .generation = bridge->generation, .id = delivery };
+			posta__bump(&bridge->unsettled, 1);
+			posta__settle_one(bridge, &token, POSTA_REQUEUE);
+		}
+		return false;
+	}
 	if (!deliver(bridge, subscription, envelope, delivery, redelivered)) {
 		/* It could not be handed on: back to the broker, from a later turn. */
 		const struct posta_token token = { .subscription = id, .generation = bridge->generation, .id = delivery };

@@ -76,8 +76,8 @@ struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *
 				       const struct posta_bridge_options *options, struct posta_error *error);
 /*
  * Settled and confirmed things are finished within deadline_ms, the rest is given back to its broker or reported
- * as ECLOSED to its publisher; then the connection ends. Never blocks; NULL and a second call are allowed; the
- * pointer is not used again by the caller. Thread: any.
+ * as ECLOSED to its publisher; then the connection ends. Never blocks. It ends the caller's use of the pointer: once a bridge,
+ * also after the system has stopped. NULL is allowed. Thread: any.
  */
 void posta_bridge_close(struct posta_bridge *bridge, uint32_t deadline_ms);
 /* The bridge's actor, which ends when closing is finished (watch it to know). */
