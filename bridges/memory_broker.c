@@ -385,7 +385,16 @@ static void release_envelope(void *envelope)
 	posta_envelope_unref(envelope);
 }
 
-/* The envelope as a reader gets it: with its topic, and raw without all but the body. Bodies are shared. */
+/* What every protocol has fields of its own for, and so keeps in raw mode, too. */
+static enum posta_err copy_native(struct posta_envelope *to, const struct posta_envelope *from)
+{
+	struct posta_bytes key = posta_envelope_get(from, POSTA_ATTR_KEY);
+	posta_envelope_set_priority(to, posta_envelope_priority(from));
+	posta_envelope_set_expiry(to, posta_envelope_expiry(from));
+	return key.data ? posta_envelope_set(to, POSTA_ATTR_KEY, key.data, key.len) : POSTA_OK;
+}
+
+/* The envelope as a reader gets it: with its topic, and raw with little more than the body. Bodies are shared. */
 static struct posta_envelope *as_read(const struct posta_target *target, struct posta_envelope *envelope)
 {
 	struct posta_bytes body = posta_envelope_body(envelope);
@@ -396,6 +405,8 @@ static struct posta_envelope *as_read(const struct posta_target *target, struct 
 	const char *name = target->topic ? target->topic : target->queue;
 	enum posta_err result = raw ? posta_envelope_wrap_body(copy, body.data, body.len, release_envelope, posta_envelope_ref(envelope))
 				    : posta_envelope_edit(&copy);
+	if (!result && raw)
+		result = copy_native(copy, envelope);
 	if (!result)
 		result = posta_envelope_set_text(copy, POSTA_ATTR_TOPIC, name);
 	if (!result)
