@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "services.h"
+
+static struct posta_subscription *subscribe(struct scene *scene, const char *group, struct notes *notes,
+					    const struct posta_consume_options *options)
+{
+	struct posta_error error = { 0 };
+	struct posta_subscription *subscription =
+		posta_event_bus_subscribe(scene->bus, "reservas", group, on_event, notes, options, &error);
+	if (!subscription)
+		fail_msg("%s", error.text);
+	kit_settle(scene->system);
+	assert_true(posta_subscription_ready(subscription));
+	return subscription;
+}
+
+static void publish__every_group_gets_it_once(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes a = { 0 }, b = { 0 }, sent = { 0 };
+	scene_begin(&scene);
+	subscribe(&scene, "a", &a, NULL);
+	subscribe(&scene, "a", &a, NULL); /* a second member of the group */
+	subscribe(&scene, "b", &b, NULL);
+	for (int i = 0; i < 100; i++)
+		publish_event(&scene, "reservas", "{\"a\":1}", NULL, &sent);
+	kit_settle(scene.system);
+	assert_int_equal(sent.ended, 100);
+	assert_int_equal(sent.end, POSTA_OK);
+	assert_int_equal(a.count, 100);
+	assert_int_equal(b.count, 100);
+	assert_string_equal(b.seen[99], "{\"a\":1}");
+	notes_free(&a);
+	notes_free(&b);
+	scene_end(&scene);
+}
+
+static void subscribe__new_group__begins_with_the_oldest(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { 0 }, late = { 0 };
+	scene_begin(&scene);
+	publish_event(&scene, "reservas", "1", NULL, NULL);
+	kit_settle(scene.system);
+	subscribe(&scene, "g", &notes, NULL);
+	subscribe(&scene, "latest", &late, &(struct posta_consume_options){ .from_latest = true });
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 1);
+	assert_int_equal(late.count, 0);
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
+static void handler__fails__tried_again_after_1000_and_2000_ms_then_dead(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { .answers = { POSTA_EFAILED, POSTA_EFAILED, POSTA_EIO } }, letters = { 0 };
+	struct posta_error error;
+	scene_begin(&scene);
+	assert_non_null(posta_event_bus_subscribe(scene.bus, "reservas.dlq", "dlq", on_event, &letters, NULL, &error));
+	subscribe(&scene, "g", &notes, &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes });
+	publish_event(&scene, "reservas", "7", NULL, NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 1);
+	posta_system_advance(scene.system, 999);
+	assert_int_equal(notes.count, 1);
+	posta_system_advance(scene.system, 1);
+	assert_int_equal(notes.count, 2);
+	posta_system_advance(scene.system, 1999);
+	assert_int_equal(notes.count, 2);
+	posta_system_advance(scene.system, 1);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 3);
+	assert_int_equal(notes.attempts[2], 3);
+	assert_int_equal(notes.dead, 1);
+	assert_int_equal(notes.dead_reason, POSTA_EIO);
+	assert_int_equal(notes.dead_attempts, 3);
+	assert_int_equal(letters.count, 1);
+	assert_string_equal(letters.seen[0], "7");
+	notes_free(&notes);
+	notes_free(&letters);
+	scene_end(&scene);
+}
+
+static void handler__fails__its_key_waits_and_others_go_on(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { .answers = { POSTA_EFAILED } };
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, NULL);
+	publish_event(&scene, "reservas", "\"a1\"", "a", NULL);
+	publish_event(&scene, "reservas", "\"a2\"", "a", NULL);
+	publish_event(&scene, "reservas", "\"b1\"", "b", NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 2);
+	assert_string_equal(notes.seen[1], "\"b1\"");
+	posta_system_advance(scene.system, 1000);
+	assert_int_equal(notes.count, 4);
+	assert_string_equal(notes.seen[2], "\"a1\"");
+	assert_string_equal(notes.seen[3], "\"a2\"");
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
+static void handler__pending__ends_when_it_is_done(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { .answers = { POSTA_EPENDING, POSTA_EPENDING } };
+	struct posta_connection_status status;
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, NULL);
+	publish_event(&scene, "reservas", "1", "k", NULL);
+	publish_event(&scene, "reservas", "2", "k", NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 1);
+	posta_job_done(notes.jobs[0], POSTA_OK);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 2);
+	posta_job_done(notes.jobs[1], POSTA_EIO);
+	kit_settle(scene.system);
+	posta_system_advance(scene.system, 1000);
+	assert_int_equal(notes.count, 3);
+	assert_int_equal(notes.attempts[2], 2);
+	assert_int_equal(posta_event_bus_connection_status(scene.bus, &status), POSTA_OK);
+	assert_int_equal(status.handled, 2);
+	assert_int_equal(status.subscription_count, 1);
+	assert_string_equal(status.subscriptions[0], "reservas");
+	posta_connection_status_fini(&status);
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
+static void body__not_json__is_a_dead_letter_and_the_flow_goes_on(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { 0 };
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes });
+	publish_raw(&scene, POSTA_MESSAGING_KAFKA, "reservas", "hola");
+	publish_raw(&scene, POSTA_MESSAGING_KAFKA, "reservas", "{\"type\":\"t\",\"data\":{\"n\":1}}");
+	assert_int_equal(notes.dead, 1);
+	assert_int_equal(notes.dead_reason, POSTA_EFORMAT);
+	assert_int_equal(notes.dead_attempts, 0);
+	assert_string_equal(notes.dead_text, "not JSON, at byte 0");
+	assert_int_equal(notes.count, 1);
+	assert_string_equal(notes.seen[0], "{\"n\":1}");
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
+static void connection__lost__nothing_is(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { 0 }, sent = { 0 };
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, NULL);
+	for (int i = 0; i < 50; i++)
+		publish_event(&scene, "reservas", "1", NULL, &sent);
+	posta__memory_drop(scene.system, "bus");
+	for (int i = 0; i < 50; i++)
+		publish_event(&scene, "reservas", "1", NULL, &sent);
+	kit_settle(scene.system);
+	for (int i = 0; i < 100; i++)
+		posta_system_advance(scene.system, 10);
+	kit_settle(scene.system);
+	assert_int_equal(sent.ended, 100);
+	assert_int_equal(sent.end, POSTA_OK);
+	assert_true(notes.count >= 100);
+	struct posta_connection_status status;
+	assert_int_equal(posta_event_bus_connection_status(scene.bus, &status), POSTA_OK);
+	assert_int_equal(status.reconnects, 1);
+	assert_true(status.connected);
+	posta_connection_status_fini(&status);
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
+static void cancel__no_more_deliveries(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { 0 };
+	struct posta_connection_status status;
+	scene_begin(&scene);
+	struct posta_subscription *subscription = subscribe(&scene, "g", &notes, NULL);
+	posta_subscription_cancel(subscription);
+	posta_subscription_cancel(NULL);
+	kit_settle(scene.system);
+	publish_event(&scene, "reservas", "1", NULL, NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 0);
+	assert_int_equal(posta_event_bus_connection_status(scene.bus, &status), POSTA_OK);
+	assert_int_equal(status.subscription_count, 0);
+	posta_connection_status_fini(&status);
+	scene_end(&scene);
+}
+
+static void strict_types__unknown_ones_are_refused(void **state)
+{
+	(void)state;
+	struct scene scene;
+	scene_begin_with(&scene, kit_system(NULL), (struct posta_messaging_options){ .strict_types = true });
+	struct posta_event *event = posta_event_create("pago.hecho", NULL, "test");
+	assert_int_equal(posta_event_bus_publish(scene.bus, "pagos", event, NULL, NULL), POSTA_EUNSUPPORTED);
+	assert_int_equal(posta_event_type_register(scene.bus, "pago.hecho"), POSTA_OK);
+	assert_int_equal(posta_event_type_register(scene.bus, "pago.hecho"), POSTA_OK);
+	assert_int_equal(posta_event_bus_publish(scene.bus, "pagos", event, NULL, NULL), POSTA_OK);
+	posta_event_unref(event);
+	publish_event(&scene, "reservas", "1", NULL, NULL);
+	kit_settle(scene.system);
+	scene_end(&scene);
+}
+
+static void publish__bad_arguments__are_refused(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct posta_error error;
+	struct notes notes = { 0 };
+	scene_begin(&scene);
+	struct posta_event *event = posta_event_create("t", NULL, "test");
+	assert_int_equal(posta_event_bus_publish(scene.bus, NULL, event, NULL, NULL), POSTA_EINVAL);
+	assert_int_equal(posta_event_bus_publish(scene.bus, "a/b", event, NULL, NULL), POSTA_EINVAL);
+	assert_int_equal(posta_event_bus_publish(scene.bus, "t", NULL, NULL, NULL), POSTA_EINVAL);
+	assert_int_equal(posta_event_bus_publish_wait(scene.bus, "t", event, 1000, &error), POSTA_OK);
+	assert_null(posta_event_bus_subscribe(scene.bus, "a b", "g", on_event, &notes, NULL, &error));
+	assert_null(posta_event_bus_subscribe(scene.bus, "t", "g", NULL, &notes, NULL, &error));
+	posta_event_unref(event);
+	scene_end(&scene);
+}
+
+/* -- The forms for actors */
+
+struct worker {
+	struct scene *scene;
+	unsigned events, published;
+	bool keep; /* do not settle */
+};
+
+static enum posta_err worker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct worker *worker = state;
+	if (message->type == POSTA_MSG_PUBLISHED) {
+		const struct posta_published *published = posta_data(message);
+		assert_int_equal(published->cookie, 42);
+		assert_int_equal(published->result, POSTA_OK);
+		worker->published++;
+	} else if (message->type == POSTA_MSG_EVENT) {
+		const struct posta_event_message *arrived = posta_data(message);
+		worker->events++;
+		if (!worker->keep)
+			posta_job_done(arrived->job, POSTA_OK);
+	} else {
+		struct posta_event *event = posta_event_create("t", "1", "actor");
+		posta_event_bus_publish_from(self, worker->scene->bus, "reservas", event, 42);
+		posta_event_unref(event);
+	}
+	return POSTA_OK;
+}
+
+static void actor__publishes_and_gets_messages(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class klass = { .receive = worker_receive };
+	struct scene scene;
+	struct posta_error error;
+	scene_begin(&scene);
+	struct worker worker = { .scene = &scene };
+	posta_ref ref = posta_system_spawn(scene.system, &klass, &worker, NULL, &error);
+	assert_non_null(posta_event_bus_subscribe_actor(scene.bus, "reservas", "g", ref, NULL, &error));
+	kit_send(scene.system, ref, 1);
+	kit_settle(scene.system);
+	assert_int_equal(worker.published, 1);
+	assert_int_equal(worker.events, 1);
+	worker.keep = true; /* freed without posta_job_done(): failed */
+	kit_send(scene.system, ref, 1);
+	kit_settle(scene.system);
+	worker.keep = false;
+	posta_system_advance(scene.system, 1000);
+	assert_int_equal(worker.events, 3);
+	scene_end(&scene);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(publish__every_group_gets_it_once),
+		cmocka_unit_test(subscribe__new_group__begins_with_the_oldest),
+		cmocka_unit_test(handler__fails__tried_again_after_1000_and_2000_ms_then_dead),
+		cmocka_unit_test(handler__fails__its_key_waits_and_others_go_on),
+		cmocka_unit_test(handler__pending__ends_when_it_is_done),
+		cmocka_unit_test(body__not_json__is_a_dead_letter_and_the_flow_goes_on),
+		cmocka_unit_test(connection__lost__nothing_is),
+		cmocka_unit_test(cancel__no_more_deliveries),
+		cmocka_unit_test(strict_types__unknown_ones_are_refused),
+		cmocka_unit_test(publish__bad_arguments__are_refused),
+		cmocka_unit_test(actor__publishes_and_gets_messages),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
