@@ -210,6 +210,18 @@ enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry,
 	return posta__service_submit(&telemetry->service, publication);
 }
 
+enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry, const char *topic,
+						   const char *json, const struct posta_metric_options *options, uint64_t cookie)
+{
+	struct posta__publication *publication;
+	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, NULL);
+	if (err)
+		return err;
+	publication->actor = posta_self(self);
+	publication->cookie = cookie;
+	return posta__service_submit(&telemetry->service, publication);
+}
+
 enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic, const char *json,
 						   const struct posta_metric_options *options, uint64_t timeout_ms,
 						   struct posta_error *error)

@@ -33,6 +33,9 @@ struct posta_metric_options {
 /* json: one JSON value; an object without "timestamp" gets one. Errors: EINVAL (topic), EFORMAT (json), ECLOSED, ENOMEM. */
 enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry, const char *topic, const char *json,
 					      const struct posta_metric_options *options, posta_done_fn *on_done, void *context);
+/* For an actor: the end arrives as POSTA_MSG_PUBLISHED with this cookie. */
+enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry, const char *topic,
+						   const char *json, const struct posta_metric_options *options, uint64_t cookie);
 enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic, const char *json,
 						   const struct posta_metric_options *options, uint64_t timeout_ms,
 						   struct posta_error *error);
