@@ -192,11 +192,11 @@ static void note_left(struct posta_messaging_report *report, const struct posta_
 	report->unsettled += atomic_load_explicit(&service->unsettled, memory_order_acquire);
 }
 
-static void fini_services(struct posta_messaging *messaging)
+static void end_services(struct posta_messaging *messaging)
 {
-	posta__event_bus_fini(&messaging->bus);
-	posta__service_fini(&messaging->queue.service);
-	posta__service_fini(&messaging->telemetry.service);
+	posta__service_end(&messaging->bus.service);
+	posta__service_end(&messaging->queue.service);
+	posta__service_end(&messaging->telemetry.service);
 }
 
 static enum posta_err stop_all(struct posta_messaging *messaging, uint64_t deadline_ms)
@@ -235,7 +235,7 @@ enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t 
 			return err;
 		messaging->stop_result = err;
 		messaging->stopped = true;
-		fini_services(messaging);
+		end_services(messaging);
 	}
 	if (report)
 		*report = messaging->report;
@@ -246,6 +246,9 @@ void posta_messaging_free(struct posta_messaging *messaging)
 {
 	if (!messaging || posta_messaging_stop(messaging, STOP_MS, NULL) == POSTA_EWRONGTHREAD)
 		return;
+	posta__event_bus_fini(&messaging->bus);
+	posta__service_fini(&messaging->queue.service);
+	posta__service_fini(&messaging->telemetry.service);
 	free(messaging);
 }
 

@@ -458,15 +458,20 @@ enum posta_err posta__service_start(struct posta__service *service, uint64_t tim
 	return posta_system_start_child(service->system, service->supervisor, &spec, timeout_ms, &service->ref);
 }
 
-void posta__service_fini(struct posta__service *service)
+void posta__service_end(struct posta__service *service)
 {
 	struct posta__publication *publication;
-	if (!service->kind)
-		return;
+	atomic_store_explicit(&service->closed, true, memory_order_release);
 	while ((publication = posta__publications_take(&service->ring)))
 		posta__publication_end(NULL, publication, POSTA_ECLOSED, "stopped before it was sent");
 	while (service->flying.first)
 		posta__publication_end(NULL, service->flying.first, POSTA_ECLOSED, "stopped before it was confirmed");
+}
+
+void posta__service_fini(struct posta__service *service)
+{
+	if (!service->kind)
+		return;
 	while (service->subscriptions) {
 		struct posta_subscription *next = service->subscriptions->next;
 		posta__consumer_free(service->subscriptions);

@@ -92,7 +92,9 @@ enum posta_err posta__service_init(struct posta__service *service, const struct 
 				   uint32_t in_flight_max);
 /* Starts the actor. Blocks; thread: none of posta's own. */
 enum posta_err posta__service_start(struct posta__service *service, uint64_t timeout_ms);
-/* After all its actors have ended: what is left ends with ECLOSED. Also on one that never started. */
+/* After all its actors have ended: what is left ends with ECLOSED. */
+void posta__service_end(struct posta__service *service);
+/* Frees what it holds. Also on one that never started. */
 void posta__service_fini(struct posta__service *service);
 
 /* Takes: envelope. Returns: owned; NULL when out of memory. */

@@ -10,6 +10,7 @@
 #include "bridges/codec/text.h"
 #include "bridges/names.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,18 @@ char *posta__health_json(const char *service, enum posta_health health)
 	return finish(&buffer);
 }
 
+/* As JSON.stringify does: whole numbers without a point. */
+static void write_milliseconds(struct posta__buffer *buffer, double ms)
+{
+	char text[24];
+	if (!(ms > -1e15 && ms < 1e15) || (double)(int64_t)ms != ms) {
+		posta__number_write(buffer, ms, false);
+		return;
+	}
+	snprintf(text, sizeof text, "%" PRId64, (int64_t)ms);
+	posta__buffer_text(buffer, text);
+}
+
 static char *api_json(const char *service, const char *endpoint, double response_time_ms, int status_code)
 {
 	struct posta__buffer buffer = { 0 };
@@ -95,7 +108,7 @@ static char *api_json(const char *service, const char *endpoint, double response
 	write_text(&buffer, "{\"service\":", service);
 	write_text(&buffer, ",\"endpoint\":", endpoint);
 	posta__buffer_text(&buffer, ",\"responseTime\":");
-	posta__number_write(&buffer, response_time_ms, false);
+	write_milliseconds(&buffer, response_time_ms);
 	posta__buffer_text(&buffer, status);
 	write_now(&buffer);
 	return finish(&buffer);

@@ -36,8 +36,7 @@ static void api_metric__has_endpoint_time_and_status(void **state)
 	assert_int_equal(posta_telemetry_publish_api_metric(scene.telemetry, "a/+", "/reservas", 45, 200, NULL, NULL), POSTA_EINVAL);
 	kit_settle(scene.system);
 	assert_int_equal(notes.count, 1);
-	assert_non_null(strstr(notes.seen[0], "\"endpoint\":\"/reservas\",\"responseTime\":45"));
-	assert_non_null(strstr(notes.seen[0], ",\"statusCode\":200,\"timestamp\":\"2"));
+	assert_non_null(strstr(notes.seen[0], "\"endpoint\":\"/reservas\",\"responseTime\":45,\"statusCode\":200,\"timestamp\":\"2"));
 	notes_free(&notes);
 	scene_end(&scene);
 }
