@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_BRIDGES_KAFKA_H
+#define POSTA_BRIDGES_KAFKA_H
+
+/*
+ * What the files of the Kafka bridge share. One state = one producer, and one consumer (a member of a group) for each
+ * subscription; each is a client of librdkafka with threads of its own, whose events are read on the bridge's loop.
+ *
+ *   kafka.c ────────── the ops table, connecting, the end       kafka_config.c ─── URL and options as librdkafka's
+ *   kafka_client.c ─── life of a client, events on the loop     kafka_codec.c ──── messages and envelopes
+ *   kafka_producer.c ─ publications and their reports           kafka_consumer.c ─ subscriptions, rebalances
+ *   kafka_offsets.c ── which offset may be committed            kafka_settle.c ─── deliveries, settlements
+ *
+ * Thread: the bridge's worker, but for what says otherwise.
+ */
+
+#include <posta/bridge_ops.h>
+
+#include <ev.h>
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+
+struct posta__kafka;
+
+extern const struct posta_bridge_ops posta__kafka_ops;
+
+/* -- kafka_config.c */
+
+enum posta__kafka_role { POSTA__KAFKA_PRODUCER, POSTA__KAFKA_CONSUMER };
+
+/* Names and values for one client. Thread: any. Returns: owned, rd_kafka_conf_destroy(); NULL with error (EINVAL, ENOMEM). */
+rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_options *options, enum posta__kafka_role role,
+				   struct posta_error *error);
+/* EINVAL with the library's words, unless err is OK already set otherwise. Returns: as given in error. */
+enum posta_err posta__kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct posta_error *error);
+
+/* -- kafka_client.c */
+
+/*
+ * One rd_kafka_t. Counted, because each message that an envelope wraps points into it, and destroying it waits for all
+ * of them: the last reference, on whatever thread, has it destroyed on a thread of its own.
+ */
+struct posta__kafka_client {
+	_Atomic(uint32_t) refs;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue;
+	int fd; /* eventfd: there may be events */
+	enum posta__kafka_role role;
+	/* Results of helper threads, which write the eventfd behind them. */
+	_Atomic(int) probe;   /* enum posta__kafka_probe */
+	_Atomic(bool) closed; /* a consumer has left its group; a producer is empty */
+	int timeout_ms;
+	char probe_text[POSTA_ERROR_TEXT_MAX];
+};
+
+enum posta__kafka_probe { POSTA__KAFKA_PROBE_NONE, POSTA__KAFKA_PROBE_OK, POSTA__KAFKA_PROBE_FAILED };
+
+/* Takes: conf, always. Returns: owned, one reference; NULL with error. */
+struct posta__kafka_client *posta__kafka_client_new(rd_kafka_conf_t *conf, enum posta__kafka_role role,
+						    struct posta_error *error);
+/* Thread: any. */
+struct posta__kafka_client *posta__kafka_client_ref(struct posta__kafka_client *client);
+void posta__kafka_client_unref(struct posta__kafka_client *client);
+/* The callback of its ev_io comes (again), though librdkafka reports no edge. */
+void posta__kafka_client_kick(struct posta__kafka_client *client);
+void posta__kafka_client_hush(struct posta__kafka_client *client);
+/* Asks a broker for metadata on a helper thread; the result is in probe. */
+enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int timeout_ms);
+/*
+ * Takes: the caller's reference. A consumer commits what is stored and leaves its group, a producer forgets what it
+ * holds; all on a helper thread, then closed is set.
+ */
+void posta__kafka_client_close(struct posta__kafka_client *client);
+/* Answers a rebalance by the group's own protocol. Thread: any. */
+void posta__kafka_rebalance(rd_kafka_t *rk, bool assign, const rd_kafka_topic_partition_list_t *partitions);
+/* The library's words for an event, control characters replaced. Returns: out. */
+const char *posta__kafka_words(const char *text, char *out, size_t size);
+
+/* -- kafka_codec.c */
+
+struct posta__kafka_record {
+	rd_kafka_headers_t *headers; /* NULL: none */
+	void *owned;                 /* of struct posta__wire_body */
+	const void *value;
+	size_t len;
+};
+
+enum posta_err posta__kafka_encode(const struct posta_envelope *envelope, enum posta_format format,
+				   struct posta__kafka_record *record);
+/*
+ * Takes: event, always; it lives as long as the body of the envelope. Returns: owned; NULL when out of memory.
+ */
+struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, rd_kafka_event_t *event,
+					   const rd_kafka_message_t *message);
+
+/* -- kafka_producer.c */
+
+struct posta__kafka_producer {
+	struct posta__kafka *kafka;
+	struct posta__kafka_client *client;
+	ev_io readable;
+	uint32_t in_flight;
+	bool starved; /* publish() took less than offered */
+	double progress_at;
+};
+
+enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer, struct posta__kafka *kafka,
+					  struct posta_error *error);
+size_t posta__kafka_producer_take(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
+				  size_t n);
+void posta__kafka_producer_close(struct posta__kafka_producer *producer);
+/* Releases what a report was waited for, and nothing else. Thread: any. */
+void posta__kafka_reports_drop(rd_kafka_event_t *event);
+
+/* -- kafka_offsets.c: the deliveries of one partition, in their order. Pure. */
+
+enum posta__kafka_delivery { POSTA__KAFKA_OPEN, POSTA__KAFKA_SETTLED, POSTA__KAFKA_REQUEUED };
+
+struct posta__kafka_entry {
+	int64_t offset;
+	struct posta_envelope *envelope; /* kept for a redelivery until it is settled */
+	uint8_t state;                   /* enum posta__kafka_delivery */
+};
+
+struct posta__kafka_offsets {
+	struct posta__kafka_entry *ring;
+	uint32_t room; /* a power of two */
+	uint32_t count;
+	uint64_t first;   /* sequence of the oldest that is not settled */
+	int64_t settled;  /* all up to and including it are settled; -1: none yet */
+	bool dirty;       /* settled has moved */
+	uint32_t waiting; /* REQUEUED ones */
+};
+
+#define POSTA__KAFKA_WINDOW_MAX (1u << 20)
+
+/* Takes: a reference of its own. *sequence: to settle it by. Errors: ENOMEM, EFULL. */
+enum posta_err posta__kafka_offsets_add(struct posta__kafka_offsets *offsets, int64_t offset,
+					struct posta_envelope *envelope, uint64_t *sequence);
+/* NULL: not outstanding. */
+struct posta__kafka_entry *posta__kafka_offsets_find(const struct posta__kafka_offsets *offsets, uint64_t sequence);
+/* False: it was not open. */
+bool posta__kafka_offsets_settle(struct posta__kafka_offsets *offsets, uint64_t sequence);
+bool posta__kafka_offsets_requeue(struct posta__kafka_offsets *offsets, uint64_t sequence);
+void posta__kafka_offsets_fini(struct posta__kafka_offsets *offsets);
+
+/* -- kafka_consumer.c */
+
+struct posta__kafka_partition {
+	char *topic;
+	int32_t partition;
+	uint16_t slot;
+	uint8_t epoch;
+	struct posta__kafka_offsets offsets;
+};
+
+struct posta__kafka_consumer {
+	struct posta__kafka_consumer *next;
+	struct posta__kafka *kafka;
+	struct posta__kafka_client *client;
+	uint32_t subscription;
+	uint32_t credit;
+	uint32_t unsettled;
+	ev_io readable;
+	ev_timer hold;    /* credit is used up: pause in earnest if it lasts */
+	ev_timer requeue; /* deliver again */
+	struct posta__kafka_partition *clogged; /* its window is full, or was */
+	struct posta__kafka_partition *last;    /* found */
+	struct posta__kafka_partition **slots;
+	uint32_t slot_count;
+	uint32_t waiting; /* REQUEUED ones of all partitions */
+	uint8_t epoch;
+	bool answered;    /* the core knows whether it is subscribed */
+	bool paused;      /* by the core */
+	bool holds;       /* the partitions are paused at librdkafka */
+	bool dirty;       /* an offset is to be stored */
+	double since;
+	rd_kafka_topic_partition_list_t *topics; /* subscribed to */
+	char refusal[POSTA_ERROR_TEXT_MAX]; /* the topic is unknown, perhaps not for long */
+};
+
+void posta__kafka_consumer_open(struct posta__kafka *kafka, uint32_t subscription, const struct posta_source *source);
+struct posta__kafka_consumer *posta__kafka_consumer_find(struct posta__kafka *kafka, uint32_t subscription);
+/* Stores offsets, leaves the group on a helper thread. Frees: consumer. */
+void posta__kafka_consumer_close(struct posta__kafka_consumer *consumer);
+void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer);
+/* The answer of the core's subscription, once. */
+void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum posta_err result, const char *text);
+
+/* -- kafka_settle.c */
+
+/* Takes: event. */
+void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event);
+void posta__kafka_consumer_settle(struct posta__kafka_consumer *consumer, const uint64_t *ids, size_t n,
+				  enum posta_outcome outcome);
+void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool paused);
+/* librdkafka is told what is paused, where that has changed or partitions have come. */
+void posta__kafka_consumer_hold(struct posta__kafka_consumer *consumer);
+/* Whether one more may be delivered. */
+bool posta__kafka_consumer_has_room(const struct posta__kafka_consumer *consumer);
+void posta__kafka_consumer_store(struct posta__kafka_consumer *consumer);
+void posta__kafka_consumer_on_hold(struct ev_loop *loop, ev_timer *timer, int events);
+void posta__kafka_consumer_on_requeue(struct ev_loop *loop, ev_timer *timer, int events);
+/* Those revoked are gone; the core's tokens for them are void. */
+void posta__kafka_partitions_revoked(struct posta__kafka_consumer *consumer);
+enum posta_err posta__kafka_partition_add(struct posta__kafka_consumer *consumer, const char *topic, int32_t partition);
+void posta__kafka_partition_remove(struct posta__kafka_consumer *consumer, const char *topic, int32_t partition);
+void posta__kafka_partitions_fini(struct posta__kafka_consumer *consumer);
+
+/* -- kafka.c */
+
+struct posta__kafka {
+	struct posta_bridge *bridge;
+	struct ev_loop *loop;
+	struct posta__kafka_producer producer;
+	struct posta__kafka_consumer *consumers;
+	struct posta__kafka_client **leaving; /* finish() waits for these */
+	uint32_t leaving_count, leaving_room;
+	ev_timer tick; /* watchdog, auto-answers, the end */
+	bool up, failed, finishing, ended;
+	double finish_by;
+	char last_error[POSTA_ERROR_TEXT_MAX];
+};
+
+void posta__kafka_fail(struct posta__kafka *kafka, enum posta_err code, const char *text);
+/* RD_KAFKA_EVENT_ERROR of any client, about the connection. */
+void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_client *client, rd_kafka_event_t *event);
+/* What an error of the broker or the library means to us. */
+enum posta_err posta__kafka_code(rd_kafka_resp_err_t err);
+
+#endif

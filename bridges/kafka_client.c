@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client of librdkafka: its events come to the loop by an eventfd. What may wait in it (metadata, leaving a group,
+ * destroying) is done on detached threads, each holding a reference; they end by themselves, in bounded time.
+ */
+#include "bridges/kafka.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+const char *posta__kafka_words(const char *text, char *out, size_t size)
+{
+	snprintf(out, size, "%s", text ? text : "no reason given");
+	for (char *at = out; *at; at++)
+		if ((unsigned char)*at < ' ')
+			*at = ' ';
+	return out;
+}
+
+/* Helper threads take no signals: those are the program's. */
+static int detach(void *(*run)(void *argument), void *argument)
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	if (pthread_attr_init(&attributes))
+		return ENOMEM;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = pthread_create(&thread, &attributes, run, argument);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return rc;
+}
+
+/*
+ * Answers for the group while nobody reads events: during rd_kafka_consumer_close(). Without it a cooperative member
+ * does not leave, and the next one waits for its session to expire.
+ */
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions, void *opaque)
+{
+	(void)opaque;
+	posta__kafka_rebalance(rk, err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, partitions);
+}
+
+void posta__kafka_rebalance(rd_kafka_t *rk, bool assign, const rd_kafka_topic_partition_list_t *partitions)
+{
+	const char *protocol = rd_kafka_rebalance_protocol(rk);
+
+	if (!protocol || strcmp(protocol, "COOPERATIVE") != 0) {
+		rd_kafka_assign(rk, assign ? partitions : NULL);
+		return;
+	}
+	rd_kafka_error_t *error = assign ? rd_kafka_incremental_assign(rk, partitions)
+					 : rd_kafka_incremental_unassign(rk, partitions);
+	if (error)
+		rd_kafka_error_destroy(error);
+}
+
+static void set_events(rd_kafka_conf_t *conf, enum posta__kafka_role role)
+{
+	if (role == POSTA__KAFKA_PRODUCER) {
+		rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+		return;
+	}
+	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH);
+}
+
+struct posta__kafka_client *posta__kafka_client_new(rd_kafka_conf_t *conf, enum posta__kafka_role role,
+						    struct posta_error *error)
+{
+	struct posta__kafka_client *client = calloc(1, sizeof *client);
+	char words[POSTA_ERROR_TEXT_MAX] = "out of memory";
+	bool producer = role == POSTA__KAFKA_PRODUCER;
+
+	set_events(conf, role);
+	if (client) {
+		client->refs = 1;
+		client->role = role;
+		client->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (client->fd >= 0)
+			client->rk = rd_kafka_new(producer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, words,
+						  sizeof words);
+		else
+			snprintf(words, sizeof words, "eventfd: %s", strerror(errno));
+	}
+	if (!client || !client->rk) {
+		rd_kafka_conf_destroy(conf);
+		if (client && client->fd >= 0)
+			close(client->fd);
+		free(client);
+		posta_error_set(error, POSTA_EINVAL, "kafka: %s", words);
+		return NULL;
+	}
+	if (!producer)
+		rd_kafka_poll_set_consumer(client->rk);
+	client->queue = producer ? rd_kafka_queue_get_main(client->rk) : rd_kafka_queue_get_consumer(client->rk);
+	const uint64_t one = 1;
+	rd_kafka_queue_io_event_enable(client->queue, client->fd, &one, sizeof one);
+	return client;
+}
+
+struct posta__kafka_client *posta__kafka_client_ref(struct posta__kafka_client *client)
+{
+	/* Relaxed: whoever adds one has one. */
+	atomic_fetch_add_explicit(&client->refs, 1, memory_order_relaxed);
+	return client;
+}
+
+static void *destroy(void *argument)
+{
+	struct posta__kafka_client *client = argument;
+
+	rd_kafka_queue_io_event_enable(client->queue, -1, NULL, 0);
+	rd_kafka_queue_destroy(client->queue);
+	rd_kafka_destroy_flags(client->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	close(client->fd);
+	free(client);
+	return NULL;
+}
+
+void posta__kafka_client_unref(struct posta__kafka_client *client)
+{
+	if (!client)
+		return;
+	/* PAIRS with itself: what the other holders did comes before the end. */
+	if (atomic_fetch_sub_explicit(&client->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	/* Waiting here is bad, keeping its threads and memory for ever is worse. */
+	if (detach(destroy, client))
+		destroy(client);
+}
+
+void posta__kafka_client_kick(struct posta__kafka_client *client)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN: it is readable already. */
+	if (write(client->fd, &one, sizeof one) < 0)
+		return;
+}
+
+void posta__kafka_client_hush(struct posta__kafka_client *client)
+{
+	uint64_t count;
+
+	if (read(client->fd, &count, sizeof count) < 0)
+		return;
+}
+
+static void *probe(void *argument)
+{
+	struct posta__kafka_client *client = argument;
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(client->rk, 0, NULL, &metadata, client->timeout_ms);
+
+	if (metadata)
+		rd_kafka_metadata_destroy(metadata);
+	snprintf(client->probe_text, sizeof client->probe_text, "%s", err ? rd_kafka_err2str(err) : "");
+	/* PAIRS with the acquire of the loop: the text is there. */
+	atomic_store_explicit(&client->probe, err ? POSTA__KAFKA_PROBE_FAILED : POSTA__KAFKA_PROBE_OK,
+			      memory_order_release);
+	posta__kafka_client_kick(client);
+	posta__kafka_client_unref(client);
+	return NULL;
+}
+
+enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int timeout_ms)
+{
+	client->timeout_ms = timeout_ms;
+	posta__kafka_client_ref(client);
+	if (!detach(probe, client))
+		return POSTA_OK;
+	posta__kafka_client_unref(client);
+	return POSTA_ENOMEM;
+}
+
+static void forget_publications(struct posta__kafka_client *client)
+{
+	rd_kafka_purge(client->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	/* Every message has a report, and holds the envelope until then. */
+	for (int turns = 0; turns < 600; turns++) {
+		rd_kafka_event_t *event = rd_kafka_queue_poll(client->queue, rd_kafka_outq_len(client->rk) ? 100 : 0);
+
+		if (!event && !rd_kafka_outq_len(client->rk))
+			return;
+		if (!event)
+			continue;
+		turns = 0;
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+			posta__kafka_reports_drop(event);
+		rd_kafka_event_destroy(event);
+	}
+}
+
+static void *leave(void *argument)
+{
+	struct posta__kafka_client *client = argument;
+
+	if (client->role == POSTA__KAFKA_CONSUMER)
+		rd_kafka_consumer_close(client->rk);
+	else
+		forget_publications(client);
+	atomic_store_explicit(&client->closed, true, memory_order_release);
+	posta__kafka_client_unref(client);
+	return NULL;
+}
+
+void posta__kafka_client_close(struct posta__kafka_client *client)
+{
+	if (client && detach(leave, client))
+		leave(client);
+}

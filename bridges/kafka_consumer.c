@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* Subscriptions: one member of a group each, its events on the loop. */
+#include "bridges/kafka.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 512 /* a turn */
+#define HOLD_S     .25
+#define UNKNOWN_S  5. /* a topic is made by the first who asks, but not at once */
+
+void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum posta_err result, const char *text)
+{
+	if (consumer->answered)
+		return;
+	consumer->answered = true;
+	posta_bridge_subscribed(consumer->kafka->bridge, consumer->subscription, result, text);
+}
+
+static void on_assign(struct posta__kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+	for (int i = 0; i < list->cnt; i++)
+		if (posta__kafka_partition_add(consumer, list->elems[i].topic, list->elems[i].partition)) {
+			posta__kafka_fail(consumer->kafka, POSTA_ENOMEM, "kafka: no memory for a partition");
+			return;
+		}
+	posta__kafka_rebalance(consumer->client->rk, true, list);
+	if (consumer->holds)
+		posta__kafka_consumer_hold(consumer);
+	/* Known, but empty: it may be that its topic does not exist yet. */
+	if (list->cnt || !*consumer->refusal)
+		posta__kafka_consumer_answer(consumer, POSTA_OK, NULL);
+}
+
+static void on_revoke(struct posta__kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+	posta__kafka_consumer_store(consumer);
+	for (int i = 0; i < list->cnt; i++)
+		posta__kafka_partition_remove(consumer, list->elems[i].topic, list->elems[i].partition);
+	posta__kafka_partitions_revoked(consumer);
+	/* Commits what is stored. */
+	posta__kafka_rebalance(consumer->client->rk, false, list);
+}
+
+static void on_rebalance(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
+
+	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+		on_assign(consumer, list);
+	else
+		on_revoke(consumer, list);
+}
+
+static void on_error(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	char words[POSTA_ERROR_TEXT_MAX];
+
+	posta__kafka_words(rd_kafka_event_error_string(event), words, sizeof words);
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		snprintf(consumer->refusal, sizeof consumer->refusal, "%s", words);
+		return;
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+		consumer->answered = false;
+		posta__kafka_consumer_answer(consumer, POSTA_EREFUSED, words);
+		return;
+	default:
+		posta__kafka_on_error(consumer->kafka, consumer->client, event);
+	}
+}
+
+static void on_event(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	switch (rd_kafka_event_type(event)) {
+	case RD_KAFKA_EVENT_FETCH:
+		posta__kafka_consumer_fetched(consumer, event);
+		return;
+	case RD_KAFKA_EVENT_REBALANCE:
+		on_rebalance(consumer, event);
+		break;
+	case RD_KAFKA_EVENT_ERROR:
+		on_error(consumer, event);
+		break;
+	default:
+		break;
+	}
+	rd_kafka_event_destroy(event);
+}
+
+/* Whether events are to be left where they are. */
+static bool rests(struct posta__kafka_consumer *consumer)
+{
+	bool room = posta__kafka_consumer_has_room(consumer);
+
+	if (consumer->holds || (room && !consumer->waiting))
+		return false;
+	if (!room && !ev_is_active(&consumer->hold)) {
+		ev_timer_set(&consumer->hold, HOLD_S, 0.);
+		ev_timer_start(consumer->kafka->loop, &consumer->hold);
+	}
+	return true;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct posta__kafka_consumer *consumer = io->data;
+	struct posta__kafka *kafka = consumer->kafka;
+
+	(void)loop;
+	(void)events;
+	posta__kafka_client_hush(consumer->client);
+	for (int i = 0; i < EVENTS_MAX; i++) {
+		if (kafka->failed || rests(consumer))
+			return;
+		rd_kafka_event_t *event = rd_kafka_queue_poll(consumer->client->queue, 0);
+		if (!event)
+			return;
+		on_event(consumer, event);
+	}
+	posta__kafka_client_kick(consumer->client);
+}
+
+/* -- the group */
+
+static rd_kafka_topic_partition_list_t *topics_of(const char *topics)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
+	char *copy = strdup(topics), *rest = copy;
+
+	if (copy && *copy == '^')
+		rd_kafka_topic_partition_list_add(list, copy, RD_KAFKA_PARTITION_UA);
+	else
+		for (char *name; copy && (name = strsep(&rest, ","));)
+			rd_kafka_topic_partition_list_add(list, name, RD_KAFKA_PARTITION_UA);
+	free(copy);
+	return list;
+}
+
+/*
+ * Without a group one of its own: new for each subscription and process, but the same over reconnects, so that these
+ * go on where they were.
+ */
+static enum posta_err set_group(rd_kafka_conf_t *conf, struct posta__kafka_consumer *consumer,
+				const struct posta_source *source, struct posta_error *error)
+{
+	char own[320];
+	enum posta_err err;
+
+	snprintf(own, sizeof own, "posta-%.200s-%u-%ld", posta_bridge_client_id(consumer->kafka->bridge),
+		 consumer->subscription, (long)getpid());
+	err = posta__kafka_set(conf, "group.id", source->group ? source->group : own, error);
+	if (!err)
+		err = posta__kafka_set(conf, "auto.offset.reset", source->from_latest ? "latest" : "earliest", error);
+	return err;
+}
+
+static enum posta_err make_client(struct posta__kafka_consumer *consumer, const struct posta_source *source,
+				  struct posta_error *error)
+{
+	struct posta_bridge *bridge = consumer->kafka->bridge;
+	rd_kafka_conf_t *conf = posta__kafka_conf(posta_bridge_url(bridge), posta_bridge_get_options(bridge),
+						  POSTA__KAFKA_CONSUMER, error);
+
+	if (!conf)
+		return error->code;
+	if (set_group(conf, consumer, source, error)) {
+		rd_kafka_conf_destroy(conf);
+		return error->code;
+	}
+	consumer->client = posta__kafka_client_new(conf, POSTA__KAFKA_CONSUMER, error);
+	return consumer->client ? POSTA_OK : error->code;
+}
+
+static enum posta_err join(struct posta__kafka_consumer *consumer, const struct posta_source *source,
+			   struct posta_error *error)
+{
+	enum posta_err err = make_client(consumer, source, error);
+
+	if (err)
+		return err;
+	consumer->topics = topics_of(source->topic);
+	rd_kafka_resp_err_t refused = rd_kafka_subscribe(consumer->client->rk, consumer->topics);
+	if (!refused)
+		return POSTA_OK;
+	rd_kafka_topic_partition_list_destroy(consumer->topics);
+	posta__kafka_client_close(consumer->client);
+	consumer->client = NULL;
+	return posta_error_set(error, POSTA_EREFUSED, "kafka: %s: %s", source->topic, rd_kafka_err2str(refused));
+}
+
+static void watch(struct posta__kafka_consumer *consumer)
+{
+	ev_io_init(&consumer->readable, on_readable, consumer->client->fd, EV_READ);
+	ev_timer_init(&consumer->hold, posta__kafka_consumer_on_hold, HOLD_S, 0.);
+	ev_timer_init(&consumer->requeue, posta__kafka_consumer_on_requeue, .01, 0.);
+	consumer->readable.data = consumer->hold.data = consumer->requeue.data = consumer;
+	ev_io_start(consumer->kafka->loop, &consumer->readable);
+	posta__kafka_client_kick(consumer->client);
+}
+
+void posta__kafka_consumer_open(struct posta__kafka *kafka, uint32_t subscription, const struct posta_source *source)
+{
+	struct posta__kafka_consumer *before = posta__kafka_consumer_find(kafka, subscription);
+	struct posta_error error = {0};
+
+	if (before) /* refused a while ago */
+		posta__kafka_consumer_close(before);
+	struct posta__kafka_consumer *consumer = calloc(1, sizeof *consumer);
+	if (!consumer) {
+		posta_bridge_subscribed(kafka->bridge, subscription, POSTA_ENOMEM, NULL);
+		return;
+	}
+	consumer->kafka = kafka;
+	consumer->subscription = subscription;
+	consumer->credit = source->credit ? source->credit : 1024;
+	consumer->since = ev_now(kafka->loop);
+	if (join(consumer, source, &error)) {
+		free(consumer);
+		posta_bridge_subscribed(kafka->bridge, subscription, error.code, error.text);
+		return;
+	}
+	watch(consumer);
+	consumer->next = kafka->consumers;
+	kafka->consumers = consumer;
+}
+
+struct posta__kafka_consumer *posta__kafka_consumer_find(struct posta__kafka *kafka, uint32_t subscription)
+{
+	struct posta__kafka_consumer *consumer = kafka->consumers;
+
+	while (consumer && consumer->subscription != subscription)
+		consumer = consumer->next;
+	return consumer;
+}
+
+void posta__kafka_consumer_close(struct posta__kafka_consumer *consumer)
+{
+	struct posta__kafka *kafka = consumer->kafka;
+	struct posta__kafka_consumer **at = &kafka->consumers;
+
+	while (*at != consumer)
+		at = &(*at)->next;
+	*at = consumer->next;
+	ev_io_stop(kafka->loop, &consumer->readable);
+	ev_timer_stop(kafka->loop, &consumer->hold);
+	ev_timer_stop(kafka->loop, &consumer->requeue);
+	posta__kafka_consumer_store(consumer);
+	posta__kafka_partitions_fini(consumer);
+	posta__kafka_client_close(consumer->client);
+	rd_kafka_topic_partition_list_destroy(consumer->topics);
+	free(consumer);
+}
+
+/*
+ * The library would look again at its next refresh only; and a consumer's question does not make the topic, where
+ * brokers make them on demand, but a producer's does.
+ */
+static void ask_again(struct posta__kafka_consumer *consumer)
+{
+	rd_kafka_t *producer = consumer->kafka->producer.client->rk;
+
+	for (int i = 0; i < consumer->topics->cnt; i++) {
+		const char *name = consumer->topics->elems[i].topic;
+		rd_kafka_topic_t *topic = *name == '^' ? NULL : rd_kafka_topic_new(producer, name, NULL);
+		if (topic)
+			rd_kafka_topic_destroy(topic);
+	}
+	rd_kafka_subscribe(consumer->client->rk, consumer->topics);
+}
+
+void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer)
+{
+	posta__kafka_consumer_store(consumer);
+	if (!*consumer->refusal || consumer->answered)
+		return;
+	if (ev_now(consumer->kafka->loop) - consumer->since > UNKNOWN_S)
+		posta__kafka_consumer_answer(consumer, POSTA_EREFUSED, consumer->refusal);
+	else
+		ask_again(consumer);
+}

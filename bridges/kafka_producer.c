@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Publications. librdkafka keeps a pointer to the bytes until the delivery report, so each flight holds a reference to
+ * its envelope: what is in flight when a connection ends is released by the helper thread that empties the client.
+ */
+#include "bridges/codec/cloudevents.h"
+#include "bridges/kafka.h"
+
+#include <stdlib.h>
+
+#define EVENTS_MAX 64 /* a turn; one holds many reports */
+
+struct flight {
+	uint64_t id;
+	struct posta_envelope *envelope;
+	void *owned; /* of the encoded body */
+};
+
+static void flight_free(struct flight *flight)
+{
+	if (!flight)
+		return;
+	struct posta__wire_body body = {.owned = flight->owned};
+
+	posta__wire_body_fini(&body);
+	posta_envelope_unref(flight->envelope);
+	free(flight);
+}
+
+void posta__kafka_reports_drop(rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *message;
+
+	while ((message = rd_kafka_event_message_next(event)))
+		flight_free(message->_private);
+}
+
+static void on_reports(struct posta__kafka_producer *producer, rd_kafka_event_t *event)
+{
+	struct posta_bridge *bridge = producer->kafka->bridge;
+	const rd_kafka_message_t *message;
+
+	while ((message = rd_kafka_event_message_next(event))) {
+		struct flight *flight = message->_private;
+
+		producer->in_flight--;
+		if (message->err)
+			posta_bridge_confirm(bridge, flight->id, posta__kafka_code(message->err),
+					     rd_kafka_err2str(message->err));
+		else
+			posta_bridge_confirm(bridge, flight->id, POSTA_OK, NULL);
+		flight_free(flight);
+	}
+	producer->progress_at = ev_now(producer->kafka->loop);
+}
+
+static void on_event(struct posta__kafka_producer *producer, rd_kafka_event_t *event)
+{
+	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+		on_reports(producer, event);
+	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+		posta__kafka_on_error(producer->kafka, producer->client, event);
+	rd_kafka_event_destroy(event);
+}
+
+/* The helper thread has asked a broker. */
+static void look_at_probe(struct posta__kafka *kafka)
+{
+	struct posta__kafka_client *client = kafka->producer.client;
+	/* PAIRS with the release of the helper thread. */
+	int probe = atomic_load_explicit(&client->probe, memory_order_acquire);
+
+	if (probe == POSTA__KAFKA_PROBE_OK && !kafka->up) {
+		kafka->up = true;
+		posta_bridge_up(kafka->bridge);
+	} else if (probe == POSTA__KAFKA_PROBE_FAILED && !kafka->up) {
+		posta__kafka_fail(kafka, POSTA_ECONNECTION, *kafka->last_error ? kafka->last_error : client->probe_text);
+	}
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct posta__kafka_producer *producer = io->data;
+	struct posta__kafka *kafka = producer->kafka;
+	rd_kafka_event_t *event = NULL;
+
+	(void)loop;
+	(void)events;
+	posta__kafka_client_hush(producer->client);
+	for (int i = 0; i < EVENTS_MAX && !kafka->failed; i++) {
+		event = rd_kafka_queue_poll(producer->client->queue, 0);
+		if (!event)
+			break;
+		on_event(producer, event);
+	}
+	if (kafka->failed)
+		return;
+	if (event) /* the queue is not empty: no edge will come */
+		posta__kafka_client_kick(producer->client);
+	look_at_probe(kafka);
+	if (producer->starved && !kafka->failed) {
+		producer->starved = false;
+		posta_bridge_writable(kafka->bridge);
+	}
+}
+
+enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer, struct posta__kafka *kafka,
+					  struct posta_error *error)
+{
+	const struct posta_bridge_options *options = posta_bridge_get_options(kafka->bridge);
+	rd_kafka_conf_t *conf = posta__kafka_conf(posta_bridge_url(kafka->bridge), options, POSTA__KAFKA_PRODUCER, error);
+
+	producer->kafka = kafka;
+	if (!conf)
+		return error->code ? error->code : POSTA_EINVAL;
+	producer->client = posta__kafka_client_new(conf, POSTA__KAFKA_PRODUCER, error);
+	if (!producer->client)
+		return error->code ? error->code : POSTA_EINVAL;
+	ev_io_init(&producer->readable, on_readable, producer->client->fd, EV_READ);
+	producer->readable.data = producer;
+	ev_io_start(kafka->loop, &producer->readable);
+	if (posta__kafka_client_probe(producer->client, (int)options->connect_timeout_ms))
+		return posta_error_set(error, POSTA_ENOMEM, "kafka: no thread to ask for metadata");
+	return POSTA_OK;
+}
+
+/* Everything of it is the library's until the report. */
+static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer, const struct posta_publication *publication,
+				     struct posta__kafka_record *record, struct flight *flight)
+{
+	const struct posta_target *target = publication->target;
+	struct posta_bytes key = posta_envelope_get(publication->envelope, POSTA_ATTR_KEY);
+	int64_t time_ms = posta_envelope_time(publication->envelope);
+
+	if (target->format == POSTA_FORMAT_RAW || time_ms < 0)
+		time_ms = 0; /* the library takes the present */
+	if (!record->headers)
+		return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic),
+					 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
+					 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
+					 RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
+	return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic), RD_KAFKA_V_KEY(key.data, key.len),
+				 RD_KAFKA_V_TIMESTAMP(time_ms),
+				 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
+				 RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
+}
+
+static void launched(struct posta__kafka_producer *producer)
+{
+	if (!producer->in_flight++)
+		producer->progress_at = ev_now(producer->kafka->loop);
+}
+
+/* False: there is no room now. */
+static bool send_one(struct posta__kafka_producer *producer, const struct posta_publication *publication, struct flight *flight,
+		 struct posta__kafka_record *record)
+{
+	struct posta__kafka *kafka = producer->kafka;
+
+	*flight = (struct flight){.id = publication->id,
+				  .envelope = posta_envelope_ref(publication->envelope),
+				  .owned = record->owned};
+	rd_kafka_resp_err_t err = hand_over(producer, publication, record, flight);
+	if (!err) {
+		launched(producer);
+		return true;
+	}
+	flight_free(flight);
+	if (record->headers)
+		rd_kafka_headers_destroy(record->headers);
+	if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		return false;
+	if (err == RD_KAFKA_RESP_ERR__FATAL) {
+		posta__kafka_fail(kafka, POSTA_EPROTOCOL, rd_kafka_err2str(rd_kafka_fatal_error(producer->client->rk, NULL, 0)));
+		return false;
+	}
+	posta_bridge_confirm(kafka->bridge, publication->id, posta__kafka_code(err), rd_kafka_err2str(err));
+	return true;
+}
+
+static bool take(struct posta__kafka_producer *producer, const struct posta_publication *publication)
+{
+	struct posta_bridge *bridge = producer->kafka->bridge;
+	struct posta__kafka_record record;
+
+	if (posta__wire_ttl_ms(publication->envelope, posta__wall_ms()) == 0) {
+		posta_bridge_confirm(bridge, publication->id, POSTA_EEXPIRED, posta_strerror(POSTA_EEXPIRED));
+		return true;
+	}
+	struct flight *flight = malloc(sizeof *flight);
+	enum posta_err err = flight ? posta__kafka_encode(publication->envelope, publication->target->format, &record)
+				    : POSTA_ENOMEM;
+	if (!err)
+		return send_one(producer, publication, flight, &record);
+	free(flight);
+	posta_bridge_confirm(bridge, publication->id, err, posta_strerror(err));
+	return true;
+}
+
+size_t posta__kafka_producer_take(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
+				  size_t n)
+{
+	size_t k = 0;
+
+	if (!producer->kafka->up)
+		return 0;
+	while (k < n && !producer->kafka->failed && take(producer, batch[k]))
+		k++;
+	if (k < n)
+		producer->starved = true;
+	return k;
+}
+
+void posta__kafka_producer_close(struct posta__kafka_producer *producer)
+{
+	if (!producer->client)
+		return;
+	ev_io_stop(producer->kafka->loop, &producer->readable);
+	posta__kafka_client_close(producer->client);
+	producer->client = NULL;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deliveries of one subscription and their settlement. A token's id is epoch, slot of the partition and sequence, so
+ * that a settlement that crosses a rebalance is told from one of the partition's next life.
+ *
+ *   epoch 8 bits | slot 16 bits | sequence 40 bits
+ *
+ * Credit: when it is used up, events are simply left in the queue: pausing at librdkafka throws away what was fetched.
+ * Only when that lasts are the partitions paused, because the queue has the group's events too.
+ */
+#include "bridges/kafka.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SEQUENCE_BITS 40
+#define SLOTS_MAX     UINT16_MAX
+#define HOLD_S        .25
+#define REQUEUE_S     .01
+
+/* -- partitions */
+
+static uint64_t id_of(const struct posta__kafka_partition *partition, uint64_t sequence)
+{
+	return (uint64_t)partition->epoch << 56 | (uint64_t)partition->slot << SEQUENCE_BITS |
+	       (sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1));
+}
+
+static struct posta__kafka_partition *partition_of(const struct posta__kafka_consumer *consumer, uint64_t id)
+{
+	uint32_t slot = (id >> SEQUENCE_BITS) & UINT16_MAX;
+	struct posta__kafka_partition *partition = slot < consumer->slot_count ? consumer->slots[slot] : NULL;
+
+	return partition && partition->epoch == id >> 56 ? partition : NULL;
+}
+
+static uint64_t sequence_of(uint64_t id)
+{
+	return id & ((UINT64_C(1) << SEQUENCE_BITS) - 1);
+}
+
+static bool is(const struct posta__kafka_partition *partition, const char *topic, int32_t number)
+{
+	return partition && partition->partition == number && strcmp(partition->topic, topic) == 0;
+}
+
+static struct posta__kafka_partition *find(struct posta__kafka_consumer *consumer, const char *topic, int32_t number)
+{
+	if (is(consumer->last, topic, number))
+		return consumer->last;
+	for (uint32_t i = 0; i < consumer->slot_count; i++)
+		if (is(consumer->slots[i], topic, number))
+			return consumer->last = consumer->slots[i];
+	return NULL;
+}
+
+static bool free_slot(struct posta__kafka_consumer *consumer, uint32_t *slot)
+{
+	for (*slot = 0; *slot < consumer->slot_count; ++*slot)
+		if (!consumer->slots[*slot])
+			return true;
+	if (consumer->slot_count >= SLOTS_MAX)
+		return false;
+	struct posta__kafka_partition **bigger =
+		realloc(consumer->slots, (consumer->slot_count + 1) * sizeof *bigger);
+	if (!bigger)
+		return false;
+	consumer->slots = bigger;
+	consumer->slots[consumer->slot_count++] = NULL;
+	return true;
+}
+
+enum posta_err posta__kafka_partition_add(struct posta__kafka_consumer *consumer, const char *topic, int32_t number)
+{
+	uint32_t slot;
+
+	if (find(consumer, topic, number))
+		return POSTA_OK;
+	struct posta__kafka_partition *partition = calloc(1, sizeof *partition);
+	if (partition)
+		partition->topic = strdup(topic);
+	if (!partition || !partition->topic || !free_slot(consumer, &slot)) {
+		if (partition)
+			free(partition->topic);
+		free(partition);
+		return POSTA_ENOMEM;
+	}
+	partition->partition = number;
+	partition->slot = (uint16_t)slot;
+	partition->epoch = consumer->epoch++;
+	partition->offsets.settled = -1;
+	consumer->slots[slot] = partition;
+	return POSTA_OK;
+}
+
+static void forget(struct posta__kafka_consumer *consumer, struct posta__kafka_partition *partition)
+{
+	for (uint32_t i = 0; i < partition->offsets.count; i++) {
+		struct posta__kafka_entry *entry =
+			posta__kafka_offsets_find(&partition->offsets, partition->offsets.first + i);
+		consumer->unsettled -= entry->state == POSTA__KAFKA_OPEN;
+		consumer->waiting -= entry->state == POSTA__KAFKA_REQUEUED;
+	}
+	consumer->slots[partition->slot] = NULL;
+	if (consumer->clogged == partition)
+		consumer->clogged = NULL;
+	if (consumer->last == partition)
+		consumer->last = NULL;
+	posta__kafka_offsets_fini(&partition->offsets);
+	free(partition->topic);
+	free(partition);
+}
+
+void posta__kafka_partition_remove(struct posta__kafka_consumer *consumer, const char *topic, int32_t number)
+{
+	struct posta__kafka_partition *partition = find(consumer, topic, number);
+
+	if (partition)
+		forget(consumer, partition);
+}
+
+void posta__kafka_partitions_fini(struct posta__kafka_consumer *consumer)
+{
+	for (uint32_t i = 0; i < consumer->slot_count; i++)
+		if (consumer->slots[i])
+			forget(consumer, consumer->slots[i]);
+	free(consumer->slots);
+	consumer->slots = NULL;
+	consumer->slot_count = 0;
+}
+
+static bool is_void(uint64_t id, void *context)
+{
+	return !partition_of(context, id);
+}
+
+void posta__kafka_partitions_revoked(struct posta__kafka_consumer *consumer)
+{
+	posta_bridge_revoke(consumer->kafka->bridge, consumer->subscription, is_void, consumer);
+}
+
+/* -- offsets */
+
+void posta__kafka_consumer_store(struct posta__kafka_consumer *consumer)
+{
+	if (!consumer->dirty)
+		return;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)consumer->slot_count);
+	for (uint32_t i = 0; i < consumer->slot_count; i++) {
+		struct posta__kafka_partition *partition = consumer->slots[i];
+		if (!partition || !partition->offsets.dirty)
+			continue;
+		partition->offsets.dirty = false;
+		rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition)->offset =
+			partition->offsets.settled + 1;
+	}
+	/* One that is not ours any more is refused, which is right: it will come again, to its new owner. */
+	rd_kafka_offsets_store(consumer->client->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	consumer->dirty = false;
+}
+
+/* -- deliveries */
+
+bool posta__kafka_consumer_has_room(const struct posta__kafka_consumer *consumer)
+{
+	return consumer->unsettled < consumer->credit &&
+	       !(consumer->clogged && consumer->clogged->offsets.count >= POSTA__KAFKA_WINDOW_MAX);
+}
+
+void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
+	struct posta__kafka_partition *partition =
+		message && !message->err ? find(consumer, rd_kafka_topic_name(message->rkt), message->partition) : NULL;
+	uint64_t sequence;
+
+	if (!partition) {
+		rd_kafka_event_destroy(event);
+		return;
+	}
+	int64_t offset = message->offset;
+	struct posta_envelope *envelope = posta__kafka_decode(consumer->client, event, message);
+	enum posta_err err = envelope ? posta__kafka_offsets_add(&partition->offsets, offset, envelope, &sequence)
+				      : POSTA_ENOMEM;
+	if (err) {
+		posta_envelope_unref(envelope);
+		posta__kafka_fail(consumer->kafka, err, "kafka: no memory for a message; it will be fetched again");
+		return;
+	}
+	if (partition->offsets.count >= POSTA__KAFKA_WINDOW_MAX)
+		consumer->clogged = partition;
+	consumer->unsettled++;
+	posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription, envelope, id_of(partition, sequence), false);
+}
+
+static void deliver_again(struct posta__kafka_consumer *consumer, struct posta__kafka_partition *partition)
+{
+	struct posta__kafka_offsets *offsets = &partition->offsets;
+
+	for (uint32_t i = 0; i < offsets->count && offsets->waiting; i++) {
+		struct posta__kafka_entry *entry = posta__kafka_offsets_find(offsets, offsets->first + i);
+		if (entry->state != POSTA__KAFKA_REQUEUED)
+			continue;
+		entry->state = POSTA__KAFKA_OPEN;
+		offsets->waiting--;
+		consumer->waiting--;
+		consumer->unsettled++;
+		posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription, posta_envelope_ref(entry->envelope),
+				     id_of(partition, offsets->first + i), true);
+	}
+}
+
+void posta__kafka_consumer_on_requeue(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct posta__kafka_consumer *consumer = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (consumer->kafka->failed || consumer->paused)
+		return;
+	for (uint32_t i = 0; i < consumer->slot_count; i++)
+		if (consumer->slots[i] && consumer->slots[i]->offsets.waiting)
+			deliver_again(consumer, consumer->slots[i]);
+	posta__kafka_client_kick(consumer->client);
+}
+
+/* -- pauses */
+
+static bool must_hold(const struct posta__kafka_consumer *consumer)
+{
+	return consumer->paused || !posta__kafka_consumer_has_room(consumer);
+}
+
+void posta__kafka_consumer_hold(struct posta__kafka_consumer *consumer)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)consumer->slot_count);
+
+	for (uint32_t i = 0; i < consumer->slot_count; i++)
+		if (consumer->slots[i])
+			rd_kafka_topic_partition_list_add(list, consumer->slots[i]->topic, consumer->slots[i]->partition);
+	if (consumer->holds)
+		rd_kafka_pause_partitions(consumer->client->rk, list);
+	else
+		rd_kafka_resume_partitions(consumer->client->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+void posta__kafka_consumer_on_hold(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct posta__kafka_consumer *consumer = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (consumer->kafka->failed || consumer->holds || !must_hold(consumer))
+		return;
+	consumer->holds = true;
+	posta__kafka_consumer_hold(consumer);
+	posta__kafka_client_kick(consumer->client);
+}
+
+static void go_on(struct posta__kafka_consumer *consumer)
+{
+	ev_timer_stop(consumer->kafka->loop, &consumer->hold);
+	if (consumer->holds) {
+		consumer->holds = false;
+		posta__kafka_consumer_hold(consumer);
+	}
+	posta__kafka_client_kick(consumer->client);
+}
+
+void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool paused)
+{
+	consumer->paused = paused;
+	if (!paused) {
+		if (consumer->waiting)
+			ev_timer_start(consumer->kafka->loop, &consumer->requeue);
+		if (!must_hold(consumer))
+			go_on(consumer);
+		return;
+	}
+	if (!consumer->holds) {
+		consumer->holds = true;
+		posta__kafka_consumer_hold(consumer);
+	}
+}
+
+/* -- settlements */
+
+static void settle_one(struct posta__kafka_consumer *consumer, uint64_t id, enum posta_outcome outcome)
+{
+	struct posta__kafka_partition *partition = partition_of(consumer, id);
+	bool again = outcome == POSTA_REQUEUE;
+
+	if (!partition || !(again ? posta__kafka_offsets_requeue(&partition->offsets, sequence_of(id))
+				  : posta__kafka_offsets_settle(&partition->offsets, sequence_of(id))))
+		return;
+	consumer->unsettled--;
+	consumer->waiting += again;
+	consumer->dirty |= partition->offsets.dirty;
+}
+
+void posta__kafka_consumer_settle(struct posta__kafka_consumer *consumer, const uint64_t *ids, size_t n,
+				  enum posta_outcome outcome)
+{
+	struct ev_loop *loop = consumer->kafka->loop;
+	bool had_room = posta__kafka_consumer_has_room(consumer) && !consumer->holds;
+
+	for (size_t i = 0; i < n; i++)
+		settle_one(consumer, ids[i], outcome);
+	if (consumer->waiting && !ev_is_active(&consumer->requeue) && !consumer->paused) {
+		ev_timer_set(&consumer->requeue, REQUEUE_S, 0.);
+		ev_timer_start(loop, &consumer->requeue);
+	}
+	/* At half of the credit: one at a time would be one turn each. */
+	if (!had_room && !must_hold(consumer) && consumer->unsettled <= consumer->credit / 2)
+		go_on(consumer);
+}
