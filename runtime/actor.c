@@ -35,6 +35,16 @@ static bool lives_here(const struct posta_actor *actor, const struct posta__work
 	return worker && atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker;
 }
 
+/*
+ * A parent on this thread with no signal under way: it can be told by a plain call. With one under way (the link of a child
+ * spawned from outside, a start) the news has to wait behind it.
+ */
+static bool hears_at_once(const struct posta_actor *parent, const struct posta__worker *worker)
+{
+	return lives_here(parent, worker) && !parent->system_head && !parent->notified &&
+	       !atomic_load_explicit(&parent->stack, memory_order_relaxed);
+}
+
 static void link_child(struct posta_actor *parent, struct posta_actor *child)
 {
 	child->prev_sibling = NULL;
@@ -280,7 +290,7 @@ static void tell_started(struct posta__worker *worker, struct posta_actor *actor
 	if (!actor->supervised)
 		return;
 	struct posta_actor *parent = actor->parent;
-	if (lives_here(parent, worker)) {
+	if (hears_at_once(parent, worker)) {
 		/* At once, as its end is told: a signal would come after the news that it failed in its first turn. */
 		if (parent->cold && parent->cold->hooks)
 			parent->cold->hooks->child_started(parent, actor);
@@ -384,7 +394,7 @@ static void tell_down(struct posta__worker *worker, struct posta_actor *actor, p
 	struct posta_actor *parent = actor->parent;
 	if (!parent) {
 		posta__root_ended(worker->system);
-	} else if (lives_here(parent, worker)) {
+	} else if (hears_at_once(parent, worker)) {
 		child_down(worker, parent, actor, reason, suspended);
 	} else {
 		struct posta__signal_data data = { .slot = actor, .ref = ref, .reason = reason, .number = suspended };
