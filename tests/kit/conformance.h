@@ -32,7 +32,8 @@ enum kit_lack {
 	KIT_LACKS_EMPTY_BODY = 1 << 2,   /* an empty body arrives as none, or the other way round */
 	KIT_LACKS_DURABLE = 1 << 3,      /* what was published before a restart of the broker is gone */
 	KIT_LACKS_EXPIRY = 1 << 4,       /* the envelope's expiry does not arrive */
-	KIT_LACKS_KEY = 1 << 5           /* the envelope's key does not arrive */
+	KIT_LACKS_KEY = 1 << 5,          /* the envelope's key does not arrive */
+	KIT_LACKS_SETTLE_APART = 1 << 6  /* settled ones may come again while others before or behind them are not settled */
 };
 
 struct kit_bridge {

@@ -21,10 +21,30 @@ static void settle__unsettled__comes_again_after_a_reconnect(struct kit_world *w
 	KIT_EXPECT(world, kit_wait_state(world, flow.bridge, POSTA_BRIDGE_DOWN));
 	size_t before = flow.user->delivered;
 	kit_up(world);
-	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, before + 3));
+	size_t settled = world->kit->lacks & KIT_LACKS_SETTLE_APART ? 3 : 0; /* come again */
+	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, before + 3 + settled));
 	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 6, 1); /* behind all that may come again */
-	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, before + 4));
-	KIT_EXPECT(world, kit_in_order(flow.user, before, 3, 4));
+	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, before + 4 + settled));
+	KIT_EXPECT(world, kit_in_order(flow.user, before + settled, 3, 4));
+}
+
+static void settle__settled__does_not_come_again_after_a_reconnect(struct kit_world *world)
+{
+	struct kit_flow flow;
+	KIT_EXPECT(world, kit_flow(world, &flow, true, 0, true));
+	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 0, 6);
+	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 6));
+	KIT_EXPECT(world, kit_wait(world, &flow.user->confirmed, 6));
+	KIT_EXPECT(world, kit_wait_status(world, flow.bridge, offsetof(struct posta_bridge_status, settled), 6));
+	kit_quiet(world, 300);
+	kit_down(world);
+	KIT_EXPECT(world, kit_wait_state(world, flow.bridge, POSTA_BRIDGE_DOWN));
+	size_t before = flow.user->subscribed;
+	kit_up(world);
+	KIT_EXPECT(world, kit_wait(world, &flow.user->subscribed, before + 1));
+	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 6, 1);
+	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 7));
+	KIT_EXPECT(world, kit_in_order(flow.user, 0, 0, 7));
 }
 
 static void settle__stale_token__is_counted_and_ignored(struct kit_world *world)
@@ -324,6 +344,8 @@ static void subscribe__no_source__is_invalid(struct kit_world *world)
 
 const struct kit_behaviour kit_consume_behaviours[] = {
 	{ "settle__unsettled__comes_again_after_a_reconnect", 0, KIT_LACKS_DURABLE, settle__unsettled__comes_again_after_a_reconnect },
+	{ "settle__settled__does_not_come_again_after_a_reconnect", 0, KIT_LACKS_DURABLE,
+	  settle__settled__does_not_come_again_after_a_reconnect },
 	{ "settle__stale_token__is_counted_and_ignored", 0, KIT_LACKS_DURABLE, settle__stale_token__is_counted_and_ignored },
 	{ "settle__twice__is_counted_as_stale", 0, 0, settle__twice__is_counted_as_stale },
 	{ "settle__requeue__comes_again_marked", POSTA_CAN_REQUEUE, 0, settle__requeue__comes_again_marked },

@@ -297,6 +297,17 @@ static void user_fini(struct kit_user *user)
 	free(user->published);
 }
 
+static void show(const struct kit_user *user)
+{
+	fprintf(stderr, "    delivered (number, + redelivered):");
+	for (size_t i = 0; i < user->delivered && i < 200; i++)
+		fprintf(stderr, " %ld%s", kit_number(user, i), user->deliveries[i].redelivered ? "+" : "");
+	fprintf(stderr, "\n    published (cookie: result):");
+	for (size_t i = 0; i < user->answered && i < 200; i++)
+		fprintf(stderr, " %llu:%s", (unsigned long long)user->published[i].cookie, posta_err_name(user->published[i].result));
+	fprintf(stderr, "\n");
+}
+
 void kit_world_fini(struct kit_world *world)
 {
 	kit_up(world);
@@ -304,6 +315,8 @@ void kit_world_fini(struct kit_world *world)
 		posta_bridge_close(world->bridges[i], 200);
 	if (posta_system_stop(world->system, 10000, NULL))
 		kit_expect(world, false, "the system stops within 10 s", __FILE__, __LINE__);
+	for (unsigned i = 0; i < world->user_count && world->failed; i++)
+		show(&world->users[i]);
 	for (unsigned i = 0; i < world->user_count; i++)
 		user_fini(&world->users[i]);
 	if (world->failed)
