@@ -13,7 +13,6 @@
 
 #include <posta/ask.h>
 #include <posta/log.h>
-#include <posta/timer.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -150,7 +149,8 @@ static void again(struct posta_actor *self, struct posta_job *job)
 	const struct posta_backoff *backoff = &job->subscription->options.backoff;
 	uint32_t waits = job->attempt ? job->attempt - 1 : 0;
 	job->waited_ms = posta_backoff_delay_ms(backoff, waits, job->waited_ms, posta_random(self));
-	if (!posta_send_after(self, job->waited_ms, posta_self(self), POSTA__CONSUMER_AGAIN, &job, sizeof job))
+	job->timer = posta_send_after(self, job->waited_ms, posta_self(self), POSTA__CONSUMER_AGAIN, &job, sizeof job);
+	if (!job->timer)
 		finish(self, job, POSTA_REQUEUE); /* out of memory: the broker has it */
 }
 
@@ -211,11 +211,12 @@ static void bury(struct posta_actor *self, struct posta_job *job)
 		again(self, job);
 	else if (err)
 		finish(self, job, POSTA_REQUEUE);
+	else
+		posta__job_ref(job); /* the answer names it */
 }
 
-static void buried(struct posta_actor *self, const struct posta_published *published)
+static void judge_burial(struct posta_actor *self, struct posta_job *job, const struct posta_published *published)
 {
-	struct posta_job *job = (struct posta_job *)(uintptr_t)published->cookie;
 	if (published->result == POSTA_OK) {
 		finish(self, job, POSTA_ACK);
 	} else if (published->result == POSTA_ECLOSED) {
@@ -227,6 +228,19 @@ static void buried(struct posta_actor *self, const struct posta_published *publi
 			  job->subscription->name, published->text);
 		finish(self, job, POSTA_REJECT);
 	}
+}
+
+static void pump(struct posta_actor *self, struct posta__lane *lane);
+
+static void buried(struct posta_actor *self, const struct posta_published *published)
+{
+	struct posta_job *job = (struct posta_job *)(uintptr_t)published->cookie;
+	struct posta__lane *lane = job->lane;
+	if (job->phase == BURYING) { /* else given back meanwhile */
+		judge_burial(self, job, published);
+		pump(self, lane);
+	}
+	posta__job_unref(job);
 }
 
 /* -- Work */
@@ -299,10 +313,47 @@ static void queue_up(struct posta_actor *self, struct posta_job *job)
 	pump(self, job->lane);
 }
 
+static void leave_lane(struct posta_job *job)
+{
+	struct posta_job **at = &job->lane->first, *before = NULL;
+	while (*at != job) {
+		before = *at;
+		at = &before->behind;
+	}
+	*at = job->behind;
+	if (job->lane->last == job)
+		job->lane->last = before;
+}
+
+/*
+ * After a reconnect the broker sends again what was not settled. Of the old ones that nobody works on just now we let
+ * go, or they would be done twice, and be more than the credit.
+ */
+static void forget_stale(struct posta_actor *self, struct posta_subscription *subscription)
+{
+	struct posta_job *next;
+	for (struct posta_job *job = subscription->jobs; job; job = next) {
+		next = job->next;
+		if (job->token.generation == subscription->generation || (job->phase != QUEUED && job->phase != WAITING))
+			continue;
+		if (job->timer)
+			posta_cancel(self, job->timer);
+		if (job->lane)
+			leave_lane(job);
+		job_unlink(job);
+		atomic_fetch_sub_explicit(&subscription->service->unsettled, 1, memory_order_acq_rel);
+		posta__job_unref(job);
+	}
+}
+
 static void on_delivery(struct posta_actor *self, struct posta_subscription *subscription,
 			const struct posta_delivery *delivery)
 {
 	struct posta_error error = { 0 };
+	if (delivery->token.generation != subscription->generation) {
+		subscription->generation = delivery->token.generation;
+		forget_stale(self, subscription);
+	}
 	struct posta_job *job = subscription->ending ? NULL : job_new(subscription, delivery);
 	if (!job) {
 		posta_settle(self, delivery->token, POSTA_REQUEUE);
@@ -333,6 +384,7 @@ static void on_done(struct posta_actor *self, struct posta_job *job)
 static void on_again(struct posta_actor *self, struct posta_job *job)
 {
 	struct posta__lane *lane = job->lane;
+	job->timer = 0;
 	if (job->phase == BURYING)
 		bury(self, job);
 	else
@@ -372,7 +424,6 @@ static void on_stop_wanted(struct posta_actor *self, struct posta_subscription *
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct posta_subscription *subscription = state;
-	struct posta__lane *lane;
 	switch (message->type) {
 	case POSTA_MSG_DELIVERY:
 		on_delivery(self, subscription, posta_data(message));
@@ -384,9 +435,7 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		on_again(self, *(struct posta_job **)posta_data(message));
 		break;
 	case POSTA_MSG_PUBLISHED:
-		lane = ((struct posta_job *)(uintptr_t)((struct posta_published *)posta_data(message))->cookie)->lane;
 		buried(self, posta_data(message));
-		pump(self, lane);
 		break;
 	case POSTA_MSG_SUBSCRIBED:
 		on_subscribed(self, subscription, posta_data(message));

@@ -370,7 +370,6 @@ static void drain(struct posta_actor *self, struct posta__service *service, cons
 		}
 		pthread_mutex_unlock(&service->lock);
 	}
-	look_whether_drained(self, service);
 }
 
 /* -- The actor */
@@ -380,12 +379,9 @@ static void *pointer(const struct posta_message *message)
 	return *(void **)posta_data(message);
 }
 
-static enum posta_err on_published(struct posta_actor *self, struct posta__service *service,
-				   const struct posta_published *published)
+static void on_published(struct posta_actor *self, const struct posta_published *published)
 {
 	posta__publication_end(self, (struct posta__publication *)(uintptr_t)published->cookie, published->result, published->text);
-	look_whether_drained(self, service);
-	return POSTA_OK;
 }
 
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
@@ -397,7 +393,8 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		publish(self, service, posta_data(message));
 		break;
 	case POSTA_MSG_PUBLISHED:
-		return on_published(self, service, posta_data(message));
+		on_published(self, posta_data(message));
+		break;
 	case POSTA_MSG_BRIDGE_STATE:
 		on_state(self, service, posta_data(message));
 		break;
@@ -423,11 +420,11 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		drain(self, service, message);
 		break;
 	case POSTA__SERVICE_PROGRESS:
-		look_whether_drained(self, service);
 		break;
 	default:
 		return POSTA_EUNHANDLED;
 	}
+	look_whether_drained(self, service);
 	return POSTA_OK;
 }
 

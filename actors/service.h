@@ -10,6 +10,7 @@
 
 #include <posta/service.h>
 #include <posta/supervisor.h>
+#include <posta/timer.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -145,6 +146,7 @@ struct posta_subscription {
 	bool cancel_wanted, started;     /* the service's thread */
 	char text[POSTA_ERROR_TEXT_MAX];
 	uint32_t number;                 /* the bridge's; from here on its actor's own */
+	uint32_t generation;             /* of the connection that delivers now */
 	bool subscribed, ending, canceled;
 	uint32_t job_count;
 	struct posta_job *jobs;
@@ -164,6 +166,7 @@ struct posta_job {
 	const char *key;
 	uint32_t attempt;
 	uint64_t waited_ms;
+	posta_timer timer;
 	enum posta_err verdict;            /* of posta_job_done */
 	enum posta_err reason;             /* of its burial */
 	uint8_t phase;

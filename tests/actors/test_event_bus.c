@@ -182,6 +182,33 @@ static void connection__lost__nothing_is(void **state)
 	scene_end(&scene);
 }
 
+static void connection__lost_while_it_waits__the_broker_sends_it_again_once(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { .answers = { POSTA_EFAILED, POSTA_OK, POSTA_EPENDING } };
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, NULL);
+	publish_event(&scene, "reservas", "1", "k", NULL);
+	publish_event(&scene, "reservas", "2", "k", NULL);
+	publish_event(&scene, "reservas", "3", "other", NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 2);
+	posta__memory_drop(scene.system, "bus");
+	kit_settle(scene.system);
+	for (int i = 0; i < 100; i++)
+		posta_system_advance(scene.system, 50);
+	assert_true(notes.count >= 3);
+	assert_string_equal(notes.seen[2], "1");
+	assert_int_equal(notes.attempts[2], 1);
+	posta_job_done(notes.jobs[2], POSTA_OK);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 4);
+	assert_string_equal(notes.seen[3], "2");
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
 static void cancel__no_more_deliveries(void **state)
 {
 	(void)state;
@@ -298,6 +325,7 @@ int main(void)
 		cmocka_unit_test(handler__pending__ends_when_it_is_done),
 		cmocka_unit_test(body__not_json__is_a_dead_letter_and_the_flow_goes_on),
 		cmocka_unit_test(connection__lost__nothing_is),
+		cmocka_unit_test(connection__lost_while_it_waits__the_broker_sends_it_again_once),
 		cmocka_unit_test(cancel__no_more_deliveries),
 		cmocka_unit_test(strict_types__unknown_ones_are_refused),
 		cmocka_unit_test(publish__bad_arguments__are_refused),
