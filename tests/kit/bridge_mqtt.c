@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MQTT bridge in the conformance suite: a Mosquitto of its own that keeps sessions and queued messages over kill
- * -9. One topic is closed by an ACL, so that there is something to refuse.
+ * The MQTT bridge in the conformance suite: a Mosquitto of its own, whose sessions and queued messages outlive a
+ * restart. One topic is closed by an ACL, so that there is something to refuse.
  */
 #include "brokers.h"
 #include "conformance.h"
@@ -18,7 +18,8 @@ static char acl[] = "/tmp/posta-acl-XXXXXX";
 
 static void start(void)
 {
-	static const char rules[] = "topic readwrite #\ntopic deny closed/#\n";
+	/* Rules of the other kind, "topic", would not hold for a session that nobody has resumed after a restart. */
+	static const char rules[] = "pattern deny closed/#\npattern readwrite #\n";
 	struct kit_broker_options options = {0};
 	int fd = mkstemp(acl);
 	char config[128];
@@ -66,13 +67,6 @@ static void topic(struct kit_pair *pair)
 	aim(pair);
 }
 
-static void queue(struct kit_pair *pair)
-{
-	topic(pair);
-	fresh(pair->names[1], "share");
-	pair->source.share = pair->names[1];
-}
-
 static void wildcard(struct kit_pair *first, struct kit_pair *second, struct posta_source *source,
 		     char name[KIT_NAME_MAX])
 {
@@ -113,15 +107,16 @@ static void up(struct posta_system *system)
 }
 
 const struct kit_bridge kit_bridge_mqtt = {
-    .name = "mqtt",
-    .ops = &posta__mqtt_ops,
-    .start = start,
-    .stop = stop,
-    .url = url,
-    .queue = queue,
-    .topic = topic,
-    .wildcard = wildcard,
-    .no_such = no_such,
-    .down = down,
-    .up = up,
+	.name = "mqtt",
+	.ops = &posta__mqtt_ops,
+	.lacks = KIT_LACKS_SETTLE_APART,
+	.start = start,
+	.stop = stop,
+	.url = url,
+	.queue = topic, /* a session; not $share, whose subscriptions Mosquitto forgets in a restart */
+	.topic = topic,
+	.wildcard = wildcard,
+	.no_such = no_such,
+	.down = down,
+	.up = up,
 };
