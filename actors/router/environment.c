@@ -86,7 +86,7 @@ bool posta__duration_parse(const char *text, uint64_t *ms)
 		double ms;
 	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
 	char *end;
-	if (!isdigit((unsigned char)text[0]) || strspn(text, "0123456789.") == 0)
+	if (!isdigit((unsigned char)text[0]) || strcspn(text, "xXeEnN") != strlen(text))
 		return false;
 	double number = strtod(text, &end);
 	double factor = strcmp(text, "0") == 0 ? 1 : 0;

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "router.h"
+
+#include <posta/log.h>
+#include <posta/watch.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BRIDGE_CLOSE_MS 2000u
+
+/* -- The manager. Each of these runs with the lock held. */
+
+static void start_route(struct posta_actor *self, struct posta_router *router, struct posta__route_slot *slot)
+{
+	struct posta_spawn_options spawn = { .size = sizeof spawn };
+	struct posta_error error = { POSTA_OK, false, "out of memory" };
+	slot->ref = posta_spawn_with(self, &posta__route_class, slot->route, &spawn, &error);
+	slot->state = slot->ref ? POSTA__SLOT_RUNNING : POSTA__SLOT_ENDED;
+	if (slot->ref && !posta_watch(self, slot->ref))
+		posta_stop(self, slot->ref, POSTA_ENOMEM);
+	if (slot->ref)
+		return;
+	posta__route_error(slot->route, error.text);
+	posta_log(router->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", slot->route->config->name,
+		  error.text);
+}
+
+static void start_what_is_new(struct posta_actor *self, struct posta_router *router)
+{
+	for (size_t i = 0; i < router->bridge_count; i++) {
+		struct posta__bridge_slot *slot = router->bridges[i];
+		if (slot->state != POSTA__SLOT_NEW)
+			continue;
+		slot->state = POSTA__SLOT_RUNNING;
+		posta_watch(self, slot->ref);
+	}
+	for (size_t i = 0; i < router->route_count && !router->stopping; i++) {
+		struct posta__route_slot *slot = router->routes[i];
+		if (slot->state == POSTA__SLOT_NEW && (!slot->before || slot->before->state == POSTA__SLOT_ENDED))
+			start_route(self, router, slot);
+	}
+}
+
+static void drain(struct posta_actor *self, struct posta__route_slot *slot)
+{
+	if (slot->state == POSTA__SLOT_NEW)
+		slot->state = POSTA__SLOT_ENDED;
+	if (slot->state != POSTA__SLOT_RUNNING)
+		return;
+	slot->state = POSTA__SLOT_ENDING;
+	posta_send(self, slot->ref, POSTA__ROUTE_DRAIN, NULL, 0);
+}
+
+static bool uses(const struct posta__route *route, const struct posta_bridge *bridge)
+{
+	bool used = route->source == bridge || route->dead_letter.bridge == bridge;
+	for (size_t i = 0; i < route->config->to_count; i++)
+		used |= route->outlets[i].bridge == bridge;
+	return used;
+}
+
+static bool in_use(const struct posta_router *router, const struct posta_bridge *bridge)
+{
+	for (size_t i = 0; i < router->route_count; i++)
+		if (router->routes[i]->state != POSTA__SLOT_ENDED && uses(router->routes[i]->route, bridge))
+			return true;
+	return false;
+}
+
+static void close_what_is_idle(struct posta_router *router)
+{
+	for (size_t i = 0; i < router->bridge_count; i++) {
+		struct posta__bridge_slot *slot = router->bridges[i];
+		if (slot->state != POSTA__SLOT_RUNNING || !(slot->retired || router->stopping) ||
+		    in_use(router, slot->bridge))
+			continue;
+		slot->state = POSTA__SLOT_ENDING;
+		slot->last.size = sizeof slot->last;
+		posta_bridge_status(slot->bridge, &slot->last);
+		posta_bridge_close(slot->bridge, router->stopping && router->deadline_ms < BRIDGE_CLOSE_MS ?
+							 router->deadline_ms : BRIDGE_CLOSE_MS);
+	}
+}
+
+static bool all_ended(const struct posta_router *router)
+{
+	for (size_t i = 0; i < router->route_count; i++)
+		if (router->routes[i]->state != POSTA__SLOT_ENDED)
+			return false;
+	for (size_t i = 0; i < router->bridge_count; i++)
+		if (router->bridges[i]->state != POSTA__SLOT_ENDED)
+			return false;
+	return true;
+}
+
+static void go_on(struct posta_actor *self, struct posta_router *router)
+{
+	for (size_t i = 0; i < router->route_count; i++)
+		if (router->routes[i]->retired || router->stopping)
+			drain(self, router->routes[i]);
+	start_what_is_new(self, router);
+	close_what_is_idle(router);
+	if (!router->stopping || !all_ended(router))
+		return;
+	/* PAIRS with posta_router_stopped: whoever sees it may free the router. */
+	atomic_store_explicit(&router->stopped, true, memory_order_release);
+	posta_stop(self, posta_self(self), POSTA_OK);
+}
+
+static void on_down(struct posta_router *router, const struct posta_down *down)
+{
+	for (size_t i = 0; i < router->route_count; i++) {
+		struct posta__route_slot *slot = router->routes[i];
+		if (slot->ref != down->ref)
+			continue;
+		slot->state = POSTA__SLOT_ENDED;
+		if (down->reason)
+			posta_log(router->system, POSTA_LOG_ERROR, "route.ended", "route=%s reason=%s",
+				  slot->route->config->name, posta_err_name(down->reason));
+	}
+	for (size_t i = 0; i < router->bridge_count; i++) {
+		struct posta__bridge_slot *slot = router->bridges[i];
+		if (slot->ref != down->ref)
+			continue;
+		slot->state = POSTA__SLOT_ENDED;
+		slot->last.state = POSTA_BRIDGE_CLOSED;
+	}
+}
+
+static void on_deadline(struct posta_actor *self, struct posta_router *router)
+{
+	for (size_t i = 0; i < router->route_count; i++)
+		if (router->routes[i]->state == POSTA__SLOT_ENDING)
+			posta_send(self, router->routes[i]->ref, POSTA__ROUTE_QUIT, NULL, 0);
+}
+
+static void on_stop(struct posta_actor *self, struct posta_router *router, uint32_t deadline_ms)
+{
+	router->stopping = true;
+	router->deadline_ms = deadline_ms;
+	if (!posta_send_after(self, deadline_ms, posta_self(self), POSTA__ROUTER_DEADLINE, NULL, 0))
+		posta_send(self, posta_self(self), POSTA__ROUTER_DEADLINE, NULL, 0);
+}
+
+static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct posta_router *router = state;
+	pthread_mutex_lock(&router->lock);
+	bool over = atomic_load_explicit(&router->stopped, memory_order_relaxed);
+	if (message->type == POSTA_MSG_DOWN)
+		on_down(router, posta_data(message));
+	else if (message->type == POSTA__ROUTER_STOP)
+		on_stop(self, router, *(const uint32_t *)posta_data(message));
+	else if (message->type == POSTA__ROUTER_DEADLINE)
+		on_deadline(self, router);
+	else if (message->type == POSTA__ROUTER_CHANGE)
+		router->changing = false;
+	if (!over)
+		go_on(self, router);
+	pthread_mutex_unlock(&router->lock);
+	return POSTA_OK;
+}
+
+static enum posta_err start(struct posta_actor *self, void *state, void *argument)
+{
+	struct posta_router *router = argument;
+	pthread_mutex_lock(&router->lock);
+	go_on(self, router);
+	pthread_mutex_unlock(&router->lock);
+	return POSTA_OK;
+}
+
+const struct posta_actor_class posta__router_class = {
+	.size = sizeof(struct posta_actor_class),
+	.name = "router",
+	.receive = receive,
+	.start = start,
+};
+
+/* -- The caller's side */
+
+struct posta_router *posta_router_start(struct posta_system *system, struct posta_router_config *config,
+					const struct posta_router_options *options, struct posta_error *error)
+{
+	struct posta_router *router = calloc(1, sizeof *router);
+	if (!router) {
+		posta_router_config_free(config);
+		posta_error_set(error, POSTA_ENOMEM, "out of memory");
+		return NULL;
+	}
+	router->system = system;
+	if (options)
+		router->options = *options;
+	atomic_init(&router->stopped, false);
+	pthread_mutex_init(&router->lock, NULL);
+	pthread_mutex_lock(&router->lock);
+	enum posta_err err = posta__router_plan(router, config, error);
+	if (!err)
+		router->manager = posta_system_spawn(system, &posta__router_class, router, NULL, error);
+	pthread_mutex_unlock(&router->lock);
+	if (router->manager)
+		return router;
+	posta_router_free(router);
+	return NULL;
+}
+
+enum posta_err posta_router_reload(struct posta_router *router, struct posta_router_config *config,
+				   struct posta_error *error)
+{
+	pthread_mutex_lock(&router->lock);
+	enum posta_err err = POSTA_OK;
+	if (router->stopping || router->changing) {
+		err = posta_error_set(error, POSTA_ESTATE, router->stopping ? "the router is stopping" :
+									      "another reload has not finished");
+		posta_router_config_free(config);
+	} else {
+		err = posta__router_plan(router, config, error);
+	}
+	router->changing |= !err;
+	pthread_mutex_unlock(&router->lock);
+	if (!err)
+		posta_system_send(router->system, router->manager, POSTA__ROUTER_CHANGE, NULL, 0);
+	return err;
+}
+
+void posta_router_stop(struct posta_router *router, uint32_t deadline_ms)
+{
+	posta_system_send(router->system, router->manager, POSTA__ROUTER_STOP, &deadline_ms, sizeof deadline_ms);
+}
+
+bool posta_router_stopped(const struct posta_router *router)
+{
+	/* PAIRS with go_on. */
+	return atomic_load_explicit(&router->stopped, memory_order_acquire);
+}
+
+void posta_router_free(struct posta_router *router)
+{
+	if (!router)
+		return;
+	/* The manager may hold the lock still, on its way out of the turn in which it said that it stopped. */
+	pthread_mutex_lock(&router->lock);
+	pthread_mutex_unlock(&router->lock);
+	for (size_t i = 0; i < router->route_count; i++) {
+		posta__router_free_route(router->routes[i]->route);
+		free(router->routes[i]);
+	}
+	for (size_t i = 0; i < router->bridge_count; i++) {
+		if (router->bridges[i]->state == POSTA__SLOT_NEW || router->bridges[i]->state == POSTA__SLOT_RUNNING)
+			posta_bridge_close(router->bridges[i]->bridge, 0);
+		free(router->bridges[i]);
+	}
+	while (router->files) {
+		struct posta__router_file *next = router->files->next;
+		posta_router_config_free(router->files->config);
+		free(router->files);
+		router->files = next;
+	}
+	free(router->routes);
+	free(router->bridges);
+	pthread_mutex_destroy(&router->lock);
+	free(router);
+}
+
+static uint64_t read_counter(_Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+bool posta_router_route_status(struct posta_router *router, size_t index, struct posta_route_status *status)
+{
+	pthread_mutex_lock(&router->lock);
+	struct posta__route_slot *slot = index < router->route_count ? router->routes[index] : NULL;
+	if (slot) {
+		struct posta__route *route = slot->route;
+		memset(status, 0, sizeof *status);
+		status->size = sizeof *status;
+		status->received = read_counter(&route->counters.received);
+		status->sent = read_counter(&route->counters.sent);
+		status->filtered = read_counter(&route->counters.filtered);
+		status->dead_lettered = read_counter(&route->counters.dead_lettered);
+		status->redelivered = read_counter(&route->counters.redelivered);
+		status->retried = read_counter(&route->counters.retried);
+		status->in_flight = read_counter(&route->counters.in_flight);
+		status->drained = slot->retired || router->stopping;
+		status->running = slot->state != POSTA__SLOT_ENDED;
+		snprintf(status->name, sizeof status->name, "%s", route->config->name);
+		snprintf(status->source, sizeof status->source, "%s", route->source_name);
+		pthread_mutex_lock(&route->lock);
+		memcpy(status->last_error, route->last_error, sizeof status->last_error);
+		pthread_mutex_unlock(&route->lock);
+	}
+	pthread_mutex_unlock(&router->lock);
+	return slot != NULL;
+}
+
+bool posta_router_bridge_status(struct posta_router *router, size_t index, struct posta_bridge_status *status)
+{
+	pthread_mutex_lock(&router->lock);
+	struct posta__bridge_slot *slot = index < router->bridge_count ? router->bridges[index] : NULL;
+	if (slot && (slot->state == POSTA__SLOT_NEW || slot->state == POSTA__SLOT_RUNNING))
+		posta_bridge_status(slot->bridge, status);
+	else if (slot)
+		*status = slot->last;
+	pthread_mutex_unlock(&router->lock);
+	return slot != NULL;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_ACTORS_ROUTER_ROUTER_H
+#define POSTA_ACTORS_ROUTER_ROUTER_H
+
+/*
+ * A router is a table of bridges and a table of routes, and one actor that keeps them: the manager, parent of all
+ * routes. Callers build what is new (plan.c) and hand it over in one message; the manager alone starts, drains, closes
+ * and counts ends. The lock guards the tables against status calls; the manager holds it for its own changes only.
+ */
+
+#include "route.h"
+
+#define POSTA__SLOTS_MAX 4096u /* routes or bridges over all reloads that are not over yet */
+
+enum posta__slot_state {
+	POSTA__SLOT_FREE,
+	POSTA__SLOT_NEW,     /* built; starts when the one before it has ended */
+	POSTA__SLOT_RUNNING,
+	POSTA__SLOT_ENDING,
+	POSTA__SLOT_ENDED
+};
+
+struct posta__bridge_slot {
+	enum posta__slot_state state;
+	struct posta_bridge *bridge; /* not used any more once it is ENDING */
+	posta_ref ref;
+	uint64_t fingerprint;
+	bool retired; /* the newest file has no such broker */
+	char name[64];
+	struct posta_bridge_status last; /* when it began to end */
+};
+
+struct posta__route_slot {
+	enum posta__slot_state state;
+	struct posta__route *route;
+	posta_ref ref;
+	struct posta__route_slot *before; /* of the same name: it must have ended */
+	bool retired;
+};
+
+/* A file and what runs by it. Freed with the router: texts of its routes may be in use until then. */
+struct posta__router_file {
+	struct posta__router_file *next;
+	struct posta_router_config *config;
+};
+
+struct posta_router {
+	struct posta_system *system;
+	struct posta_router_options options;
+	posta_ref manager;
+	_Atomic bool stopped;
+	pthread_mutex_t lock; /* all below */
+	struct posta__router_file *files;
+	struct posta__bridge_slot **bridges;
+	size_t bridge_count;
+	struct posta__route_slot **routes;
+	size_t route_count;
+	uint32_t deadline_ms;
+	bool stopping;
+	bool changing; /* a reload is on its way to the manager */
+};
+
+enum posta__router_message {
+	POSTA__ROUTER_STOP = 0x7FFE3100, /* uint32_t deadline_ms */
+	POSTA__ROUTER_CHANGE,
+	POSTA__ROUTER_DEADLINE
+};
+
+extern const struct posta_actor_class posta__router_class;
+
+/*
+ * Adds what config has and the router has not, as NEW slots, and marks what it has no more as retired. On an error
+ * everything is as it was. Takes: config, always. The lock is held.
+ */
+enum posta_err posta__router_plan(struct posta_router *router, struct posta_router_config *config,
+				  struct posta_error *error);
+void posta__router_free_route(struct posta__route *route);
+
+#endif
