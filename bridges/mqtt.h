@@ -9,7 +9,8 @@
  *   mqtt.c ────────── the ops table, the end          mqtt_client.c ──── one client on the loop
  *   mqtt_publish.c ── publications, their window      mqtt_library.c ─── how it is made, what it calls back
  *   mqtt_consume.c ── a subscription: batches         mqtt_properties.c  envelopes and MQTT packets
- *   mqtt_options.c ── URL and options                 mqtt_tls.c ─────── the certificate of the right host
+ *   mqtt_slots.c ──── what is not settled             mqtt_tls.c ─────── the certificate of the right host
+ *   mqtt_options.c ── URL and options
  *
  * Why a connection for each subscription: libmosquitto hands an acknowledgement to its output queue before it shows
  * us the message, so that all we can do is write nothing until everything that was read is settled (mqtt_consume.c).
@@ -214,6 +215,35 @@ enum posta_err posta__mqtt_publisher_init(struct posta__mqtt_publisher *publishe
 size_t posta__mqtt_publisher_take(struct posta__mqtt_publisher *publisher,
 				  const struct posta_publication *const *batch, size_t n);
 void posta__mqtt_publisher_fini(struct posta__mqtt_publisher *publisher);
+
+/* -- mqtt_slots.c */
+
+#define POSTA__MQTT_SLOTS_MAX 65536u
+#define POSTA__MQTT_NO_SLOT UINT32_MAX
+#define POSTA__MQTT_NOBODYS_ID ((uint64_t)1 << 63) /* of a delivery that waits to be made again */
+
+/* A delivery that is not settled. */
+struct posta__mqtt_slot {
+	uint64_t id; /* serial number << 16 | index; 0: free */
+	struct posta_envelope *envelope;
+	uint32_t next; /* of the free ones, or of those to be delivered again */
+};
+
+struct posta__mqtt_slots {
+	struct posta__mqtt_slot *all;
+	uint32_t count, used;
+	uint32_t free; /* the first; begins as NO_SLOT */
+	uint64_t serial;
+};
+
+/* Takes: envelope. Returns: borrowed, until the next one is taken; NULL when out of memory or beyond SLOTS_MAX. */
+struct posta__mqtt_slot *posta__mqtt_slot_take(struct posta__mqtt_slots *slots, struct posta_envelope *envelope);
+/* NULL where it is settled, or never was. */
+struct posta__mqtt_slot *posta__mqtt_slot_find(const struct posta__mqtt_slots *slots, uint64_t id);
+/* A fresh id for another delivery of the same. */
+void posta__mqtt_slot_renew(struct posta__mqtt_slots *slots, struct posta__mqtt_slot *slot);
+void posta__mqtt_slot_release(struct posta__mqtt_slots *slots, struct posta__mqtt_slot *slot);
+void posta__mqtt_slots_fini(struct posta__mqtt_slots *slots);
 
 /* -- mqtt_consume.c */
 

@@ -32,17 +32,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_MAX 65536u
-#define NO_SLOT UINT32_MAX
 #define CREDIT_DEFAULT 1024u
 #define REQUEUE_DELAY_S 0.05
-
-/* A delivery without an end. id: serial number << 16 | index of the slot. */
-struct slot {
-	uint64_t id; /* 0: free */
-	struct posta_envelope *envelope;
-	uint32_t next; /* of the free ones, or of those to be delivered again */
-};
 
 struct posta__mqtt_consumer {
 	struct posta__mqtt_client client;
@@ -51,12 +42,8 @@ struct posta__mqtt_consumer {
 	uint32_t subscription;
 	uint32_t credit;
 	int qos;
-	struct slot *slots;
-	uint32_t slot_count;
-	uint32_t free_slot;
-	uint32_t unsettled;
-	uint32_t batch; /* messages since the last write */
-	uint64_t serial;
+	struct posta__mqtt_slots slots;   /* of what is not settled */
+	uint32_t batch;                   /* messages since the last write */
 	uint32_t again_first, again_last; /* to be delivered again, in order */
 	ev_timer again;
 	int leave_mid;
@@ -74,64 +61,6 @@ struct posta__mqtt_consumer {
 static struct posta_system *system_of(const struct posta__mqtt_consumer *consumer)
 {
 	return posta_system_of(posta_bridge_actor(consumer->mqtt->bridge));
-}
-
-/* -- Slots */
-
-static bool grow(struct posta__mqtt_consumer *consumer)
-{
-	uint32_t count = consumer->slot_count ? consumer->slot_count * 2 : 64;
-	struct slot *slots;
-
-	if (count > SLOTS_MAX)
-		return false;
-	slots = realloc(consumer->slots, count * sizeof *slots);
-	if (!slots)
-		return false;
-	for (uint32_t i = consumer->slot_count; i < count; i++)
-		slots[i] = (struct slot){.next = i + 1 < count ? i + 1 : NO_SLOT};
-	consumer->free_slot = consumer->slot_count;
-	consumer->slots = slots;
-	consumer->slot_count = count;
-	return true;
-}
-
-static uint64_t new_id(struct posta__mqtt_consumer *consumer, uint32_t index)
-{
-	return ++consumer->serial << 16 | index;
-}
-
-/* Takes envelope. Returns: NULL when there is no room (the caller keeps the envelope). */
-static struct slot *take_slot(struct posta__mqtt_consumer *consumer, struct posta_envelope *envelope)
-{
-	struct slot *slot;
-
-	if (consumer->free_slot == NO_SLOT && !grow(consumer))
-		return NULL;
-	slot = &consumer->slots[consumer->free_slot];
-	slot->id = new_id(consumer, consumer->free_slot);
-	consumer->free_slot = slot->next;
-	slot->envelope = envelope;
-	slot->next = NO_SLOT;
-	consumer->unsettled++;
-	return slot;
-}
-
-static struct slot *find_slot(const struct posta__mqtt_consumer *consumer, uint64_t id)
-{
-	uint32_t index = (uint32_t)(id & 0xFFFF);
-
-	return index < consumer->slot_count && consumer->slots[index].id == id ? &consumer->slots[index] : NULL;
-}
-
-static void release_slot(struct posta__mqtt_consumer *consumer, struct slot *slot)
-{
-	posta_envelope_unref(slot->envelope);
-	slot->envelope = NULL;
-	slot->id = 0;
-	slot->next = consumer->free_slot;
-	consumer->free_slot = (uint32_t)(slot - consumer->slots);
-	consumer->unsettled--;
 }
 
 /* -- What may be read and written now */
@@ -162,7 +91,7 @@ static void leave(struct posta__mqtt_consumer *consumer)
 static bool must_not_read(const struct posta__mqtt_consumer *consumer)
 {
 	if (consumer->leaving)
-		return consumer->unsettled;
+		return consumer->slots.used;
 	return consumer->subscribed && (consumer->paused || consumer->batch >= consumer->credit);
 }
 
@@ -172,11 +101,11 @@ static void refresh(struct posta__mqtt_consumer *consumer)
 
 	if (client->inside || consumer->over)
 		return;
-	if (consumer->leaving && !consumer->unsettled && client->phase != POSTA__MQTT_LEAVING)
+	if (consumer->leaving && !consumer->slots.used && client->phase != POSTA__MQTT_LEAVING)
 		leave(consumer);
 	if (consumer->over || client->phase == POSTA__MQTT_LEAVING)
 		return;
-	client->withheld = consumer->unsettled || consumer->given_back;
+	client->withheld = consumer->slots.used || consumer->given_back;
 	if (!client->withheld)
 		consumer->batch = 0;
 	client->deaf = must_not_read(consumer);
@@ -190,7 +119,7 @@ static void update(struct posta__mqtt_consumer *consumer)
 
 /* -- Deliveries */
 
-static void deliver(struct posta__mqtt_consumer *consumer, const struct slot *slot, bool redelivered)
+static void deliver(struct posta__mqtt_consumer *consumer, const struct posta__mqtt_slot *slot, bool redelivered)
 {
 	struct posta_envelope *envelope = posta_envelope_ref(slot->envelope);
 
@@ -214,7 +143,7 @@ static void on_message(void *context, const struct mosquitto_message *message, c
 {
 	struct posta__mqtt_consumer *consumer = context;
 	struct posta_envelope *envelope = NULL;
-	struct slot *slot;
+	struct posta__mqtt_slot *slot;
 	enum posta_err err;
 
 	if (consumer->leaving) {
@@ -233,7 +162,7 @@ static void on_message(void *context, const struct mosquitto_message *message, c
 		drop(consumer, message, "more headers than an envelope holds");
 		return;
 	}
-	slot = err ? NULL : take_slot(consumer, envelope);
+	slot = err ? NULL : posta__mqtt_slot_take(&consumer->slots, envelope);
 	if (!slot) {
 		posta_envelope_unref(envelope);
 		consumer->given_back = true;
@@ -248,13 +177,13 @@ static void deliver_again(struct posta__mqtt_consumer *consumer)
 	uint32_t index = consumer->again_first;
 
 	/* Those that come back meanwhile wait for the next time. */
-	consumer->again_first = consumer->again_last = NO_SLOT;
-	while (index != NO_SLOT && !consumer->over) {
-		struct slot *slot = &consumer->slots[index];
+	consumer->again_first = consumer->again_last = POSTA__MQTT_NO_SLOT;
+	while (index != POSTA__MQTT_NO_SLOT && !consumer->over) {
+		struct posta__mqtt_slot *slot = &consumer->slots.all[index];
 
 		index = slot->next;
-		slot->next = NO_SLOT;
-		slot->id = new_id(consumer, (uint32_t)(slot - consumer->slots));
+		slot->next = POSTA__MQTT_NO_SLOT;
+		posta__mqtt_slot_renew(&consumer->slots, slot);
 		deliver(consumer, slot, true);
 	}
 }
@@ -270,21 +199,21 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
 	update(consumer);
 }
 
-static void requeue(struct posta__mqtt_consumer *consumer, struct slot *slot)
+static void requeue(struct posta__mqtt_consumer *consumer, struct posta__mqtt_slot *slot)
 {
-	uint32_t index = (uint32_t)(slot - consumer->slots);
+	uint32_t index = (uint32_t)(slot - consumer->slots.all);
 
 	if (consumer->leaving) {
 		consumer->given_back = true;
-		release_slot(consumer, slot);
+		posta__mqtt_slot_release(&consumer->slots, slot);
 		return;
 	}
-	slot->id = (uint64_t)1 << 63; /* not free, and nobody's */
-	slot->next = NO_SLOT;
-	if (consumer->again_first == NO_SLOT)
+	slot->id = POSTA__MQTT_NOBODYS_ID;
+	slot->next = POSTA__MQTT_NO_SLOT;
+	if (consumer->again_first == POSTA__MQTT_NO_SLOT)
 		consumer->again_first = index;
 	else
-		consumer->slots[consumer->again_last].next = index;
+		consumer->slots.all[consumer->again_last].next = index;
 	consumer->again_last = index;
 	if (!ev_is_active(&consumer->again)) {
 		ev_timer_set(&consumer->again, REQUEUE_DELAY_S, 0.);
@@ -443,10 +372,10 @@ static struct posta__mqtt_consumer *make(struct posta__mqtt *mqtt, uint32_t subs
 	consumer->mqtt = mqtt;
 	consumer->subscription = subscription;
 	consumer->credit = source->credit ? source->credit : CREDIT_DEFAULT;
-	if (consumer->credit > SLOTS_MAX - 1)
-		consumer->credit = SLOTS_MAX - 1;
+	if (consumer->credit > POSTA__MQTT_SLOTS_MAX - 1)
+		consumer->credit = POSTA__MQTT_SLOTS_MAX - 1;
 	consumer->qos = source->qos == 0 ? 0 : 1;
-	consumer->free_slot = consumer->again_first = consumer->again_last = NO_SLOT;
+	consumer->slots.free = consumer->again_first = consumer->again_last = POSTA__MQTT_NO_SLOT;
 	consumer->base = hash(consumer->filter);
 	consumer->ordinal = free_ordinal(mqtt, consumer->base);
 	ev_timer_init(&consumer->again, on_again, REQUEUE_DELAY_S, 0.);
@@ -505,8 +434,8 @@ void posta__mqtt_unsubscribe(struct posta__mqtt *mqtt, uint32_t subscription)
 	consumer->leaving = true;
 	consumer->forget = true;
 	/* Those that wait for being delivered again have nobody to settle them. */
-	while (consumer->again_first != NO_SLOT) {
-		struct slot *slot = &consumer->slots[consumer->again_first];
+	while (consumer->again_first != POSTA__MQTT_NO_SLOT) {
+		struct posta__mqtt_slot *slot = &consumer->slots.all[consumer->again_first];
 
 		consumer->again_first = slot->next;
 		requeue(consumer, slot);
@@ -522,14 +451,14 @@ void posta__mqtt_settle(struct posta__mqtt *mqtt, uint32_t subscription, const u
 	if (!consumer)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		struct slot *slot = find_slot(consumer, ids[i]);
+		struct posta__mqtt_slot *slot = posta__mqtt_slot_find(&consumer->slots, ids[i]);
 
 		if (slot && outcome == POSTA_REQUEUE)
 			requeue(consumer, slot);
 		else if (slot)
-			release_slot(consumer, slot);
+			posta__mqtt_slot_release(&consumer->slots, slot);
 	}
-	if (!consumer->unsettled)
+	if (!consumer->slots.used)
 		update(consumer);
 }
 
@@ -540,7 +469,7 @@ void posta__mqtt_pause(struct posta__mqtt *mqtt, uint32_t subscription, bool pau
 	if (!consumer || consumer->paused == paused)
 		return;
 	consumer->paused = paused;
-	if (!paused && consumer->again_first != NO_SLOT && !ev_is_active(&consumer->again)) {
+	if (!paused && consumer->again_first != POSTA__MQTT_NO_SLOT && !ev_is_active(&consumer->again)) {
 		ev_timer_set(&consumer->again, 0., 0.);
 		ev_timer_start(mqtt->loop, &consumer->again);
 	}
@@ -558,7 +487,7 @@ void posta__mqtt_consumers_finish(struct posta__mqtt *mqtt)
 			consumer->forget = mqtt->forget;
 		consumer->leaving = true;
 		/* The broker is not told what is settled beside what is not: all of the batch comes again. */
-		if (consumer->unsettled)
+		if (consumer->slots.used)
 			end(consumer);
 		else
 			update(consumer);
@@ -569,9 +498,7 @@ static void free_consumer(struct posta__mqtt_consumer *consumer)
 {
 	ev_timer_stop(consumer->mqtt->loop, &consumer->again);
 	posta__mqtt_client_close(&consumer->client);
-	for (uint32_t i = 0; i < consumer->slot_count; i++)
-		posta_envelope_unref(consumer->slots[i].envelope);
-	free(consumer->slots);
+	posta__mqtt_slots_fini(&consumer->slots);
 	free(consumer);
 }
 

@@ -46,6 +46,7 @@ static void publish__more_than_the_window__all_in_order(void **state)
 
 		subscribe(core, 1, "a/window", 100);
 		publish_numbers(core, &target, 0, 3000);
+		assert_true(core->writables > 0);
 		settle_as_they_come(core, 3000);
 		for (int i = 0; i < 3000; i++)
 			assert_int_equal(number_of(core, (size_t)i), i);

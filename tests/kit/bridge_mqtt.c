@@ -106,6 +106,27 @@ static void up(struct posta_system *system)
 	kit_broker_start_again(broker);
 }
 
+static void version_3(struct posta_bridge_options *options)
+{
+	options->mqtt_version = 4;
+}
+
+/* 3.1.1 cannot say that a publication was refused. */
+const struct kit_bridge kit_bridge_mqtt3 = {
+	.name = "mqtt3",
+	.ops = &posta__mqtt_ops,
+	.lacks = KIT_LACKS_SETTLE_APART | KIT_LACKS_BAD_TARGET,
+	.start = start,
+	.stop = stop,
+	.url = url,
+	.options = version_3,
+	.queue = topic,
+	.topic = topic,
+	.wildcard = wildcard,
+	.down = down,
+	.up = up,
+};
+
 const struct kit_bridge kit_bridge_mqtt = {
 	.name = "mqtt",
 	.ops = &posta__mqtt_ops,

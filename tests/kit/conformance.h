@@ -73,6 +73,7 @@ extern const struct kit_bridge kit_bridge_memory;
 extern const struct kit_bridge kit_bridge_kafka; /* where POSTA_HAVE_KAFKA; the others likewise */
 extern const struct kit_bridge kit_bridge_amqp;
 extern const struct kit_bridge kit_bridge_mqtt;
+extern const struct kit_bridge kit_bridge_mqtt3; /* 3.1.1 */
 
 #ifdef __cplusplus
 }
