@@ -70,6 +70,7 @@ const struct kit_bridge kit_bridge_memory = {
 	.name = "memory",
 	.ops = &posta__memory_ops,
 	.patience_ms = 5000,
+	.settle_ms = 1,
 	.url = url,
 	.queue = queue,
 	.topic = topic,

@@ -41,6 +41,7 @@ struct kit_bridge {
 	const struct posta_bridge_ops *ops; /* its capabilities decide what is tested */
 	uint32_t lacks;                     /* enum kit_lack */
 	uint64_t patience_ms;               /* how long a wait may take; 0: 20,000 */
+	uint64_t settle_ms;                 /* how long settlements may be gathered before they leave; 0: 1,000 */
 	/* Once, before and after all. start may be NULL. */
 	void (*start)(void);
 	void (*stop)(void);

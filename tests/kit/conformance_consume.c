@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void settlements_leave(struct kit_world *world)
+{
+	kit_quiet(world, world->kit->settle_ms ? world->kit->settle_ms : 1000);
+}
+
 static void settle__unsettled__comes_again_after_a_reconnect(struct kit_world *world)
 {
 	struct kit_flow flow;
@@ -16,7 +21,7 @@ static void settle__unsettled__comes_again_after_a_reconnect(struct kit_world *w
 	for (size_t i = 0; i < 3; i++)
 		kit_settle(flow.user, i, POSTA_ACK);
 	KIT_EXPECT(world, kit_wait_status(world, flow.bridge, offsetof(struct posta_bridge_status, settled), 3));
-	kit_quiet(world, 300); /* acknowledgements may be gathered before they leave */
+	settlements_leave(world);
 	kit_down(world);
 	KIT_EXPECT(world, kit_wait_state(world, flow.bridge, POSTA_BRIDGE_DOWN));
 	size_t before = flow.user->delivered;
@@ -36,7 +41,7 @@ static void settle__settled__does_not_come_again_after_a_reconnect(struct kit_wo
 	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 6));
 	KIT_EXPECT(world, kit_wait(world, &flow.user->confirmed, 6));
 	KIT_EXPECT(world, kit_wait_status(world, flow.bridge, offsetof(struct posta_bridge_status, settled), 6));
-	kit_quiet(world, 300);
+	settlements_leave(world);
 	kit_down(world);
 	KIT_EXPECT(world, kit_wait_state(world, flow.bridge, POSTA_BRIDGE_DOWN));
 	size_t before = flow.user->subscribed;
