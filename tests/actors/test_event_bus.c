@@ -106,6 +106,24 @@ static void handler__fails__its_key_waits_and_others_go_on(void **state)
 	scene_end(&scene);
 }
 
+static void handler__pending__those_behind_follow_at_once(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { .answers = { POSTA_EPENDING } };
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, NULL);
+	for (int i = 0; i < 5; i++)
+		publish_event(&scene, "reservas", "1", "k", NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 1);
+	posta_job_done(notes.jobs[0], POSTA_OK);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 5);
+	notes_free(&notes);
+	scene_end(&scene);
+}
+
 static void handler__pending__ends_when_it_is_done(void **state)
 {
 	(void)state;
@@ -322,6 +340,7 @@ int main(void)
 		cmocka_unit_test(subscribe__new_group__begins_with_the_oldest),
 		cmocka_unit_test(handler__fails__tried_again_after_1000_and_2000_ms_then_dead),
 		cmocka_unit_test(handler__fails__its_key_waits_and_others_go_on),
+		cmocka_unit_test(handler__pending__those_behind_follow_at_once),
 		cmocka_unit_test(handler__pending__ends_when_it_is_done),
 		cmocka_unit_test(body__not_json__is_a_dead_letter_and_the_flow_goes_on),
 		cmocka_unit_test(connection__lost__nothing_is),

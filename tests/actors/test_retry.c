@@ -130,6 +130,19 @@ static void pending__too_long__fails_and_goes_on(void **state)
 	kit_stop(scene.system);
 }
 
+static void pending__failed__its_timer_is_gone(void **state)
+{
+	(void)state;
+	struct scene scene = { .answers = { POSTA_EPENDING } };
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_ref retry = begin(&scene, &(struct posta_retry_options){ .attempt_timeout_ms = 100000 });
+	posta_retry_result(scene.system, retry, 1, POSTA_EIO);
+	kit_settle(scene.system);
+	posta_system_metrics(scene.system, &metrics);
+	assert_int_equal(metrics.timers, 1); /* that of the back-off alone */
+	kit_stop(scene.system);
+}
+
 static void cancel__ends_it_while_it_waits(void **state)
 {
 	(void)state;
@@ -205,6 +218,7 @@ int main(void)
 		cmocka_unit_test(waits__grow_up_to_the_cap),
 		cmocka_unit_test(pending__its_result_counts_once),
 		cmocka_unit_test(pending__too_long__fails_and_goes_on),
+		cmocka_unit_test(pending__failed__its_timer_is_gone),
 		cmocka_unit_test(cancel__ends_it_while_it_waits),
 		cmocka_unit_test(system_stops__its_end_is_told),
 		cmocka_unit_test(no_function__is_refused),
