@@ -13,6 +13,7 @@
 #include "runtime/ask.h"
 #include "runtime/block.h"
 #include "runtime/cold.h"
+#include "runtime/life.h"
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
 #include "runtime/watch.h"
@@ -23,16 +24,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* -- Spawn -- */
-
 static const char *class_name(const struct posta_actor *actor)
 {
 	return actor->klass && actor->klass->name ? actor->klass->name : "actor";
-}
-
-static bool lives_here(const struct posta_actor *actor, const struct posta__worker *worker)
-{
-	return worker && atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker;
 }
 
 /*
@@ -41,17 +35,8 @@ static bool lives_here(const struct posta_actor *actor, const struct posta__work
  */
 static bool hears_at_once(const struct posta_actor *parent, const struct posta__worker *worker)
 {
-	return lives_here(parent, worker) && !parent->system_head && !parent->notified &&
+	return posta__lives_here(parent, worker) && !parent->system_head && !parent->notified &&
 	       !atomic_load_explicit(&parent->stack, memory_order_relaxed);
-}
-
-static void link_child(struct posta_actor *parent, struct posta_actor *child)
-{
-	child->prev_sibling = NULL;
-	child->next_sibling = parent->first_child;
-	if (parent->first_child)
-		parent->first_child->prev_sibling = child;
-	parent->first_child = child;
 }
 
 static void unlink_child(struct posta_actor *parent, struct posta_actor *child)
@@ -62,225 +47,6 @@ static void unlink_child(struct posta_actor *parent, struct posta_actor *child)
 		parent->first_child = child->next_sibling;
 	if (child->next_sibling)
 		child->next_sibling->prev_sibling = child->prev_sibling;
-}
-
-static bool state_make(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn)
-{
-	size_t size = spawn->klass->state_size;
-	actor->state_owned = size > 0;
-	actor->state = size ? posta__zalloc(system, size) : spawn->argument;
-	return !size || actor->state;
-}
-
-static void state_free(struct posta_system *system, struct posta_actor *actor)
-{
-	if (actor->state_owned && actor->state)
-		posta__free(system, actor->state, actor->klass->state_size);
-	actor->state = NULL;
-	actor->state_owned = false;
-}
-
-/* Whether it needs what only some have: then the cold block is made now, so that failure is the spawn's. */
-static bool wants_cold(const struct posta__spawn *spawn)
-{
-	return spawn->supervised || (spawn->klass->start && spawn->argument) || (spawn->options && spawn->options->trap_exit);
-}
-
-static bool cold_make(struct posta_actor *actor, const struct posta__spawn *spawn)
-{
-	if (!wants_cold(spawn))
-		return true;
-	struct posta__cold *cold = posta__cold_get(actor);
-	if (!cold)
-		return false;
-	cold->argument = spawn->argument;
-	cold->argument_free = spawn->argument_free;
-	cold->hooks = spawn->hooks;
-	cold->redeliver_max = spawn->redeliver_max;
-	cold->drop_when_down = spawn->drop_when_down;
-	cold->trap_exit = spawn->options && spawn->options->trap_exit;
-	return true;
-}
-
-static void slot_fill(struct posta_actor *actor, const struct posta__spawn *spawn)
-{
-	const struct posta_spawn_options *options = spawn->options;
-	actor->klass = spawn->klass;
-	actor->receive = spawn->klass->receive;
-	actor->parent = spawn->parent;
-	actor->first_child = NULL;
-	actor->supervised = spawn->supervised;
-	actor->pinned = options && (options->pinned || options->dedicated);
-	actor->timers = 0;
-	actor->parent_releases = false;
-	actor->reason = POSTA_OK;
-	actor->status = spawn->klass->start ? POSTA__STARTING : POSTA__RUNNING;
-	actor->attention = spawn->klass->start ? POSTA__ATTEND_START : 0;
-	if (POSTA__UNLIKELY(options && options->mailbox.policy)) {
-		atomic_store_explicit(&actor->bounded, (uint8_t)options->mailbox.policy, memory_order_relaxed);
-		actor->length_max = options->mailbox.length_max;
-	}
-	atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
-}
-
-static posta_ref ref_of_next(const struct posta_system *system, const struct posta_actor *actor)
-{
-	return posta__ref_make(system->tag, actor->generation, actor->index);
-}
-
-static enum posta_err check(const struct posta__spawn *spawn, struct posta_error *error)
-{
-	const struct posta_spawn_options *options = spawn->options;
-	if (!spawn->klass || !spawn->klass->receive)
-		return posta_error_set(error, POSTA_EINVAL, "spawn: the class has no receive function");
-	if (options && options->mailbox.policy && !options->mailbox.length_max)
-		return posta_error_set(error, POSTA_EINVAL, "spawn: mailbox.length_max is 0 with a bounded policy: say how many messages");
-	if (options && (options->mailbox.policy < POSTA_MAILBOX_UNBOUNDED || options->mailbox.policy > POSTA_MAILBOX_DROP_OLDEST))
-		return posta_error_set(error, POSTA_EINVAL, "spawn: unknown mailbox.policy %d", (int)options->mailbox.policy);
-	return POSTA_OK;
-}
-
-/* Where it will live. NULL: with the spawner (or the first worker). */
-static enum posta_err choose_home(struct posta_system *system, const struct posta_spawn_options *options, struct posta__worker **home,
-				  struct posta_error *error)
-{
-	*home = NULL;
-	if (options && options->dedicated && system->options.workers != POSTA_HOST_DRIVEN) {
-		*home = posta__dedicated_start(system, error);
-		return *home ? POSTA_OK : POSTA_EIO;
-	}
-	if (!options || !options->pinned || !options->worker)
-		return POSTA_OK;
-	if (options->worker < 0 || options->worker > system->workers)
-		return posta_error_set(error, POSTA_EINVAL, "spawn: worker %d: this system has 1 to %d", options->worker, system->workers);
-	*home = posta__system_worker(system, options->worker - 1);
-	return POSTA_OK;
-}
-
-static bool name_take(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn, struct posta_error *error)
-{
-	if (!spawn->options || !spawn->options->name)
-		return true;
-	enum posta_err result = posta__name_note(system, actor, spawn->options->name);
-	if (!result)
-		result = posta__name_take(system, spawn->options->name, ref_of_next(system, actor));
-	if (result)
-		posta_error_set(error, result, "spawn: name \"%s\": %s", spawn->options->name, posta_strerror(result));
-	return result == POSTA_OK;
-}
-
-static void abandon(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor)
-{
-	state_free(system, actor);
-	if (actor->cold)
-		posta__names_drop(system, actor);
-	posta__cold_free(actor);
-	posta__slot_free(worker, actor);
-}
-
-static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker, const struct posta__spawn *spawn,
-					struct posta_error *error)
-{
-	struct posta_actor *actor = posta__slot_new(system, worker);
-	if (!actor) {
-		posta_error_set(error, POSTA_ENOMEM, "spawn: no slot: out of memory, or actors_max is reached");
-		return NULL;
-	}
-	actor->klass = spawn->klass;
-	if (!state_make(system, actor, spawn) || !cold_make(actor, spawn)) {
-		posta_error_set(error, POSTA_ENOMEM, "spawn: out of memory");
-		abandon(system, worker, actor);
-		return NULL;
-	}
-	if (!name_take(system, actor, spawn, error)) {
-		abandon(system, worker, actor);
-		return NULL;
-	}
-	slot_fill(actor, spawn);
-	return actor;
-}
-
-static void publish(struct posta_system *system, struct posta_actor *actor)
-{
-	/* Relaxed: others learn the reference through a message or a lookup, which order it. */
-	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_relaxed);
-}
-
-struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn, struct posta_error *error)
-{
-	struct posta_system *system = worker->system;
-	struct posta__worker *home;
-	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
-		return NULL;
-	struct posta_actor *actor = slot_prepare(system, worker, spawn, error);
-	if (!actor)
-		return NULL;
-	link_child(spawn->parent, actor);
-	posta__count(&worker->counters.spawned, 1);
-	if (home && home != worker) {
-		atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
-		publish(system, actor);
-		posta__adopt_push(home, actor);
-		return actor;
-	}
-	publish(system, actor);
-	worker->pinned += actor->pinned;
-	if (actor->attention)
-		posta__run_ready(worker, actor);
-	return actor;
-}
-
-posta_ref posta_spawn_with(struct posta_actor *self, const struct posta_actor_class *klass, void *argument,
-			   const struct posta_spawn_options *options, struct posta_error *error)
-{
-	struct posta__spawn spawn = { .klass = klass, .argument = argument, .options = options, .parent = self };
-	struct posta_actor *actor = posta__actor_spawn(posta__worker(self), &spawn, error);
-	return actor ? ref_of_next(posta__worker(self)->system, actor) : POSTA_NOBODY;
-}
-
-posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *klass, void *argument)
-{
-	return posta_spawn_with(self, klass, argument, NULL, NULL);
-}
-
-/* From outside: the root, on its own thread, is told to take the child before the child can report anything. */
-static posta_ref spawn_from_outside(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error)
-{
-	struct posta__worker *home;
-	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
-		return POSTA_NOBODY;
-	struct posta_actor *actor = slot_prepare(system, NULL, spawn, error);
-	if (!actor)
-		return POSTA_NOBODY;
-	home = home ? home : posta__system_worker(system, 0);
-	posta_ref ref = ref_of_next(system, actor);
-	atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
-	struct posta__signal_data data = { .slot = actor, .ref = ref };
-	if (!posta__signal_send(system, NULL, posta__self(system->root), POSTA__SIGNAL_LINK_CHILD, &data)) {
-		posta_error_set(error, POSTA_ECLOSED, "spawn: the system stops");
-		atomic_store_explicit(&actor->home, (uintptr_t)home, memory_order_release);
-		abandon(system, NULL, actor);
-		return POSTA_NOBODY;
-	}
-	publish(system, actor);
-	posta__adopt_push(home, actor);
-	return ref;
-}
-
-posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error)
-{
-	struct posta__worker *worker = posta__worker_current();
-	if (!worker || worker->system != system || !lives_here(system->root, worker))
-		return spawn_from_outside(system, spawn, error);
-	struct posta_actor *actor = posta__actor_spawn(worker, spawn, error);
-	return actor ? ref_of_next(system, actor) : POSTA_NOBODY;
-}
-
-posta_ref posta_system_spawn(struct posta_system *system, const struct posta_actor_class *klass, void *argument,
-			     const struct posta_spawn_options *options, struct posta_error *error)
-{
-	struct posta__spawn spawn = { .klass = klass, .argument = argument, .options = options, .parent = system->root };
-	return posta__actor_spawn_under_root(system, &spawn, error);
 }
 
 /* -- Start -- */
@@ -426,7 +192,7 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 			actor->cold->argument_free(worker->system, actor->cold->argument);
 		posta__cold_free(actor);
 	}
-	state_free(worker->system, actor);
+	posta__state_free(worker->system, actor);
 	/* Relaxed: who still sends with the old reference is caught by the generation on delivery. */
 	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
 	atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
@@ -584,7 +350,7 @@ static void stop_asked(struct posta__worker *worker, struct posta_actor *actor, 
 
 static void take_child(struct posta__worker *worker, struct posta_actor *actor, struct posta_actor *child, posta_ref ref)
 {
-	link_child(actor, child);
+	posta__link_child(actor, child);
 	posta__count(&worker->counters.spawned, 1);
 	if (actor->status == POSTA__RUNNING)
 		return;

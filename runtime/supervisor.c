@@ -115,7 +115,7 @@ static void child_free(struct posta_system *system, struct posta__child *child)
 	if (child->owns_argument)
 		posta__plan_free(system, child->spec.argument);
 	posta__spec_free(system, &child->spec);
-	posta__free(system, child->window.times, child->window.room * sizeof *child->window.times);
+	posta__window_free(system, &child->window);
 	posta__free(system, child, sizeof *child);
 }
 
@@ -128,51 +128,13 @@ void posta__child_remove(struct posta_actor *self, struct posta__supervisor *sup
 	child_free(system_of(self), child);
 }
 
-/* -- Intensity: a sliding window of restart times -- */
-
-static void window_forget(struct posta__window *window, uint64_t since)
-{
-	while (window->count && window->times[window->first] < since) {
-		window->first = (window->first + 1) % window->room;
-		window->count--;
-	}
-}
-
-static bool window_grow(struct posta_system *system, struct posta__window *window)
-{
-	uint32_t room = window->room ? window->room * 2 : 8;
-	uint64_t *times = posta__alloc(system, 16, room * sizeof *times);
-	if (!times)
-		return false;
-	for (uint32_t i = 0; i < window->count; i++)
-		times[i] = window->times[(window->first + i) % window->room];
-	posta__free(system, window->times, window->room * sizeof *times);
-	*window = (struct posta__window){ .times = times, .room = room, .count = window->count };
-	return true;
-}
-
-/* Returns: whether one more restart at now is allowed; then it is noted. */
-static bool window_admit(struct posta_system *system, struct posta__window *window, uint32_t intensity, uint64_t period_ms, uint64_t now_ns)
-{
-	if (intensity == POSTA_INTENSITY_UNLIMITED)
-		return true;
-	uint64_t period_ns = period_ms * 1000000u;
-	window_forget(window, now_ns > period_ns ? now_ns - period_ns : 0);
-	if (window->count >= intensity)
-		return false;
-	if (window->count == window->room && !window_grow(system, window))
-		return false;
-	window->times[(window->first + window->count++) % window->room] = now_ns;
-	return true;
-}
-
 static bool may_restart(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
 	const struct posta_supervisor_options *options = options_of(supervisor);
 	uint64_t now = posta_now_ns(self), period = child->spec.period_ms ? child->spec.period_ms : options->period_ms;
-	if (child->spec.intensity && !window_admit(system_of(self), &child->window, child->spec.intensity, period, now))
+	if (child->spec.intensity && !posta__window_admit(system_of(self), &child->window, child->spec.intensity, period, now))
 		return false;
-	return window_admit(system_of(self), &supervisor->window, options->intensity, options->period_ms, now);
+	return posta__window_admit(system_of(self), &supervisor->window, options->intensity, options->period_ms, now);
 }
 
 /* -- Back-off -- */
@@ -582,7 +544,7 @@ static void supervisor_stop(struct posta_actor *self, void *state, enum posta_er
 		child_free(system, supervisor->children[i]);
 	}
 	posta__free(system, supervisor->children, supervisor->room * sizeof *supervisor->children);
-	posta__free(system, supervisor->window.times, supervisor->window.room * sizeof *supervisor->window.times);
+	posta__window_free(system, &supervisor->window);
 	memset(supervisor, 0, sizeof *supervisor);
 }
 

@@ -114,6 +114,12 @@ void posta__child_start(struct posta_actor *self, struct posta__supervisor *supe
 void posta__child_stop(struct posta_actor *self, struct posta__child *child, enum posta__then then);
 void posta__child_answer(struct posta_actor *self, struct posta__child *child, enum posta_err result);
 
+/* -- supervisor_window.c -- */
+/* Returns: whether one more restart at now_ns is allowed; then it is noted. */
+bool posta__window_admit(struct posta_system *system, struct posta__window *window, uint32_t intensity, uint64_t period_ms,
+			 uint64_t now_ns);
+void posta__window_free(struct posta_system *system, struct posta__window *window);
+
 /* -- supervisor_spec.c -- */
 /* Copies strings. Errors: EINVAL with the child and the field, ENOMEM. */
 enum posta_err posta__spec_check(const struct posta_child_spec *spec, enum posta_strategy strategy, struct posta_error *error);
