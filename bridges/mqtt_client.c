@@ -106,12 +106,14 @@ static void fail(struct posta__mqtt_client *client, enum posta_err code, const c
 	client->ops->failed(client->context, code, text);
 }
 
-static const char *tls_trouble(const struct posta__mqtt_client *client)
+static void tls_words(const struct posta__mqtt_client *client, char *text, size_t size)
 {
-	const SSL *ssl = mosquitto_ssl_get(client->mosq);
-	const char *verify = posta__mqtt_tls_words(ssl);
+	const char *verify = posta__mqtt_tls_words(mosquitto_ssl_get(client->mosq));
 
-	return *verify ? verify : client->words[0] ? client->words : "the handshake failed";
+	if (*verify)
+		snprintf(text, size, "TLS: the broker's certificate was not accepted: %s", verify);
+	else
+		snprintf(text, size, "TLS: %.200s", client->words[0] ? client->words : "the handshake failed");
 }
 
 #define NO_CERTIFICATE "the broker ended it after the handshake: does it ask for a certificate (tls.cert, tls.key)?"
@@ -140,7 +142,7 @@ static enum posta_err end_words(const struct posta__mqtt_client *client, int rc,
 	} else if (rc >= 0x80) {
 		snprintf(text, size, "the broker ended the connection: %s", mosquitto_reason_string(rc));
 	} else if (rc == MOSQ_ERR_TLS) {
-		snprintf(text, size, "TLS: %.200s", tls_trouble(client));
+		tls_words(client, text, size);
 	} else if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_CONN_LOST || (rc == MOSQ_ERR_ERRNO && client->mqtt->tls) ||
 		   (rc == MOSQ_ERR_ERRNO && (saved_errno == ECONNRESET || saved_errno == EPIPE || !saved_errno))) {
 		closed_words(client, text, size);
