@@ -9,6 +9,9 @@
 
 #include "bridges/names.h"
 
+#include <posta/actor.h>
+#include <posta/log.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +227,21 @@ static void set_tick(struct posta__kafka *kafka, double every_s)
 	ev_timer_again(kafka->loop, &kafka->tick);
 }
 
+/* What whoever runs it should know before it fails. */
+static void warn(const struct posta__kafka *kafka)
+{
+	const struct posta_bridge_options *options = posta_bridge_get_options(kafka->bridge);
+	struct posta_system *system = posta_system_of(posta_bridge_actor(kafka->bridge));
+
+	if (options->tls.insecure)
+		posta_log(system, POSTA_LOG_WARNING, "bridge.insecure", "name=%s the broker's certificate is not verified",
+			  posta_bridge_name(kafka->bridge));
+	if (wants_scram(options) && rd_kafka_version() < FIXED_SCRAM)
+		posta_log(system, POSTA_LOG_WARNING, "bridge.scram",
+			  "name=%s SCRAM of librdkafka %s is refused by brokers from 3.8.1 on: take 2.6.1, or PLAIN",
+			  posta_bridge_name(kafka->bridge), rd_kafka_version_str());
+}
+
 static enum posta_err connect_(struct posta_bridge *bridge, void *state, struct posta_error *error)
 {
 	struct posta__kafka *kafka = state;
@@ -234,6 +252,7 @@ static enum posta_err connect_(struct posta_bridge *bridge, void *state, struct 
 	ev_init(&kafka->tick, on_tick);
 	kafka->tick.data = kafka;
 	set_tick(kafka, TICK_S);
+	warn(kafka);
 	return posta__kafka_producer_open(&kafka->producer, kafka, error ? error : &own);
 }
 

@@ -120,6 +120,7 @@ struct posta__kafka_entry {
 	int64_t offset;
 	struct posta_envelope *envelope; /* kept for a redelivery until it is settled */
 	uint8_t state;                   /* enum posta__kafka_delivery */
+	uint8_t attempt;                 /* of delivery, modulo 16: an older token is not one of this */
 };
 
 struct posta__kafka_offsets {
@@ -151,6 +152,7 @@ struct posta__kafka_partition {
 	int32_t partition;
 	uint16_t slot;
 	uint8_t epoch;
+	bool placed; /* where reading begins is known */
 	struct posta__kafka_offsets offsets;
 };
 
@@ -170,6 +172,7 @@ struct posta__kafka_consumer {
 	uint32_t slot_count;
 	uint32_t waiting; /* REQUEUED ones of all partitions */
 	uint8_t epoch;
+	bool from_latest;
 	bool answered;    /* the core knows whether it is subscribed */
 	bool paused;      /* by the core */
 	bool holds;       /* the partitions are paused at librdkafka */
@@ -187,7 +190,13 @@ void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer);
 /* The answer of the core's subscription, once. */
 void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum posta_err result, const char *text);
 
+/* Where a partition is read from is known: perhaps the last that an answer waits for. */
+void posta__kafka_consumer_placed(struct posta__kafka_consumer *consumer, struct posta__kafka_partition *partition);
+
 /* -- kafka_settle.c */
+
+struct posta__kafka_partition *posta__kafka_partition_find(struct posta__kafka_consumer *consumer, const char *topic,
+							   int32_t number);
 
 /* Takes: event. */
 void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event);

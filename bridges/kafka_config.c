@@ -119,7 +119,6 @@ struct setting {
 };
 
 static const struct setting common[] = {
-	{"topic.metadata.refresh.interval.ms", "3000"},
 	{"reconnect.backoff.ms", "50"},
 	{"reconnect.backoff.max.ms", "1000"},
 	{"log.connection.close", "false"},
@@ -132,6 +131,7 @@ static const struct setting producing[] = {
 	{"enable.idempotence", "true"},
 	{"acks", "all"},
 	{"linger.ms", "5"},
+	{"topic.metadata.refresh.interval.ms", "5000"},
 	{"partitioner", "murmur2_random"}, /* Java's: the same key goes to the same partition from any client */
 	{"topic.metadata.propagation.max.ms", "5000"},
 	{"queue.buffering.max.messages", "65536"},
@@ -146,6 +146,8 @@ static const struct setting consuming[] = {
 	{"session.timeout.ms", "6000"},
 	{"heartbeat.interval.ms", "500"},
 	{"allow.auto.create.topics", "true"},
+	{"topic.metadata.refresh.interval.ms", "1000"}, /* topics made later, and those of a pattern */
+	{"enable.partition.eof", "true"},
 	{"fetch.wait.max.ms", "100"},
 	{"queued.max.messages.kbytes", "16384"},
 	{NULL, NULL},

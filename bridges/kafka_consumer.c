@@ -19,6 +19,42 @@ void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum p
 	posta_bridge_subscribed(consumer->kafka->bridge, consumer->subscription, result, text);
 }
 
+/* From the end: what is published after our answer must not be before that end, so that it is awaited. */
+static void answer_if_placed(struct posta__kafka_consumer *consumer)
+{
+	for (uint32_t i = 0; consumer->from_latest && i < consumer->slot_count; i++)
+		if (consumer->slots[i] && !consumer->slots[i]->placed)
+			return;
+	posta__kafka_consumer_answer(consumer, POSTA_OK, NULL);
+}
+
+void posta__kafka_consumer_placed(struct posta__kafka_consumer *consumer, struct posta__kafka_partition *partition)
+{
+	if (partition->placed)
+		return;
+	partition->placed = true;
+	if (!consumer->answered)
+		answer_if_placed(consumer);
+}
+
+static void on_end(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	rd_kafka_topic_partition_t *at = rd_kafka_event_topic_partition(event);
+	struct posta__kafka_partition *partition =
+		at ? posta__kafka_partition_find(consumer, at->topic, at->partition) : NULL;
+
+	if (partition && !partition->placed) {
+		/* Committed, so that a new connection goes on here instead of at a later end. */
+		if (consumer->from_latest && at->offset > 0 && !partition->offsets.count && partition->offsets.settled < 0) {
+			partition->offsets.settled = at->offset - 1;
+			partition->offsets.dirty = consumer->dirty = true;
+		}
+		posta__kafka_consumer_placed(consumer, partition);
+	}
+	if (at)
+		rd_kafka_topic_partition_destroy(at);
+}
+
 static void on_assign(struct posta__kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
 	for (int i = 0; i < list->cnt; i++)
@@ -31,7 +67,7 @@ static void on_assign(struct posta__kafka_consumer *consumer, const rd_kafka_top
 		posta__kafka_consumer_hold(consumer);
 	/* Known, but empty: it may be that its topic does not exist yet. */
 	if (list->cnt || !*consumer->refusal)
-		posta__kafka_consumer_answer(consumer, POSTA_OK, NULL);
+		answer_if_placed(consumer);
 }
 
 static void on_revoke(struct posta__kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
@@ -54,6 +90,14 @@ static void on_rebalance(struct posta__kafka_consumer *consumer, rd_kafka_event_
 		on_revoke(consumer, list);
 }
 
+static bool reads_any(const struct posta__kafka_consumer *consumer)
+{
+	for (uint32_t i = 0; i < consumer->slot_count; i++)
+		if (consumer->slots[i])
+			return true;
+	return false;
+}
+
 static void on_error(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
 {
 	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
@@ -61,6 +105,9 @@ static void on_error(struct posta__kafka_consumer *consumer, rd_kafka_event_t *e
 
 	posta__kafka_words(rd_kafka_event_error_string(event), words, sizeof words);
 	switch (err) {
+	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+		on_end(consumer, event);
+		return;
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
 		snprintf(consumer->refusal, sizeof consumer->refusal, "%s", words);
@@ -69,6 +116,9 @@ static void on_error(struct posta__kafka_consumer *consumer, rd_kafka_event_t *e
 	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
 	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+		/* One of several topics: the others flow. */
+		if (reads_any(consumer))
+			return;
 		consumer->answered = false;
 		posta__kafka_consumer_answer(consumer, POSTA_EREFUSED, words);
 		return;
@@ -154,8 +204,10 @@ static enum posta_err set_group(rd_kafka_conf_t *conf, struct posta__kafka_consu
 	char own[320];
 	enum posta_err err;
 
-	snprintf(own, sizeof own, "posta-%.200s-%u-%ld", posta_bridge_client_id(consumer->kafka->bridge),
-		 consumer->subscription, (long)getpid());
+	/* The address tells processes apart whose ids are the same, as in containers. */
+	snprintf(own, sizeof own, "posta-%.200s-%u-%lx-%llx", posta_bridge_client_id(consumer->kafka->bridge),
+		 consumer->subscription, (unsigned long)getpid(),
+		 (unsigned long long)((uintptr_t)consumer->kafka->bridge * UINT64_C(0x9E3779B97F4A7C15)));
 	err = posta__kafka_set(conf, "group.id", source->group ? source->group : own, error);
 	if (!err)
 		err = posta__kafka_set(conf, "auto.offset.reset", source->from_latest ? "latest" : "earliest", error);
@@ -179,6 +231,18 @@ static enum posta_err make_client(struct posta__kafka_consumer *consumer, const 
 	return consumer->client ? POSTA_OK : error->code;
 }
 
+/* Where brokers make topics on demand, a producer's question does, a consumer's does not always. */
+static void ask_for_topics(struct posta__kafka_consumer *consumer)
+{
+	for (int i = 0; i < consumer->topics->cnt; i++) {
+		const char *name = consumer->topics->elems[i].topic;
+		rd_kafka_topic_t *topic =
+			*name == '^' ? NULL : rd_kafka_topic_new(consumer->kafka->producer.client->rk, name, NULL);
+		if (topic)
+			rd_kafka_topic_destroy(topic);
+	}
+}
+
 static enum posta_err join(struct posta__kafka_consumer *consumer, const struct posta_source *source,
 			   struct posta_error *error)
 {
@@ -187,6 +251,7 @@ static enum posta_err join(struct posta__kafka_consumer *consumer, const struct 
 	if (err)
 		return err;
 	consumer->topics = topics_of(source->topic);
+	ask_for_topics(consumer);
 	rd_kafka_resp_err_t refused = rd_kafka_subscribe(consumer->client->rk, consumer->topics);
 	if (!refused)
 		return POSTA_OK;
@@ -221,6 +286,7 @@ void posta__kafka_consumer_open(struct posta__kafka *kafka, uint32_t subscriptio
 	consumer->kafka = kafka;
 	consumer->subscription = subscription;
 	consumer->credit = source->credit ? source->credit : 1024;
+	consumer->from_latest = source->from_latest;
 	consumer->since = ev_now(kafka->loop);
 	if (join(consumer, source, &error)) {
 		free(consumer);
@@ -259,30 +325,12 @@ void posta__kafka_consumer_close(struct posta__kafka_consumer *consumer)
 	free(consumer);
 }
 
-/*
- * The library would look again at its next refresh only; and a consumer's question does not make the topic, where
- * brokers make them on demand, but a producer's does.
- */
-static void ask_again(struct posta__kafka_consumer *consumer)
-{
-	rd_kafka_t *producer = consumer->kafka->producer.client->rk;
-
-	for (int i = 0; i < consumer->topics->cnt; i++) {
-		const char *name = consumer->topics->elems[i].topic;
-		rd_kafka_topic_t *topic = *name == '^' ? NULL : rd_kafka_topic_new(producer, name, NULL);
-		if (topic)
-			rd_kafka_topic_destroy(topic);
-	}
-	rd_kafka_subscribe(consumer->client->rk, consumer->topics);
-}
-
 void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer)
 {
 	posta__kafka_consumer_store(consumer);
-	if (!*consumer->refusal || consumer->answered)
-		return;
-	if (ev_now(consumer->kafka->loop) - consumer->since > UNKNOWN_S)
+	/* Reading events is what keeps us in the group (max.poll.interval.ms), also when there are none. */
+	posta__kafka_client_kick(consumer->client);
+	if (*consumer->refusal && !consumer->answered &&
+	    ev_now(consumer->kafka->loop) - consumer->since > UNKNOWN_S)
 		posta__kafka_consumer_answer(consumer, POSTA_EREFUSED, consumer->refusal);
-	else
-		ask_again(consumer);
 }

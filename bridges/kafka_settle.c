@@ -1,34 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Deliveries of one subscription and their settlement. A token's id is epoch, slot of the partition and sequence, so
- * that a settlement that crosses a rebalance is told from one of the partition's next life.
+ * that a settlement that crosses a rebalance is told from one of the partition's next life, and one of a first delivery from one
+ * of the second.
  *
- *   epoch 8 bits | slot 16 bits | sequence 40 bits
+ *   epoch 8 bits | slot 16 bits | attempt 4 bits | sequence 36 bits
  *
  * Credit: when it is used up, events are simply left in the queue: pausing at librdkafka throws away what was fetched.
  * Only when that lasts are the partitions paused, because the queue has the group's events too.
  */
 #include "bridges/kafka.h"
 
+#include <posta/actor.h>
+#include <posta/log.h>
+
 #include <stdlib.h>
 #include <string.h>
 
-#define SEQUENCE_BITS 40
+#define SEQUENCE_BITS 36
+#define SLOT_SHIFT    40
 #define SLOTS_MAX     UINT16_MAX
-#define HOLD_S        .25
 #define REQUEUE_S     .01
 
 /* -- partitions */
 
-static uint64_t id_of(const struct posta__kafka_partition *partition, uint64_t sequence)
+static uint64_t id_of(const struct posta__kafka_partition *partition, uint64_t sequence, uint8_t attempt)
 {
-	return (uint64_t)partition->epoch << 56 | (uint64_t)partition->slot << SEQUENCE_BITS |
+	return (uint64_t)partition->epoch << 56 | (uint64_t)partition->slot << SLOT_SHIFT |
+	       (uint64_t)(attempt & 15) << SEQUENCE_BITS |
 	       (sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1));
 }
 
 static struct posta__kafka_partition *partition_of(const struct posta__kafka_consumer *consumer, uint64_t id)
 {
-	uint32_t slot = (id >> SEQUENCE_BITS) & UINT16_MAX;
+	uint32_t slot = (id >> SLOT_SHIFT) & UINT16_MAX;
 	struct posta__kafka_partition *partition = slot < consumer->slot_count ? consumer->slots[slot] : NULL;
 
 	return partition && partition->epoch == id >> 56 ? partition : NULL;
@@ -44,7 +49,8 @@ static bool is(const struct posta__kafka_partition *partition, const char *topic
 	return partition && partition->partition == number && strcmp(partition->topic, topic) == 0;
 }
 
-static struct posta__kafka_partition *find(struct posta__kafka_consumer *consumer, const char *topic, int32_t number)
+struct posta__kafka_partition *posta__kafka_partition_find(struct posta__kafka_consumer *consumer, const char *topic,
+							   int32_t number)
 {
 	if (is(consumer->last, topic, number))
 		return consumer->last;
@@ -74,7 +80,7 @@ enum posta_err posta__kafka_partition_add(struct posta__kafka_consumer *consumer
 {
 	uint32_t slot;
 
-	if (find(consumer, topic, number))
+	if (posta__kafka_partition_find(consumer, topic, number))
 		return POSTA_OK;
 	struct posta__kafka_partition *partition = calloc(1, sizeof *partition);
 	if (partition)
@@ -113,7 +119,7 @@ static void forget(struct posta__kafka_consumer *consumer, struct posta__kafka_p
 
 void posta__kafka_partition_remove(struct posta__kafka_consumer *consumer, const char *topic, int32_t number)
 {
-	struct posta__kafka_partition *partition = find(consumer, topic, number);
+	struct posta__kafka_partition *partition = posta__kafka_partition_find(consumer, topic, number);
 
 	if (partition)
 		forget(consumer, partition);
@@ -168,11 +174,22 @@ bool posta__kafka_consumer_has_room(const struct posta__kafka_consumer *consumer
 	       !(consumer->clogged && consumer->clogged->offsets.count >= POSTA__KAFKA_WINDOW_MAX);
 }
 
+static void too_big(const struct posta__kafka_consumer *consumer, const struct posta__kafka_partition *partition,
+		    int64_t offset, size_t len)
+{
+	struct posta_bridge *bridge = consumer->kafka->bridge;
+
+	posta_log(posta_system_of(posta_bridge_actor(bridge)), POSTA_LOG_WARNING, "bridge.too_big",
+		  "name=%s topic=%s partition=%d offset=%lld bytes=%zu limit=%u", posta_bridge_name(bridge),
+		  partition->topic, (int)partition->partition, (long long)offset, len,
+		  posta_bridge_get_options(bridge)->message_bytes_max);
+}
+
 void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
 {
 	const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
 	struct posta__kafka_partition *partition =
-		message && !message->err ? find(consumer, rd_kafka_topic_name(message->rkt), message->partition) : NULL;
+		message && !message->err ? posta__kafka_partition_find(consumer, rd_kafka_topic_name(message->rkt), message->partition) : NULL;
 	uint64_t sequence;
 
 	if (!partition) {
@@ -180,6 +197,7 @@ void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_ka
 		return;
 	}
 	int64_t offset = message->offset;
+	size_t len = message->len;
 	struct posta_envelope *envelope = posta__kafka_decode(consumer->client, event, message);
 	enum posta_err err = envelope ? posta__kafka_offsets_add(&partition->offsets, offset, envelope, &sequence)
 				      : POSTA_ENOMEM;
@@ -188,10 +206,18 @@ void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_ka
 		posta__kafka_fail(consumer->kafka, err, "kafka: no memory for a message; it will be fetched again");
 		return;
 	}
+	posta__kafka_consumer_placed(consumer, partition);
 	if (partition->offsets.count >= POSTA__KAFKA_WINDOW_MAX)
 		consumer->clogged = partition;
+	if (len > posta_bridge_get_options(consumer->kafka->bridge)->message_bytes_max) {
+		too_big(consumer, partition, offset, len);
+		consumer->dirty |= posta__kafka_offsets_settle(&partition->offsets, sequence);
+		posta_envelope_unref(envelope);
+		return;
+	}
 	consumer->unsettled++;
-	posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription, envelope, id_of(partition, sequence), false);
+	posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription, envelope, id_of(partition, sequence, 0),
+			     false);
 }
 
 static void deliver_again(struct posta__kafka_consumer *consumer, struct posta__kafka_partition *partition)
@@ -203,11 +229,12 @@ static void deliver_again(struct posta__kafka_consumer *consumer, struct posta__
 		if (entry->state != POSTA__KAFKA_REQUEUED)
 			continue;
 		entry->state = POSTA__KAFKA_OPEN;
+		entry->attempt++;
 		offsets->waiting--;
 		consumer->waiting--;
 		consumer->unsettled++;
 		posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription, posta_envelope_ref(entry->envelope),
-				     id_of(partition, offsets->first + i), true);
+				     id_of(partition, offsets->first + i, entry->attempt), true);
 	}
 }
 
@@ -290,9 +317,11 @@ void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool pa
 static void settle_one(struct posta__kafka_consumer *consumer, uint64_t id, enum posta_outcome outcome)
 {
 	struct posta__kafka_partition *partition = partition_of(consumer, id);
+	const struct posta__kafka_entry *entry =
+		partition ? posta__kafka_offsets_find(&partition->offsets, sequence_of(id)) : NULL;
 	bool again = outcome == POSTA_REQUEUE;
 
-	if (!partition || !(again ? posta__kafka_offsets_requeue(&partition->offsets, sequence_of(id))
+	if (!entry || (entry->attempt & 15) != ((id >> SEQUENCE_BITS) & 15) || !(again ? posta__kafka_offsets_requeue(&partition->offsets, sequence_of(id))
 				  : posta__kafka_offsets_settle(&partition->offsets, sequence_of(id))))
 		return;
 	consumer->unsettled--;
