@@ -280,6 +280,11 @@ static bool read_endpoint(struct posta__reader *reader, struct fy_node *node, co
 	posta__read_mapping(reader, node, what, endpoint_keys, &reading);
 	if (reader->errors == before)
 		check_names(reader, node, &reading);
+	/* One topic is a filter without wildcards. */
+	if (source && reading.kind == POSTA__MQTT && endpoint->source.topic && !endpoint->source.filter) {
+		endpoint->source.filter = endpoint->source.topic;
+		endpoint->source.topic = NULL;
+	}
 	return reader->errors == before;
 }
 
