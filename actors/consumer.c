@@ -11,7 +11,6 @@
  */
 #include "service.h"
 
-#include <posta/ask.h>
 #include <posta/log.h>
 
 #include <inttypes.h>
@@ -19,14 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES 1024u
-#define ATTEMPTS 3u
-
 enum phase { QUEUED, RUNNING, WAITING, BURYING, GONE };
-
-struct posta__lane {
-	struct posta_job *first, *last;
-};
 
 /* -- Jobs */
 
@@ -297,7 +289,7 @@ static struct posta__lane *lane_of(struct posta_subscription *subscription, cons
 	uint32_t hash = 2166136261u; /* FNV-1a */
 	for (; *key; key++)
 		hash = (hash ^ (unsigned char)*key) * 16777619u;
-	return &subscription->lanes[hash % LANES];
+	return &subscription->lanes[hash % POSTA__LANES];
 }
 
 static void queue_up(struct posta_actor *self, struct posta_job *job)
@@ -478,7 +470,7 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 		posta__job_unref(job);
 	}
 	if (subscription->lanes)
-		memset(subscription->lanes, 0, LANES * sizeof *subscription->lanes);
+		memset(subscription->lanes, 0, POSTA__LANES * sizeof *subscription->lanes);
 	if (subscription->canceled)
 		posta_send(self, subscription->service->ref, POSTA__SERVICE_CANCELED, &subscription, sizeof subscription);
 }
@@ -491,127 +483,4 @@ struct posta_child_spec posta__consumer_spec(struct posta_subscription *subscrip
 {
 	return (struct posta_child_spec){ .id = id, .klass = &consumer_class, .argument = subscription,
 					  .restart = POSTA_TRANSIENT, .spawn.dedicated = subscription->options.dedicated };
-}
-
-/* -- From any thread */
-
-void posta__consumer_free(struct posta_subscription *subscription)
-{
-	if (!subscription)
-		return;
-	free(subscription->name);
-	free(subscription->dead_letter);
-	free(subscription->group);
-	free(subscription->lanes);
-	free(subscription);
-}
-
-static bool duplicate(const char *text, char **out)
-{
-	*out = text ? strdup(text) : NULL;
-	return !text || *out;
-}
-
-static void set_options(struct posta_subscription *subscription, const struct posta__subscribe *what)
-{
-	struct posta_consume_options *options = &subscription->options;
-	if (what->options)
-		*options = *what->options;
-	if (!options->credit)
-		options->credit = what->credit;
-	if (!options->attempts_max)
-		options->attempts_max = ATTEMPTS;
-	if (!options->backoff.initial_ms && !options->backoff.max_ms && options->backoff.factor == 0)
-		options->backoff = (struct posta_backoff){ .initial_ms = 1000, .factor = 2, .max_ms = 60000 };
-}
-
-/* Strings of the source that are the name or the group point to our copies. */
-static void set_source(struct posta_subscription *subscription, const struct posta__subscribe *what)
-{
-	struct posta_source *source = &subscription->source;
-	*source = what->source;
-	if (source->topic)
-		source->topic = subscription->name;
-	if (source->queue)
-		source->queue = subscription->name;
-	if (source->filter) /* behind "$share/<group>/" */
-		source->filter = subscription->name + (what->source.filter - what->name);
-	if (source->share)
-		source->share = subscription->group;
-	if (source->group)
-		source->group = subscription->group;
-	source->credit = subscription->options.credit;
-	source->from_latest = subscription->options.from_latest;
-}
-
-static bool fill(struct posta_subscription *subscription, const struct posta__subscribe *what)
-{
-	set_options(subscription, what);
-	const char *dead = subscription->options.no_dead_letters ? NULL
-			   : subscription->options.dead_letter ? subscription->options.dead_letter : what->dead_letter;
-	if (!duplicate(what->name, &subscription->name) || !duplicate(what->group, &subscription->group) ||
-	    !duplicate(dead, &subscription->dead_letter))
-		return false;
-	subscription->options.dead_letter = subscription->dead_letter;
-	set_source(subscription, what);
-	if (what->kind->keyed)
-		subscription->lanes = calloc(LANES, sizeof *subscription->lanes);
-	return !what->kind->keyed || subscription->lanes;
-}
-
-struct posta_subscription *posta__service_subscribe(struct posta__service *service, const struct posta__subscribe *what,
-						    struct posta_error *error)
-{
-	struct posta_subscription *subscription = calloc(1, sizeof *subscription);
-	if (!subscription || !fill(subscription, what)) {
-		posta__consumer_free(subscription);
-		posta_error_set(error, POSTA_ENOMEM, "out of memory for a subscription");
-		return NULL;
-	}
-	subscription->service = service;
-	subscription->kind = what->kind;
-	subscription->handler = what->handler;
-	subscription->context = what->context;
-	subscription->actor = what->actor;
-	atomic_init(&subscription->state, POSTA_EPENDING);
-	pthread_mutex_lock(&service->lock);
-	subscription->next = service->subscriptions;
-	service->subscriptions = subscription;
-	pthread_mutex_unlock(&service->lock);
-	enum posta_err err = atomic_load_explicit(&service->closed, memory_order_acquire)
-				     ? POSTA_ECLOSED
-				     : posta_system_send(service->system, service->ref, POSTA__SERVICE_SUBSCRIBE, &subscription,
-							 sizeof subscription);
-	if (!err)
-		return subscription;
-	atomic_store_explicit(&subscription->state, err, memory_order_release); /* freed with the service */
-	posta_error_set(error, err, "%s: %s", service->kind->name, posta_strerror(err));
-	return NULL;
-}
-
-enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms, struct posta_error *error)
-{
-	struct posta_subscribed answer = { 0 };
-	size_t size = sizeof answer;
-	struct posta__service *service = subscription->service;
-	enum posta_err err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_AWAIT_SUBSCRIBED, &subscription,
-					      sizeof subscription, timeout_ms, NULL, &answer, &size);
-	if (!err)
-		err = answer.result;
-	if (err)
-		posta_error_set(error, err, "%s: no subscription to %s: %s", service->kind->name, subscription->name,
-				answer.text[0] ? answer.text : posta_strerror(err));
-	return err;
-}
-
-bool posta_subscription_ready(const struct posta_subscription *subscription)
-{
-	return atomic_load_explicit(&subscription->state, memory_order_acquire) == POSTA_OK;
-}
-
-void posta_subscription_cancel(struct posta_subscription *subscription)
-{
-	if (subscription)
-		posta_system_send(subscription->service->system, subscription->service->ref, POSTA__SERVICE_CANCEL, &subscription,
-				  sizeof subscription);
 }

@@ -112,7 +112,7 @@ void posta__publication_end(struct posta_actor *self, struct posta__publication 
 void posta__publications_add(struct posta__publications *list, struct posta__publication *publication);
 struct posta__publication *posta__publications_take(struct posta__publications *list);
 
-/* -- Subscriptions (consumer.c) */
+/* -- Subscriptions (subscription.c from any thread, consumer.c the actor) */
 
 struct posta__consumer_kind {
 	bool keyed; /* jobs of one key one after the other */
@@ -124,6 +124,12 @@ struct posta__consumer_kind {
 	uint32_t (*failed)(struct posta_job *job);
 	/* Optional. The envelope for the dead letters, unshared. NULL: that which was delivered. */
 	struct posta_envelope *(*bury)(struct posta_job *job);
+};
+
+#define POSTA__LANES 1024u
+
+struct posta__lane {
+	struct posta_job *first, *last;
 };
 
 struct posta_subscription {
