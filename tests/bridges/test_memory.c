@@ -21,7 +21,9 @@
 #define WINDOW 64u
 
 static const struct posta_target to_queue = { .size = sizeof to_queue, .queue = "work" };
+static const struct posta_target to_topic = { .size = sizeof to_topic, .topic = "news" };
 static const struct posta_source from_queue = { .size = sizeof from_queue, .queue = "work", .credit = 32 };
+static const struct posta_source from_topic = { .size = sizeof from_topic, .topic = "news", .credit = 32 };
 
 /* Shared by all actors of a test; what is read from outside is atomic. */
 struct scene {
@@ -36,6 +38,7 @@ struct role {
 	struct scene *scene;
 	struct posta_bridge *bridge;
 	const struct posta_target *target;
+	const struct posta_source *source;
 	uint32_t next, last;
 };
 
@@ -75,7 +78,7 @@ static enum posta_err consumer_start(struct posta_actor *self, void *state, void
 	(void)argument;
 	struct role *role = state;
 	uint32_t subscription;
-	return posta_bridge_subscribe(self, role->bridge, &from_queue, &subscription, NULL);
+	return posta_bridge_subscribe(self, role->bridge, role->source, &subscription, NULL);
 }
 
 static enum posta_err consumer_receive(struct posta_actor *self, void *state, struct posta_message *message)
@@ -140,7 +143,7 @@ static void bridges__on_several_workers_with_drops__lose_nothing(void **state)
 	scene_start(&scene, 3);
 	for (unsigned i = 0; i < 4; i++) {
 		uint32_t half = TOTAL / 2;
-		roles[i] = (struct role){ .scene = &scene, .bridge = scene.bridges[i], .target = &to_queue,
+		roles[i] = (struct role){ .scene = &scene, .bridge = scene.bridges[i], .target = &to_queue, .source = &from_queue,
 					  .next = i % 2 * half, .last = (i % 2 + 1) * half };
 		posta_system_spawn(scene.system, i < 2 ? &producer : &consumer, &roles[i], NULL, NULL);
 	}
@@ -154,6 +157,30 @@ static void bridges__on_several_workers_with_drops__lose_nothing(void **state)
 	struct posta_bridge_status status = { .size = sizeof status };
 	posta_bridge_status(scene.bridges[0], &status);
 	assert_true(status.connects >= 2);
+	scene_stop(&scene);
+}
+
+/* A group of one subscription is not forgotten with a connection: else it would read from the beginning again. */
+static void drop__group_of_its_own__goes_on_where_it_was(void **state)
+{
+	(void)state;
+	scene_start(&scene, 1);
+	struct role reader = { .scene = &scene, .bridge = scene.bridges[0], .source = &from_topic };
+	struct role first = { .scene = &scene, .bridge = scene.bridges[1], .target = &to_topic, .next = 0, .last = 10 };
+	struct role later = { .scene = &scene, .bridge = scene.bridges[1], .target = &to_topic, .next = 10, .last = 11 };
+	struct posta_bridge_status status = { .size = sizeof status };
+	posta_system_spawn(scene.system, &consumer, &reader, NULL, NULL);
+	posta_system_spawn(scene.system, &producer, &first, NULL, NULL);
+	assert_true(reaches(&scene.settled, 10));
+	do {
+		nap();
+		posta_bridge_status(scene.bridges[0], &status);
+	} while (status.unsettled);
+	posta__memory_drop(scene.system, "shop");
+	posta_system_spawn(scene.system, &producer, &later, NULL, NULL);
+	assert_true(reaches(&scene.settled, 11));
+	for (unsigned i = 0; i < 11; i++)
+		assert_int_equal(atomic_load(&scene.seen[i]), 1);
 	scene_stop(&scene);
 }
 
@@ -216,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bridges__on_several_workers_with_drops__lose_nothing),
+		cmocka_unit_test(drop__group_of_its_own__goes_on_where_it_was),
 		cmocka_unit_test(refuse_topic__publication__is_refused),
 		cmocka_unit_test(refuse__that_many_connections__then_one_gets_in),
 		cmocka_unit_test(target__not_for_memory__says_why),
