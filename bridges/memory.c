@@ -54,6 +54,8 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 		return posta_error_set(error, POSTA_EINVAL, "memory: name one of topic, queue and filter");
 	if (source->queue && (source->group || source->share))
 		return posta_error_set(error, POSTA_EINVAL, "memory: a queue has no groups");
+	if ((source->group && !*source->group) || (source->share && !*source->share))
+		return posta_error_set(error, POSTA_EINVAL, "memory: the group's name is empty");
 	if (source->filter)
 		return posta__filter_check(POSTA__NAME_MQTT, source->filter, error);
 	return source->topic ? posta__name_check(POSTA__NAME_MQTT, source->topic, error) : POSTA_OK;

@@ -56,7 +56,14 @@ struct posta__memory_consumer {
 	struct posta__memory_item *buckets[POSTA__MEMORY_BUCKETS];
 };
 
+/* What topics and feeds are found by: their first member. */
+struct posta__memory_key {
+	const char *name;
+	const char *group; /* of a feed; NULL: a queue, or a topic */
+};
+
 struct posta__memory_feed {
+	struct posta__memory_key key; /* name: queue, topic or filter */
 	struct posta__memory_feed *next; /* of the broker, in order of creation */
 	struct posta__memory_feed *dirty_next;
 	bool dirty;
@@ -69,11 +76,11 @@ struct posta__memory_feed {
 	size_t bytes;
 	struct posta__memory_consumer **consumers;
 	uint32_t consumer_count, consumer_room, turn;
-	const char *group; /* behind name; NULL: a queue */
-	char name[];       /* queue, topic or filter */
+	char texts[]; /* the key's */
 };
 
 struct posta__memory_topic {
+	struct posta__memory_key key;
 	struct posta__memory_topic *next; /* in order of creation */
 	struct posta_envelope **log;      /* a ring */
 	uint32_t room, count, first;
@@ -81,17 +88,17 @@ struct posta__memory_topic {
 	struct posta_envelope *retained;
 	struct posta__memory_feed **feeds;
 	uint32_t feed_count, feed_room;
-	char name[];
+	char text[]; /* the key's */
 };
 
 struct posta__memory_broker {
 	struct posta__memory_broker *next;
 	pthread_mutex_t lock;
-	struct posta__memory_topic *topics;
-	struct posta__memory_feed *feeds; /* queues too */
+	struct posta__memory_topic *topics, **topics_end;
+	struct posta__memory_feed *feeds, **feeds_end; /* queues too */
+	void *topic_index, *feed_index; /* tsearch, by key */
 	struct posta__memory_feed *dirty;
 	struct posta__memory_connection *connections;
-	void *index; /* topics by name: tsearch */
 	uint32_t topic_count, feed_count;
 	uint32_t refusals;
 	char *refused[16];

@@ -26,9 +26,9 @@ static void *hub_make(struct posta_system *system)
 	return hub;
 }
 
-static void no_free(void *topic)
+static void no_free(void *node)
 {
-	(void)topic;
+	(void)node;
 }
 
 static void topic_free(struct posta__memory_topic *topic)
@@ -43,7 +43,8 @@ static void topic_free(struct posta__memory_topic *topic)
 
 static void broker_free(struct posta__memory_broker *broker)
 {
-	tdestroy(broker->index, no_free);
+	tdestroy(broker->topic_index, no_free);
+	tdestroy(broker->feed_index, no_free);
 	while (broker->topics) {
 		struct posta__memory_topic *topic = broker->topics;
 		broker->topics = topic->next;
@@ -80,6 +81,8 @@ static struct posta__memory_broker *broker_add(struct hub *hub, const char *name
 		return NULL;
 	memcpy(broker->name, name, size);
 	pthread_mutex_init(&broker->lock, NULL);
+	broker->topics_end = &broker->topics;
+	broker->feeds_end = &broker->feeds;
 	broker->next = hub->brokers;
 	hub->brokers = broker;
 	return broker;
@@ -102,9 +105,11 @@ struct posta__memory_broker *posta__memory_broker(struct posta_system *system, c
 
 /* -- Topics -- */
 
-static int by_name(const void *left, const void *right)
+static int by_key(const void *left, const void *right)
 {
-	return strcmp(((const struct posta__memory_topic *)left)->name, ((const struct posta__memory_topic *)right)->name);
+	const struct posta__memory_key *one = left, *other = right;
+	int order = strcmp(one->name, other->name);
+	return order ? order : strcmp(one->group ? one->group : "", other->group ? other->group : "");
 }
 
 static bool topic_attach(struct posta__memory_topic *topic, struct posta__memory_feed *feed)
@@ -124,7 +129,7 @@ static bool topic_attach(struct posta__memory_topic *topic, struct posta__memory
 /* A feed's name may be a filter; a topic's name can't look like one. */
 static bool reads(const struct posta__memory_feed *feed, const struct posta__memory_topic *topic)
 {
-	return !feed->is_queue && posta__mqtt_match(feed->name, topic->name);
+	return !feed->is_queue && posta__mqtt_match(feed->key.name, topic->key.name);
 }
 
 static bool topic_meet_feeds(struct posta__memory_broker *broker, struct posta__memory_topic *topic)
@@ -141,29 +146,21 @@ static struct posta__memory_topic *topic_add(struct posta__memory_broker *broker
 	struct posta__memory_topic *topic = calloc(1, sizeof *topic + size);
 	if (!topic)
 		return NULL;
-	memcpy(topic->name, name, size);
-	if (!topic_meet_feeds(broker, topic) || !tsearch(topic, &broker->index, by_name)) {
+	topic->key.name = memcpy(topic->text, name, size);
+	if (!topic_meet_feeds(broker, topic) || !tsearch(topic, &broker->topic_index, by_key)) {
 		topic_free(topic);
 		return NULL;
 	}
-	struct posta__memory_topic **end = &broker->topics;
-	while (*end)
-		end = &(*end)->next;
-	*end = topic;
+	*broker->topics_end = topic;
+	broker->topics_end = &topic->next;
 	broker->topic_count++;
 	return topic;
 }
 
-/* The key of a search has the layout of a topic up to its name. */
 static struct posta__memory_topic *topic_find(struct posta__memory_broker *broker, const char *name)
 {
-	size_t size = strlen(name) + 1;
-	struct posta__memory_topic *key = calloc(1, sizeof *key + size);
-	if (!key)
-		return NULL;
-	memcpy(key->name, name, size);
-	void *found = tfind(key, &broker->index, by_name);
-	free(key);
+	const struct posta__memory_key key = { .name = name };
+	void *found = tfind(&key, &broker->topic_index, by_key);
 	return found ? *(struct posta__memory_topic **)found : NULL;
 }
 
@@ -236,12 +233,12 @@ static enum posta_err topic_store(struct posta__memory_broker *broker, const str
 
 /* -- Feeds -- */
 
+/* A queue and a group of a topic of the same name are two: no group is called "". */
 static struct posta__memory_feed *feed_find(struct posta__memory_broker *broker, const char *name, const char *group)
 {
-	for (struct posta__memory_feed *feed = broker->feeds; feed; feed = feed->next)
-		if (!feed->group == !group && (!group || strcmp(feed->group, group) == 0) && strcmp(feed->name, name) == 0)
-			return feed;
-	return NULL;
+	const struct posta__memory_key key = { .name = name, .group = group };
+	void *found = tfind(&key, &broker->feed_index, by_key);
+	return found ? *(struct posta__memory_feed **)found : NULL;
 }
 
 static struct posta__memory_feed *feed_add(struct posta__memory_broker *broker, const char *name, const char *group)
@@ -249,11 +246,13 @@ static struct posta__memory_feed *feed_add(struct posta__memory_broker *broker, 
 	struct posta__memory_feed *feed = posta__memory_feed_make(name, group);
 	if (!feed)
 		return NULL;
+	if (!tsearch(feed, &broker->feed_index, by_key)) {
+		posta__memory_feed_free(feed);
+		return NULL;
+	}
 	feed->is_queue = !group;
-	struct posta__memory_feed **end = &broker->feeds;
-	while (*end)
-		end = &(*end)->next;
-	*end = feed;
+	*broker->feeds_end = feed;
+	broker->feeds_end = &feed->next;
 	broker->feed_count++;
 	return feed;
 }
@@ -275,6 +274,9 @@ void posta__memory_feed_end(struct posta__memory_broker *broker, struct posta__m
 	for (at = &broker->feeds; *at != feed; at = &(*at)->next)
 		;
 	*at = feed->next;
+	if (broker->feeds_end == &feed->next)
+		broker->feeds_end = at;
+	tdelete(feed, &broker->feed_index, by_key);
 	broker->feed_count--;
 	posta__memory_feed_free(feed);
 }

@@ -293,9 +293,9 @@ struct posta__memory_feed *posta__memory_feed_make(const char *name, const char 
 	struct posta__memory_feed *feed = calloc(1, sizeof *feed + name_size + group_size);
 	if (!feed)
 		return NULL;
-	memcpy(feed->name, name, name_size);
+	feed->key.name = memcpy(feed->texts, name, name_size);
 	if (group)
-		feed->group = memcpy(feed->name + name_size, group, group_size);
+		feed->key.group = memcpy(feed->texts + name_size, group, group_size);
 	return feed;
 }
 
