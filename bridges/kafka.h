@@ -175,6 +175,7 @@ struct posta__kafka_consumer {
 	bool from_latest;
 	bool answered;    /* the core knows whether it is subscribed */
 	bool paused;      /* by the core */
+	bool starved;     /* credit was used up, and half of it is not free yet */
 	bool holds;       /* the partitions are paused at librdkafka */
 	bool dirty;       /* an offset is to be stored */
 	double since;

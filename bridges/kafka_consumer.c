@@ -150,6 +150,8 @@ static bool rests(struct posta__kafka_consumer *consumer)
 {
 	bool room = posta__kafka_consumer_has_room(consumer);
 
+	if (!room)
+		consumer->starved = true;
 	if (consumer->holds || (room && !consumer->waiting))
 		return false;
 	if (!room && !ev_is_active(&consumer->hold)) {

@@ -47,13 +47,9 @@ static void on_reports(struct posta__kafka_producer *producer, rd_kafka_event_t 
 		/* Not its own fault: a new producer sends it again. */
 		if (message->err == RD_KAFKA_RESP_ERR__FATAL)
 			posta__kafka_fail(producer->kafka, POSTA_EPROTOCOL, rd_kafka_err2str(message->err));
-		if (producer->kafka->failed)
-			; /* the core has all of them back */
-		else if (message->err)
+		if (!producer->kafka->failed) /* else the core has all of them back */
 			posta_bridge_confirm(bridge, flight->id, posta__kafka_code(message->err),
-					     rd_kafka_err2str(message->err));
-		else
-			posta_bridge_confirm(bridge, flight->id, POSTA_OK, NULL);
+					     message->err ? rd_kafka_err2str(message->err) : NULL);
 		flight_free(flight);
 	}
 	producer->progress_at = ev_now(producer->kafka->loop);

@@ -288,6 +288,7 @@ void posta__kafka_consumer_on_hold(struct ev_loop *loop, ev_timer *timer, int ev
 
 static void go_on(struct posta__kafka_consumer *consumer)
 {
+	consumer->starved = false;
 	ev_timer_stop(consumer->kafka->loop, &consumer->hold);
 	if (consumer->holds) {
 		consumer->holds = false;
@@ -333,7 +334,6 @@ void posta__kafka_consumer_settle(struct posta__kafka_consumer *consumer, const 
 				  enum posta_outcome outcome)
 {
 	struct ev_loop *loop = consumer->kafka->loop;
-	bool had_room = posta__kafka_consumer_has_room(consumer) && !consumer->holds;
 
 	for (size_t i = 0; i < n; i++)
 		settle_one(consumer, ids[i], outcome);
@@ -342,6 +342,6 @@ void posta__kafka_consumer_settle(struct posta__kafka_consumer *consumer, const 
 		ev_timer_start(loop, &consumer->requeue);
 	}
 	/* At half of the credit: one at a time would be one turn each. */
-	if (!had_room && !must_hold(consumer) && consumer->unsettled <= consumer->credit / 2)
+	if (consumer->starved && !must_hold(consumer) && consumer->unsettled <= consumer->credit / 2)
 		go_on(consumer);
 }
