@@ -182,13 +182,13 @@ static void start_create(struct bench *bench)
 
 enum { SINKS = 60 };
 static posta_ref sinks[SINKS];
-static uint64_t sink_counts[SINKS];
+static uint64_t sink_counts[SINKS], sink_share;
 
 static enum posta_err sink(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	(void)self, (void)message;
 	uint64_t *got = state;
-	if (++*got == running->messages / SINKS)
+	if (++*got == sink_share)
 		bench_finish(running);
 	return POSTA_OK;
 }
@@ -208,6 +208,7 @@ static const struct posta_actor_class spray_class = { .name = "spray", .receive 
 static void start_throughput(struct bench *bench)
 {
 	bench->left = SINKS;
+	sink_share = bench->messages / SINKS;
 	memset(sink_counts, 0, sizeof sink_counts);
 	for (unsigned i = 0; i < SINKS; i++)
 		sinks[i] = spawn(&sink_class, &sink_counts[i]);

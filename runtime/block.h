@@ -6,20 +6,6 @@
 
 #include "runtime/worker.h"
 
-/* ask_, size_, owner_ and bits_ of a small block in one store: later looks at any of them are served by it. */
-static inline void posta__block_head(struct posta_message *message, uint8_t owner, size_t size)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	uint64_t head = (uint64_t)size << 32 | (uint64_t)owner << 48;
-	__builtin_memcpy(&message->ask_, &head, sizeof head);
-#else
-	message->ask_ = 0;
-	message->size_ = (uint16_t)size;
-	message->owner_ = owner;
-	message->bits_ = 0;
-#endif
-}
-
 /* A small block of this worker, header set. NULL when out of memory. */
 static inline struct posta_message *posta__block_small(struct posta__worker *worker, uint32_t type, size_t size)
 {
@@ -34,7 +20,8 @@ static inline struct posta_message *posta__block_small(struct posta__worker *wor
 	if (!(message = posta__pool_refill(worker, 0)))
 		return NULL;
 	message->type = type;
-	posta__block_head(message, worker->id_or_heap, size);
+	message->ask_ = 0;
+	message->size_ = (uint16_t)size; /* owner and bits are the block's own: a free one has them as it needs them */
 	return message;
 }
 

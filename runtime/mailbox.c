@@ -178,6 +178,7 @@ static enum posta_err send(struct posta_system *system, struct posta__worker *wo
 enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
 					struct posta_message *message)
 {
+	message->generation_ = posta__ref_generation(to);
 	return send(worker->system, worker, actor, to, message);
 }
 

@@ -12,7 +12,7 @@
 void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor, struct posta_message *message);
 /* The home takes everything from abroad into the local list, and acts on system messages' arrival. */
 void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor);
-/* All of posta_post's less travelled ways. Takes: message. */
+/* All of posta_post's less travelled ways: there the generation is looked at on delivery. Takes: message. */
 enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
 					struct posta_message *message);
 /* Enters an actor into a worker's inbox / adopt list and wakes it. */
@@ -22,7 +22,6 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor);
 static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref to, struct posta_message *message)
 {
 	struct posta_actor *actor = posta__slot(worker, to);
-	message->generation_ = posta__ref_generation(to);
 	/* Relaxed: at home both fields change only on this thread; from abroad a stale look is caught on delivery. */
 	if (POSTA__LIKELY(actor && atomic_load_explicit(&actor->self, memory_order_relaxed) == to &&
 			  atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker &&

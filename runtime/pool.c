@@ -2,7 +2,6 @@
 #include "runtime/block.h"
 #include "runtime/system.h"
 
-#include <stddef.h>
 #include <string.h>
 
 /* What a heap copy keeps before its bytes, so that its release knows how much to free. */
@@ -12,10 +11,6 @@ struct heap_copy {
 };
 
 static_assert(sizeof(struct posta_message) == 32, "half a line of header, half of payload");
-static_assert(offsetof(struct posta_message, size_) == offsetof(struct posta_message, ask_) + 4 &&
-		      offsetof(struct posta_message, owner_) == offsetof(struct posta_message, ask_) + 6 &&
-		      offsetof(struct posta_message, bits_) == offsetof(struct posta_message, ask_) + 7,
-	      "posta__block_head writes them as one word");
 static_assert(POSTA_BIT_SLICE_ > POSTA__CLASS_MASK, "the class and the bits share a byte");
 
 static unsigned class_of(size_t size)

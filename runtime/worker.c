@@ -390,7 +390,6 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 {
 	worker->system = system;
 	worker->id = id;
-	worker->id_or_heap = POSTA__POOLED ? id : POSTA__OWNER_HEAP;
 	worker->drive = drive;
 	worker->run_tail = &worker->run_head;
 	worker->chunks = system->slots.chunks;

@@ -41,7 +41,6 @@ struct posta__worker {
 	struct posta_system *system;
 	_Atomic(struct posta_actor *) *chunks; /* the system's table of slots */
 	uint8_t id;
-	uint8_t id_or_heap; /* owner of the blocks it makes: itself, or the heap's where pools are off */
 	bool dedicated;
 	enum posta__drive drive;
 	struct posta__pool pool;
