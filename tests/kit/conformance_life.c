@@ -43,8 +43,9 @@ static void publish__while_down__is_kept_in_order(struct kit_world *world)
 	KIT_EXPECT(world, kit_wait(world, &flow.user->confirmed, 10));
 	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 10));
 	kit_down(world);
+	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 10, 40); /* the bridge has not noticed yet: under way */
 	KIT_EXPECT(world, kit_wait_state(world, flow.bridge, POSTA_BRIDGE_DOWN));
-	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 10, 90);
+	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 50, 50);
 	kit_quiet(world, 100);
 	KIT_EXPECT(world, flow.user->answered == 10);
 	KIT_EXPECT(world, kit_status(flow.bridge).pending == 90);
