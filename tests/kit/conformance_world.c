@@ -172,6 +172,19 @@ void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, con
 	as_user(&deed, do_numbers);
 }
 
+static void do_numbers_and_down(struct posta_actor *self, void *context)
+{
+	do_numbers(self, context);
+	kit_down(((struct deed *)context)->user->world);
+}
+
+void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
+			  unsigned count)
+{
+	struct deed deed = { .user = user, .bridge = bridge, .target = target, .first = first, .count = count };
+	as_user(&deed, do_numbers_and_down);
+}
+
 static void do_subscribe(struct posta_actor *self, void *context)
 {
 	struct deed *deed = context;

@@ -95,6 +95,9 @@ enum posta_err kit_publish(struct kit_user *user, struct posta_bridge *bridge, c
 /* count messages with the bodies "first", "first + 1", ... in one turn. */
 void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
 			 unsigned count);
+/* The same, and the broker goes away in that very turn: the bridge offers them to a connection that is dead already. */
+void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
+			  unsigned count);
 /* Waits until it is in force. Returns: its number, 0 when it did not come. */
 uint32_t kit_subscribe(struct kit_user *user, struct posta_bridge *bridge, const struct posta_source *source);
 enum posta_err kit_try_subscribe(struct kit_user *user, struct posta_bridge *bridge, const struct posta_source *source,
