@@ -41,13 +41,8 @@ static void report_syntax(struct posta__reader *reader, struct fy_diag *diag)
 {
 	void *at = NULL;
 	struct fy_diag_error *found = fy_diag_errors_iterate(diag, &at);
-	struct posta__place place = { 1, 1 };
-	const char *words = "this is no YAML";
-	if (found) {
-		place = (struct posta__place){ found->line > 0 ? found->line : 1, found->column > 0 ? found->column : 1 };
-		words = found->msg;
-	}
-	posta__report(reader, place, false, NULL, "%s", words);
+	struct posta__place place = { found->line > 0 ? found->line : 1, found->column > 0 ? found->column : 1 };
+	posta__report(reader, place, false, NULL, "%s", found->msg);
 }
 
 static void read_document(struct posta__reader *reader, const char *text, size_t len)
@@ -65,7 +60,9 @@ static void read_document(struct posta__reader *reader, const char *text, size_t
 	struct fy_parse_cfg parse_cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = diag };
 	struct fy_document *document = fy_document_build_from_string(&parse_cfg, text, len);
 	struct fy_node *root = document ? fy_document_root(document) : NULL;
-	if (!document)
+	void *at = NULL;
+	bool broken = !document && fy_diag_errors_iterate(diag, &at);
+	if (broken)
 		report_syntax(reader, diag);
 	else if (!root)
 		posta__report(reader, (struct posta__place){ 1, 1 }, false, "it needs brokers: and routes:",
