@@ -106,7 +106,10 @@ void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_clien
 		posta__kafka_fail(kafka, POSTA_EPROTOCOL, words);
 		return;
 	case RD_KAFKA_RESP_ERR__SSL:
-		if (!kafka->up) {
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
+	case RD_KAFKA_RESP_ERR__RESOLVE:
+		/* The only one there is: no need to wait until the library has counted them. */
+		if (!kafka->up && !strchr(posta_bridge_url(kafka->bridge), ',')) {
 			posta__kafka_fail(kafka, POSTA_ECONNECTION, words);
 			return;
 		}
@@ -357,7 +360,7 @@ static const char *const schemes[] = {"kafka", "kafkas", NULL};
 const struct posta_bridge_ops posta__kafka_ops = {
 	.name = "kafka",
 	.schemes = schemes,
-	.capabilities = POSTA_CAN_GROUPS | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS |
+	.capabilities = POSTA_CAN_GROUPS | POSTA_CAN_WILDCARDS | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS |
 			POSTA_CAN_REPLAY | POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT,
 	.state_size = sizeof(struct posta__kafka),
 	.check = check,

@@ -131,7 +131,6 @@ static const struct setting producing[] = {
 	{"enable.idempotence", "true"},
 	{"acks", "all"},
 	{"linger.ms", "5"},
-	{"sticky.partitioning.linger.ms", "0"}, /* work without a key is spread over all members at once */
 	{"topic.metadata.refresh.interval.ms", "5000"},
 	{"partitioner", "murmur2_random"}, /* Java's: the same key goes to the same partition from any client */
 	{"topic.metadata.propagation.max.ms", "5000"},
