@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,6 +278,10 @@ static void explain_and_fail(struct legs *legs, const char *what)
 	for (int i = 0; i < LEGS; i++)
 		print_error("leg %d: published %u confirmed %u arrived %u\n", i, legs->leg[i].published,
 			    legs->leg[i].confirmed, legs->leg[i].arrived);
+	for (int i = 0; i < LEGS; i++)
+		for (unsigned n = 0, told = 0; n < legs->leg[i].published && told < 10; n++)
+			if (!legs->leg[i].seen[n] && ++told)
+				print_error("leg %d: number %u has not arrived\n", i, n);
 	free(log);
 	kill(legs->posta, SIGKILL);
 	fail_msg("%s", what);
@@ -345,6 +350,49 @@ void legs_flow(struct legs *legs, unsigned wanted, uint64_t timeout_ms)
 		for (int i = 0; i < 100; i++)
 			posta_system_step(legs->system, 10);
 	}
+}
+
+static unsigned long long cpu_ticks(long pid)
+{
+	char path[64], text[1024] = "";
+	unsigned long long user = 0, kernel = 0;
+	snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+	FILE *file = fopen(path, "r");
+	if (!file)
+		return 0;
+	size_t len = fread(text, 1, sizeof text - 1, file);
+	text[len] = '\0';
+	fclose(file);
+	const char *rest = strrchr(text, ')');
+	if (rest)
+		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &kernel);
+	return user + kernel;
+}
+
+/* It has used no time of a CPU for half a second. */
+static void wait_until_idle(long pid)
+{
+	unsigned long long before = cpu_ticks(pid);
+	uint64_t since = now_ms(), until = since + 30000;
+	while (now_ms() - since < 500 && now_ms() < until) {
+		poll(NULL, 0, 20);
+		unsigned long long now = cpu_ticks(pid);
+		if (now != before)
+			since = now_ms();
+		before = now;
+	}
+}
+
+void legs_kill(struct legs *legs, enum kit_kind kind)
+{
+	struct kit_broker *broker = legs->brokers[kind];
+	if (kind == KIT_MOSQUITTO) {
+		kill(legs->posta, SIGSTOP);
+		wait_until_idle(kit_broker_pid(broker));
+	}
+	kit_broker_kill9(broker);
+	kill(legs->posta, SIGCONT);
+	kit_broker_start_again(broker);
 }
 
 static bool posta_ended(void *context)

@@ -55,6 +55,11 @@ void legs_begin(struct legs *legs, struct kit_broker *const brokers[KIT_KIND_COU
 /* Publishes and reads until so many have arrived in all, over all legs. Fails the test after timeout_ms. */
 void legs_flow(struct legs *legs, unsigned arrived, uint64_t timeout_ms);
 unsigned legs_arrived(const struct legs *legs);
+/*
+ * kill -9 and start again, in mid-flow. Mosquitto acknowledges before it writes to disk, so what it has acknowledged
+ * in its last milliseconds is gone with it, whoever the client is: posta is frozen until it has written.
+ */
+void legs_kill(struct legs *legs, enum kit_kind kind);
 /* Ends posta by SIGTERM. Returns: what it printed, owned, free(). Fails the test unless it ends with status 0. */
 char *legs_end(struct legs *legs);
 /* A figure of one object in posta's JSON: "bridges" or "routes". */
