@@ -74,13 +74,15 @@ static void on_letter(void *context, const struct posta_route_letter *letter)
 	snprintf(scene->words, sizeof scene->words, "%s", letter->text);
 }
 
+static const char *bounds = "message_bytes_max: 1000"; /* of broker b, as the router has it */
+
 static struct posta_router_config *config_of(const char *route)
 {
 	char text[2048];
 	struct posta_error error = { POSTA_OK, false, "" };
 	snprintf(text, sizeof text,
-		 "brokers: { a: 'memory:a', b: { url: 'memory:b', message_bytes_max: 1000 } }\n"
-		 "routes:\n  - name: r\n    from: { broker: a, topic: in, group: route }\n%s", route);
+		 "brokers: { a: 'memory:a', b: { url: 'memory:b', %s } }\n"
+		 "routes:\n  - name: r\n    from: { broker: a, topic: in, group: route }\n%s", bounds, route);
 	struct posta_router_config *config = posta_router_config_parse(text, strlen(text), "f", NULL, NULL, &error);
 	if (!config)
 		fail_msg("%s", error.text);
@@ -156,6 +158,15 @@ static void wait_for(struct scene *scene, unsigned received, unsigned out, unsig
 			 scene->count[1], scene->count[2]);
 }
 
+/* The body is not zero-terminated. */
+static int number_of(const struct posta_envelope *envelope)
+{
+	struct posta_bytes body = posta_envelope_body(envelope);
+	char text[32];
+	snprintf(text, sizeof text, "%.*s", (int)body.len, (const char *)body.data);
+	return atoi(text);
+}
+
 static void route__filter_and_set__change_what_passes(void **state)
 {
 	struct scene *scene = begin("    steps:\n"
@@ -202,10 +213,33 @@ static void route__many_keys__each_keeps_its_order(void **state)
 	}
 	wait_for(scene, 3000, 3000, 0, 0);
 	for (int i = 0; i < 3000; i++) {
-		int number = atoi(posta_envelope_body(scene->got[0][i]).data);
+		int number = number_of(scene->got[0][i]);
 		assert_true(number > last[number % 10]);
 		last[number % 10] = number;
 	}
+	finish(scene);
+}
+
+static void route__no_room_at_the_bridge__waits_and_keeps_the_order(void **state)
+{
+	bounds = "pending_max: 1";
+	struct scene *scene = begin("    to: { broker: b, topic: out }\n    retry: { attempts: 2 }\n");
+	int last[4] = { -1, -1, -1, -1 };
+	bounds = "message_bytes_max: 1000";
+	for (int i = 0; i < 80; i++) {
+		char key[16], body[32];
+		snprintf(key, sizeof key, "%d", i % 4);
+		snprintf(body, sizeof body, "%d", i);
+		publish(scene, "t", key, body);
+	}
+	wait_for(scene, 80, 80, 0, 0);
+	for (int i = 0; i < 80; i++) {
+		int number = number_of(scene->got[0][i]);
+		assert_true(number > last[number % 4]);
+		last[number % 4] = number;
+	}
+	assert_true(status_of(scene).retried > 0);
+	assert_int_equal(scene->letters, 0);
 	finish(scene);
 }
 
@@ -301,6 +335,7 @@ int main(void)
 		cmocka_unit_test(route__filter_and_set__change_what_passes),
 		cmocka_unit_test(route__several_targets__all_get_it),
 		cmocka_unit_test(route__many_keys__each_keeps_its_order),
+		cmocka_unit_test(route__no_room_at_the_bridge__waits_and_keeps_the_order),
 		cmocka_unit_test(route__body_not_json__goes_to_dead_letter_and_the_flow_goes_on),
 		cmocka_unit_test(route__too_big__is_given_up_at_once_and_told),
 		cmocka_unit_test(stop__drains__and_ends),
