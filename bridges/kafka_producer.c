@@ -8,6 +8,11 @@
 
 #include <stdlib.h>
 
+/* The library's RD_KAFKA_V_* check their types by statement expressions, in every place where they are used. */
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wgnu-statement-expression"
+#endif
+
 #define EVENTS_MAX 64 /* a turn; one holds many reports */
 
 struct flight {

@@ -43,7 +43,7 @@ static rd_kafka_t *admin_new(void)
 static void check_made(rd_kafka_event_t *event)
 {
 	const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
-	size_t count;
+	size_t count = 0;
 	const rd_kafka_topic_result_t **topics = result ? rd_kafka_CreateTopics_result_topics(result, &count) : NULL;
 
 	if (!topics)
