@@ -146,10 +146,10 @@ static void settle__out_of_order__commits_only_what_has_no_gap(void **state)
 	kafka_publish(core, topic, 0, 10);
 	kafka_subscribe(core, 1, topic, group);
 	core_wait(core, core->delivery_count == 10);
-	for (size_t i = 10; i-- > 4;)
-		core_settle(core, &core->deliveries[i], POSTA_ACK);
 	core_settle(core, &core->deliveries[1], POSTA_ACK);
 	core_settle(core, &core->deliveries[0], POSTA_ACK);
+	for (size_t i = 4; i < 10; i++)
+		core_settle(core, &core->deliveries[i], POSTA_ACK);
 	reopen(&core, topic, group);
 	core_wait(core, core->delivery_count == 8);
 	assert_int_equal(kafka_number(core, 0), 2);
