@@ -101,6 +101,7 @@ struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, r
 {
 	struct posta_envelope *envelope = posta_envelope_new();
 	struct hold *hold = malloc(sizeof *hold);
+	bool wrapped = message->payload; /* fill() may unpack the body, and the message goes with it */
 	enum posta_err err = POSTA_OK;
 
 	if (!envelope || !hold) {
@@ -110,11 +111,11 @@ struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, r
 		return NULL;
 	}
 	*hold = (struct hold){.client = posta__kafka_client_ref(client), .event = event};
-	if (message->payload)
+	if (wrapped)
 		err = posta_envelope_wrap_body(envelope, message->payload, message->len, release, hold);
 	if (!err)
 		err = fill(&envelope, message);
-	if (!message->payload)
+	if (!wrapped)
 		release(hold);
 	if (!err)
 		return envelope;
