@@ -111,7 +111,8 @@ enum posta_err posta_circuit_breaker_acquire(struct posta_circuit_breaker *break
 static struct change succeeded(struct posta_circuit_breaker *breaker)
 {
 	breaker->metrics.failures = 0;
-	return breaker->metrics.state == POSTA_CIRCUIT_HALF_OPEN ? turn(breaker, POSTA_CIRCUIT_CLOSED) : (struct change){ 0 };
+	return breaker->metrics.state == POSTA_CIRCUIT_HALF_OPEN ? turn(breaker, POSTA_CIRCUIT_CLOSED)
+								 : (struct change){ 0 };
 }
 
 static struct change failed(struct posta_circuit_breaker *breaker)

@@ -50,8 +50,8 @@ void posta_job_done(struct posta_job *job, enum posta_err result)
 		return;
 	job->verdict = result == POSTA_EPENDING ? POSTA_EFAILED : result;
 	posta_system_send_slice(job->subscription->service->system,
-				atomic_load_explicit(&job->subscription->ref, memory_order_acquire), POSTA__CONSUMER_DONE,
-				&slice);
+				atomic_load_explicit(&job->subscription->ref, memory_order_acquire),
+				POSTA__CONSUMER_DONE, &slice);
 }
 
 uint32_t posta_job_attempt(const struct posta_job *job)
@@ -151,13 +151,13 @@ static struct posta_envelope *dead_envelope(struct posta_job *job)
 	const struct posta__consumer_kind *kind = job->subscription->kind;
 	char attempts[16];
 	int len = snprintf(attempts, sizeof attempts, "%" PRIu32, job->attempt);
-	struct posta_envelope *envelope =
-		kind->bury && job->item ? kind->bury(job) : posta_envelope_ref(job->envelope);
+	struct posta_envelope *envelope = kind->bury && job->item ? kind->bury(job) : posta_envelope_ref(job->envelope);
 	enum posta_err err = envelope ? posta_envelope_edit(&envelope) : POSTA_ENOMEM;
 	if (!err)
 		err = posta_envelope_put_header(envelope, "x-dead-reason", job->text, strlen(job->text));
 	if (!err)
-		err = posta_envelope_put_header(envelope, "x-dead-from", job->subscription->name, strlen(job->subscription->name));
+		err = posta_envelope_put_header(envelope, "x-dead-from", job->subscription->name,
+						strlen(job->subscription->name));
 	if (!err)
 		err = posta_envelope_put_header(envelope, "x-dead-attempts", attempts, (size_t)len);
 	if (!err)
@@ -169,14 +169,18 @@ static struct posta_envelope *dead_envelope(struct posta_job *job)
 static void tell_listener(struct posta_actor *self, struct posta_job *job)
 {
 	const struct posta_consume_options *options = &job->subscription->options;
-	struct posta_dead_work dead = { .topic = posta_job_topic(job), .envelope = job->envelope, .reason = job->reason,
-					.text = job->text, .attempts = job->attempt };
+	struct posta_dead_work dead = { .topic = posta_job_topic(job),
+					.envelope = job->envelope,
+					.reason = job->reason,
+					.text = job->text,
+					.attempts = job->attempt };
 	if (job->told)
 		return;
 	job->told = true;
 	atomic_fetch_add_explicit(&job->subscription->service->dead, 1, memory_order_relaxed);
-	posta_log(posta_system_of(self), POSTA_LOG_WARNING, "service.dead_letter", "service=%s from=%s attempts=%" PRIu32 " reason=%s",
-		  job->subscription->service->kind->name, job->subscription->name, job->attempt, job->text);
+	posta_log(posta_system_of(self), POSTA_LOG_WARNING, "service.dead_letter",
+		  "service=%s from=%s attempts=%" PRIu32 " reason=%s", job->subscription->service->kind->name,
+		  job->subscription->name, job->attempt, job->text);
 	if (options->on_dead)
 		options->on_dead(options->on_dead_context, &dead);
 }
@@ -185,7 +189,8 @@ static void bury(struct posta_actor *self, struct posta_job *job)
 {
 	struct posta_subscription *subscription = job->subscription;
 	bool queue = subscription->source.queue != NULL;
-	struct posta_target target = { .qos = -1, .format = POSTA_FORMAT_BINARY,
+	struct posta_target target = { .qos = -1,
+				       .format = POSTA_FORMAT_BINARY,
 				       .queue_priority_max = queue ? subscription->source.queue_priority_max : 0 };
 	*(queue ? &target.queue : &target.topic) = subscription->dead_letter;
 	job->phase = BURYING;
@@ -326,7 +331,8 @@ static void forget_stale(struct posta_actor *self, struct posta_subscription *su
 	struct posta_job *next;
 	for (struct posta_job *job = subscription->jobs; job; job = next) {
 		next = job->next;
-		if (job->token.generation == subscription->generation || (job->phase != QUEUED && job->phase != WAITING))
+		if (job->token.generation == subscription->generation ||
+		    (job->phase != QUEUED && job->phase != WAITING))
 			continue;
 		if (job->timer)
 			posta_cancel(self, job->timer);
@@ -472,15 +478,22 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 	if (subscription->lanes)
 		memset(subscription->lanes, 0, POSTA__LANES * sizeof *subscription->lanes);
 	if (subscription->canceled)
-		posta_send(self, subscription->service->ref, POSTA__SERVICE_CANCELED, &subscription, sizeof subscription);
+		posta_send(self, subscription->service->ref, POSTA__SERVICE_CANCELED, &subscription,
+			   sizeof subscription);
 }
 
 static const struct posta_actor_class consumer_class = {
-	.name = "subscription", .receive = receive, .start = start, .stop = stop,
+	.name = "subscription",
+	.receive = receive,
+	.start = start,
+	.stop = stop,
 };
 
 struct posta_child_spec posta__consumer_spec(struct posta_subscription *subscription, const char *id)
 {
-	return (struct posta_child_spec){ .id = id, .klass = &consumer_class, .argument = subscription,
-					  .restart = POSTA_TRANSIENT, .spawn.dedicated = subscription->options.dedicated };
+	return (struct posta_child_spec){ .id = id,
+					  .klass = &consumer_class,
+					  .argument = subscription,
+					  .restart = POSTA_TRANSIENT,
+					  .spawn.dedicated = subscription->options.dedicated };
 }

@@ -317,7 +317,8 @@ static bool is_text(struct posta_bytes raw)
 }
 
 /* {"type", "data"} of a Node service becomes a CloudEvent by the one member it lacks. */
-static enum posta_err read_plain(const char *json, size_t len, struct posta_envelope **envelope, struct posta_error *error)
+static enum posta_err read_plain(const char *json, size_t len, struct posta_envelope **envelope,
+				 struct posta_error *error)
 {
 	static const char version[] = "{\"specversion\":\"1.0\",";
 	struct posta__buffer buffer = { 0 };
@@ -337,12 +338,14 @@ static enum posta_err read_body(const void *json, size_t len, bool *whole, struc
 	size_t offset;
 	enum posta_err err = posta__json_scan(json, len, &offset);
 	if (err)
-		return posta_error_set(error, err, err == POSTA_EFORMAT ? "not JSON, at byte %zu" : "too large or too deep, at byte %zu",
-				       offset);
+		return posta_error_set(
+			error, err,
+			err == POSTA_EFORMAT ? "not JSON, at byte %zu" : "too large or too deep, at byte %zu", offset);
 	struct posta_bytes object = posta__json_value(json, len);
 	bool is_object = *(const char *)object.data == '{';
 	bool versioned = is_object && is_text(posta__json_member(object, "specversion", 11));
-	bool typed = is_object && is_text(posta__json_member(object, "type", 4)) && posta__json_member(object, "data", 4).data;
+	bool typed = is_object && is_text(posta__json_member(object, "type", 4)) &&
+		     posta__json_member(object, "data", 4).data;
 	*whole = versioned && is_text(posta__json_member(object, "id", 2));
 	if (!versioned && typed)
 		return read_plain(json, len, envelope, error);
@@ -415,7 +418,8 @@ enum posta_err posta__event_from_envelope(struct posta_envelope *envelope, struc
 	return POSTA_OK;
 }
 
-enum posta_err posta_event_from_json(const char *json, size_t len, struct posta_event **event, struct posta_error *error)
+enum posta_err posta_event_from_json(const char *json, size_t len, struct posta_event **event,
+				     struct posta_error *error)
 {
 	struct posta_envelope *envelope = posta_envelope_new();
 	enum posta_err err = envelope ? posta_envelope_set_body(envelope, json, len) : POSTA_ENOMEM;

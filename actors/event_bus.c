@@ -14,9 +14,9 @@ const struct posta__service_kind posta__event_bus_kind = { .name = "event_bus" }
 /* -- Types */
 
 static const char *const standard_types[] = {
-	POSTA_EVENT_RESERVA_CREADA,	POSTA_EVENT_RESERVA_ACTUALIZADA, POSTA_EVENT_RESERVA_CANCELADA,
-	POSTA_EVENT_RESERVA_CONFIRMADA, POSTA_EVENT_HORARIO_CREADO,	 POSTA_EVENT_HORARIO_ACTUALIZADO,
-	POSTA_EVENT_HORARIO_ELIMINADO,	POSTA_EVENT_USUARIO_REGISTRADO,	 POSTA_EVENT_USUARIO_ACTUALIZADO,
+	POSTA_EVENT_RESERVA_CREADA,     POSTA_EVENT_RESERVA_ACTUALIZADA, POSTA_EVENT_RESERVA_CANCELADA,
+	POSTA_EVENT_RESERVA_CONFIRMADA, POSTA_EVENT_HORARIO_CREADO,      POSTA_EVENT_HORARIO_ACTUALIZADO,
+	POSTA_EVENT_HORARIO_ELIMINADO,  POSTA_EVENT_USUARIO_REGISTRADO,  POSTA_EVENT_USUARIO_ACTUALIZADO,
 	POSTA_EVENT_USUARIO_ELIMINADO,
 };
 
@@ -92,7 +92,8 @@ static enum posta_err prepare(struct posta_event_bus *bus, const char *topic, st
 	if (err)
 		return err;
 	if (bus->strict_types && !posta_event_type_known(bus, posta_event_type(event)))
-		return posta_error_set(error, POSTA_EUNSUPPORTED, "event type '%s' is not registered", posta_event_type(event));
+		return posta_error_set(error, POSTA_EUNSUPPORTED, "event type '%s' is not registered",
+				       posta_event_type(event));
 	err = posta__event_to_envelope(event, &envelope);
 	if (!err) {
 		*publication = posta__publication_new(&bus->service, topic, envelope);
@@ -180,8 +181,12 @@ static enum posta_err pass_on(struct posta_subscription *subscription, struct po
 	return POSTA_EPENDING; /* a failed send has said so by the release */
 }
 
-static const struct posta__consumer_kind by_handler = { .keyed = true, .decode = decode, .release = release, .handle = handle };
-static const struct posta__consumer_kind by_actor = { .keyed = true, .decode = decode, .release = release, .handle = pass_on };
+static const struct posta__consumer_kind by_handler = {
+	.keyed = true, .decode = decode, .release = release, .handle = handle
+};
+static const struct posta__consumer_kind by_actor = {
+	.keyed = true, .decode = decode, .release = release, .handle = pass_on
+};
 
 static struct posta_subscription *subscribe(struct posta_event_bus *bus, const char *topic, const char *group,
 					    struct posta__subscribe *what, struct posta_error *error)
@@ -205,10 +210,12 @@ static struct posta_subscription *subscribe(struct posta_event_bus *bus, const c
 
 struct posta_subscription *posta_event_bus_subscribe(struct posta_event_bus *bus, const char *topic, const char *group,
 						     posta_event_fn *handler, void *context,
-						     const struct posta_consume_options *options, struct posta_error *error)
+						     const struct posta_consume_options *options,
+						     struct posta_error *error)
 {
-	struct posta__subscribe what = { .kind = &by_handler, .options = options, .handler = (void (*)(void))handler,
-					 .context = context };
+	struct posta__subscribe what = {
+		.kind = &by_handler, .options = options, .handler = (void (*)(void))handler, .context = context
+	};
 	if (!handler) {
 		posta_error_set(error, POSTA_EINVAL, "a subscription needs a handler");
 		return NULL;
@@ -216,8 +223,9 @@ struct posta_subscription *posta_event_bus_subscribe(struct posta_event_bus *bus
 	return subscribe(bus, topic, group, &what, error);
 }
 
-struct posta_subscription *posta_event_bus_subscribe_actor(struct posta_event_bus *bus, const char *topic, const char *group,
-							   posta_ref actor, const struct posta_consume_options *options,
+struct posta_subscription *posta_event_bus_subscribe_actor(struct posta_event_bus *bus, const char *topic,
+							   const char *group, posta_ref actor,
+							   const struct posta_consume_options *options,
 							   struct posta_error *error)
 {
 	struct posta__subscribe what = { .kind = &by_actor, .options = options, .actor = actor };

@@ -20,7 +20,10 @@ static enum posta_err start_system(struct posta_messaging *messaging, const stru
 {
 	int level = options->log_level, debug = (int)posta_log_level_from_environment();
 	struct posta_system_options own = {
-		.size = sizeof own, .workers = options->workers, .log = options->log, .log_context = options->log_context,
+		.size = sizeof own,
+		.workers = options->workers,
+		.log = options->log,
+		.log_context = options->log_context,
 		.log_level = debug == POSTA_LOG_DEBUG ? debug : level,
 	};
 	messaging->system = options->system;
@@ -31,14 +34,17 @@ static enum posta_err start_system(struct posta_messaging *messaging, const stru
 static posta_ref supervise(struct posta_messaging *messaging, struct posta_error *error)
 {
 	struct posta_supervisor_options options = {
-		.size = sizeof options, .strategy = POSTA_ONE_FOR_ONE, .intensity = POSTA_INTENSITY_UNLIMITED,
+		.size = sizeof options,
+		.strategy = POSTA_ONE_FOR_ONE,
+		.intensity = POSTA_INTENSITY_UNLIMITED,
 		.backoff = { .initial_ms = 100, .factor = 2, .max_ms = 30000, .jitter = POSTA_JITTER_FULL },
 	};
 	return posta_system_supervise(messaging->system, &options, error);
 }
 
-static struct posta_bridge *open_bridge(struct posta_messaging *messaging, const struct posta_messaging_options *options,
-					int which, struct posta_bridge_options *with, struct posta_error *error)
+static struct posta_bridge *open_bridge(struct posta_messaging *messaging,
+					const struct posta_messaging_options *options, int which,
+					struct posta_bridge_options *with, struct posta_error *error)
 {
 	static const char *const names[POSTA__BRIDGES] = { "event_bus", "task_queue", "telemetry" };
 	char *url = posta__messaging_url(options, which);
@@ -57,7 +63,8 @@ static struct posta_bridge *open_bridge(struct posta_messaging *messaging, const
 }
 
 /* The Last Will: what the broker says of us when we say nothing any more. */
-static char *set_will(struct posta_bridge_options *with, const struct posta_messaging_options *options, char *topic, size_t size)
+static char *set_will(struct posta_bridge_options *with, const struct posta_messaging_options *options, char *topic,
+		      size_t size)
 {
 	char *body = options->service_name ? posta__health_json(options->service_name, POSTA_UNHEALTHY) : NULL;
 	if (!body)
@@ -74,7 +81,8 @@ static char *set_will(struct posta_bridge_options *with, const struct posta_mess
 static enum posta_err open_bridges(struct posta_messaging *messaging, const struct posta_messaging_options *options,
 				   struct posta_error *error)
 {
-	const struct posta_bridge_options *const given[POSTA__BRIDGES] = { options->kafka, options->rabbitmq, options->mqtt };
+	const struct posta_bridge_options *const given[POSTA__BRIDGES] = { options->kafka, options->rabbitmq,
+									   options->mqtt };
 	for (int i = 0; i < POSTA__BRIDGES; i++) {
 		struct posta_bridge_options with = { 0 };
 		char topic[512], *will = NULL;
@@ -94,12 +102,13 @@ static enum posta_err init_services(struct posta_messaging *messaging, const str
 				    struct posta_error *error)
 {
 	struct posta__service *services[POSTA__BRIDGES] = { &messaging->bus.service, &messaging->queue.service,
-							   &messaging->telemetry.service };
+							    &messaging->telemetry.service };
 	const struct posta__service_kind *kinds[POSTA__BRIDGES] = { &posta__event_bus_kind, &posta__task_queue_kind,
-								   &posta__telemetry_kind };
+								    &posta__telemetry_kind };
 	enum posta_err err = POSTA_OK;
 	messaging->bus.strict_types = options->strict_types;
-	messaging->telemetry.service.ring_max = options->metric_buffer_max ? options->metric_buffer_max : POSTA__METRICS_MAX;
+	messaging->telemetry.service.ring_max =
+		options->metric_buffer_max ? options->metric_buffer_max : POSTA__METRICS_MAX;
 	for (int i = 0; !err && i < POSTA__BRIDGES; i++)
 		err = posta__service_init(services[i], kinds[i], messaging->system, messaging->bridges[i],
 					  messaging->supervisor, options->in_flight_max);
@@ -123,12 +132,14 @@ static uint64_t left_ms(uint64_t end_ms)
 
 static enum posta_err await_brokers(struct posta_messaging *messaging, uint64_t timeout_ms, struct posta_error *error)
 {
-	struct posta__service *services[] = { &messaging->bus.service, &messaging->queue.service, &messaging->telemetry.service };
+	struct posta__service *services[] = { &messaging->bus.service, &messaging->queue.service,
+					      &messaging->telemetry.service };
 	uint64_t end = now_ms() + (timeout_ms ? timeout_ms : START_MS);
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
 		struct posta_bridge_status status = { .size = sizeof status };
-		enum posta_err err = posta_system_ask(messaging->system, services[i]->ref, POSTA__SERVICE_AWAIT_CONNECTED, NULL, 0,
-						      left_ms(end), NULL, NULL, NULL);
+		enum posta_err err =
+			posta_system_ask(messaging->system, services[i]->ref, POSTA__SERVICE_AWAIT_CONNECTED, NULL, 0,
+					 left_ms(end), NULL, NULL, NULL);
 		if (!err)
 			continue;
 		posta_bridge_status(services[i]->bridge, &status);
@@ -183,7 +194,8 @@ static enum posta_err drain(struct posta__service *service, uint64_t timeout_ms)
 {
 	if (service->ref == POSTA_NOBODY)
 		return POSTA_OK;
-	return posta_system_ask(service->system, service->ref, POSTA__SERVICE_DRAIN, NULL, 0, timeout_ms, NULL, NULL, NULL);
+	return posta_system_ask(service->system, service->ref, POSTA__SERVICE_DRAIN, NULL, 0, timeout_ms, NULL, NULL,
+				NULL);
 }
 
 static void note_left(struct posta_messaging_report *report, const struct posta__service *service)
@@ -202,7 +214,8 @@ static void end_services(struct posta_messaging *messaging)
 static enum posta_err stop_all(struct posta_messaging *messaging, uint64_t deadline_ms)
 {
 	/* In this order: a handler of events may publish tasks, one of tasks metrics. */
-	struct posta__service *services[] = { &messaging->bus.service, &messaging->queue.service, &messaging->telemetry.service };
+	struct posta__service *services[] = { &messaging->bus.service, &messaging->queue.service,
+					      &messaging->telemetry.service };
 	uint64_t end = now_ms() + deadline_ms;
 	enum posta_err result = POSTA_OK;
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
@@ -225,7 +238,8 @@ static enum posta_err stop_all(struct posta_messaging *messaging, uint64_t deadl
 	return result;
 }
 
-enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t deadline_ms, struct posta_messaging_report *report)
+enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t deadline_ms,
+				    struct posta_messaging_report *report)
 {
 	if (!messaging)
 		return POSTA_OK;
@@ -281,7 +295,8 @@ struct posta_bridge *posta_messaging_bridge(struct posta_messaging *messaging, e
 
 char *posta_messaging_connection_status_json(struct posta_messaging *messaging)
 {
-	struct posta__service *services[] = { &messaging->bus.service, &messaging->queue.service, &messaging->telemetry.service };
+	struct posta__service *services[] = { &messaging->bus.service, &messaging->queue.service,
+					      &messaging->telemetry.service };
 	static const char *const names[] = { "{\"eventBus\":", ",\"messageQueue\":", ",\"telemetry\":" };
 	struct posta__buffer buffer = { 0 };
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {

@@ -29,7 +29,7 @@ static void await(struct posta_actor *self, struct closer *closer, posta_ref ref
 static void forget_bridge(struct posta_messaging *messaging, int which)
 {
 	struct posta__service *services[POSTA__BRIDGES] = { &messaging->bus.service, &messaging->queue.service,
-							   &messaging->telemetry.service };
+							    &messaging->telemetry.service };
 	if (!services[which]->kind)
 		return;
 	pthread_mutex_lock(&services[which]->lock);
@@ -103,7 +103,10 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 }
 
 static const struct posta_actor_class closer_class = {
-	.name = "closer", .state_size = sizeof(struct closer), .receive = receive, .start = start,
+	.name = "closer",
+	.state_size = sizeof(struct closer),
+	.receive = receive,
+	.start = start,
 };
 
 enum posta_err posta__messaging_close(struct posta_messaging *messaging, uint64_t deadline_ms)

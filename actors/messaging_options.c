@@ -15,9 +15,12 @@ struct place {
 };
 
 static const struct place places[POSTA__BRIDGES] = {
-	[POSTA_MESSAGING_KAFKA] = { "KAFKA_BROKERS", "KAFKA_CLIENT_ID", "kafka://", "kafka://localhost:9092", "posta", false },
-	[POSTA_MESSAGING_RABBITMQ] = { "RABBITMQ_URL", NULL, "amqp://", "amqp://guest:guest@localhost:5672", "posta", false },
-	[POSTA_MESSAGING_MQTT] = { "MQTT_BROKER_URL", "MQTT_CLIENT_ID", "mqtt://", "mqtt://localhost:1883", "telemetry", true },
+	[POSTA_MESSAGING_KAFKA] = { "KAFKA_BROKERS", "KAFKA_CLIENT_ID", "kafka://", "kafka://localhost:9092", "posta",
+				    false },
+	[POSTA_MESSAGING_RABBITMQ] = { "RABBITMQ_URL", NULL, "amqp://", "amqp://guest:guest@localhost:5672", "posta",
+				       false },
+	[POSTA_MESSAGING_MQTT] = { "MQTT_BROKER_URL", "MQTT_CLIENT_ID", "mqtt://", "mqtt://localhost:1883", "telemetry",
+				   true },
 };
 
 static const char *first_set(const char *option, const char *variable, const char *otherwise)
@@ -28,7 +31,8 @@ static const char *first_set(const char *option, const char *variable, const cha
 
 static const char *url_option(const struct posta_messaging_options *options, int which)
 {
-	const char *const urls[POSTA__BRIDGES] = { options->kafka_brokers, options->rabbitmq_url, options->mqtt_broker_url };
+	const char *const urls[POSTA__BRIDGES] = { options->kafka_brokers, options->rabbitmq_url,
+						   options->mqtt_broker_url };
 	return urls[which];
 }
 
@@ -49,8 +53,9 @@ char *posta__messaging_url(const struct posta_messaging_options *options, int wh
 char *posta__messaging_client_id(const struct posta_messaging_options *options, int which)
 {
 	const struct place *place = &places[which];
-	const char *option = which == POSTA_MESSAGING_KAFKA ? options->kafka_client_id
-			     : which == POSTA_MESSAGING_MQTT ? options->mqtt_client_id : NULL;
+	const char *option = which == POSTA_MESSAGING_KAFKA  ? options->kafka_client_id
+			     : which == POSTA_MESSAGING_MQTT ? options->mqtt_client_id
+							     : NULL;
 	const char *base = first_set(option, place->id_variable, place->client_id);
 	char uuid[37];
 	size_t size = strlen(base) + sizeof uuid;

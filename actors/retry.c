@@ -42,7 +42,8 @@ static void end(struct posta_actor *self, struct retry *retry, enum posta_err re
 
 static bool goes_on(const struct retry *retry, enum posta_err error)
 {
-	return retry->attempts < retry->options.attempts && (!retry->options.retriable || retry->options.retriable(error));
+	return retry->attempts < retry->options.attempts &&
+	       (!retry->options.retriable || retry->options.retriable(error));
 }
 
 static enum posta_err wait_and_run(struct posta_actor *self, struct retry *retry)
@@ -71,7 +72,8 @@ static enum posta_err await_result(struct posta_actor *self, struct retry *retry
 	retry->pending = true;
 	if (!retry->options.attempt_timeout_ms)
 		return POSTA_OK;
-	retry->timer = posta_send_after(self, retry->options.attempt_timeout_ms, posta_self(self), EXPIRED, &attempt, sizeof attempt);
+	retry->timer = posta_send_after(self, retry->options.attempt_timeout_ms, posta_self(self), EXPIRED, &attempt,
+					sizeof attempt);
 	if (!retry->timer)
 		end(self, retry, POSTA_ENOMEM);
 	return POSTA_OK;
@@ -128,7 +130,9 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 	free(retry);
 }
 
-static const struct posta_actor_class retry_class = { .name = "retry", .receive = receive, .start = start, .stop = stop };
+static const struct posta_actor_class retry_class = {
+	.name = "retry", .receive = receive, .start = start, .stop = stop
+};
 
 static void set_defaults(struct posta_retry_options *options)
 {
@@ -161,8 +165,9 @@ static struct retry *retry_new(const struct posta_retry_options *options, posta_
 	return retry;
 }
 
-posta_ref posta_retry_start(struct posta_actor *self, const struct posta_retry_options *options, posta_attempt_fn *attempt,
-			    posta_retry_done_fn *on_done, void *context, struct posta_error *error)
+posta_ref posta_retry_start(struct posta_actor *self, const struct posta_retry_options *options,
+			    posta_attempt_fn *attempt, posta_retry_done_fn *on_done, void *context,
+			    struct posta_error *error)
 {
 	struct retry *retry = retry_new(options, attempt, on_done, context, error);
 	posta_ref ref = retry ? posta_spawn_with(self, &retry_class, retry, NULL, error) : POSTA_NOBODY;

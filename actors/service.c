@@ -161,8 +161,8 @@ enum posta_err posta__service_submit_wait(struct posta__service *service, struct
 	}
 	atomic_fetch_add_explicit(&publication->refs, 1, memory_order_relaxed);
 	publication->asked = true;
-	err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_PUBLISH_ASK, &publication, sizeof publication,
-			       timeout_ms, NULL, &published, &size);
+	err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_PUBLISH_ASK, &publication,
+			       sizeof publication, timeout_ms, NULL, &published, &size);
 	if (err)
 		give_up(publication, err);
 	publication_unref(publication);
@@ -174,7 +174,8 @@ enum posta_err posta__service_submit_wait(struct posta__service *service, struct
 	return published.result;
 }
 
-void posta__service_hand_over(struct posta_actor *self, struct posta__service *service, struct posta__publication *publication)
+void posta__service_hand_over(struct posta_actor *self, struct posta__service *service,
+			      struct posta__publication *publication)
 {
 	posta__publications_add(&service->flying, publication);
 	publication->linked = true;
@@ -216,7 +217,8 @@ static void stop_one(struct posta_actor *self, const struct posta_subscription *
 static void canceled(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription);
 
 /* Wants to end that came before it had begun. */
-static enum posta_err began(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription)
+static enum posta_err began(struct posta_actor *self, struct posta__service *service,
+			    struct posta_subscription *subscription)
 {
 	subscription->started = true;
 	if (service->draining) {
@@ -228,15 +230,16 @@ static enum posta_err began(struct posta_actor *self, struct posta__service *ser
 	return POSTA_OK;
 }
 
-static enum posta_err on_child(struct posta_actor *self, void *state, enum posta_err result, posta_ref child, void *context)
+static enum posta_err on_child(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+			       void *context)
 {
 	struct posta__service *service = state;
 	struct posta_subscription *subscription = context;
 	(void)child;
 	if (!result)
 		return began(self, service, subscription);
-	posta_log(service->system, POSTA_LOG_ERROR, "service.subscribe", "service=%s name=%s error=%s", service->kind->name,
-		  subscription->name, posta_strerror(result));
+	posta_log(service->system, POSTA_LOG_ERROR, "service.subscribe", "service=%s name=%s error=%s",
+		  service->kind->name, subscription->name, posta_strerror(result));
 	struct posta_subscribed answer = { .result = result };
 	pthread_mutex_lock(&service->lock);
 	atomic_store_explicit(&subscription->state, result, memory_order_release);
@@ -277,7 +280,8 @@ static void unlink_subscription(struct posta__service *service, const struct pos
 	pthread_mutex_unlock(&service->lock);
 }
 
-static enum posta_err on_deleted(struct posta_actor *self, void *state, enum posta_err result, posta_ref child, void *context)
+static enum posta_err on_deleted(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+				 void *context)
 {
 	(void)self, (void)child, (void)result;
 	unlink_subscription(state, context);
@@ -335,7 +339,8 @@ static void on_state(struct posta_actor *self, struct posta__service *service, c
 		service->kind->connected(self, service);
 }
 
-static void await_connected(struct posta_actor *self, struct posta__service *service, const struct posta_message *message)
+static void await_connected(struct posta_actor *self, struct posta__service *service,
+			    const struct posta_message *message)
 {
 	if (service->is_connected) {
 		posta_reply(self, POSTA__SERVICE_AWAIT_CONNECTED, NULL, 0);
@@ -381,7 +386,8 @@ static void *pointer(const struct posta_message *message)
 
 static void on_published(struct posta_actor *self, const struct posta_published *published)
 {
-	posta__publication_end(self, (struct posta__publication *)(uintptr_t)published->cookie, published->result, published->text);
+	posta__publication_end(self, (struct posta__publication *)(uintptr_t)published->cookie, published->result,
+			       published->text);
 }
 
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
@@ -389,7 +395,8 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	struct posta__service *service = state;
 	switch (message->type) {
 	case POSTA__SERVICE_PUBLISH:
-		atomic_fetch_add_explicit(&((struct posta__publication *)posta_data(message))->refs, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&((struct posta__publication *)posta_data(message))->refs, 1,
+					  memory_order_relaxed);
 		publish(self, service, posta_data(message));
 		break;
 	case POSTA_MSG_PUBLISHED:

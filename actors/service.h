@@ -18,9 +18,9 @@
 struct posta__service;
 
 enum posta__service_message {
-	POSTA__SERVICE_PUBLISH = 1,      /* slice of a publication */
-	POSTA__SERVICE_PUBLISH_ASK,      /* pointer to one; the answer is a struct posta_published */
-	POSTA__SERVICE_SUBSCRIBE,        /* pointer to a subscription, as all below */
+	POSTA__SERVICE_PUBLISH = 1, /* slice of a publication */
+	POSTA__SERVICE_PUBLISH_ASK, /* pointer to one; the answer is a struct posta_published */
+	POSTA__SERVICE_SUBSCRIBE,   /* pointer to a subscription, as all below */
 	POSTA__SERVICE_CANCEL,
 	POSTA__SERVICE_CANCELED,
 	POSTA__SERVICE_AWAIT_SUBSCRIBED, /* ask; the answer is a struct posta_subscribed */
@@ -39,13 +39,13 @@ struct posta__publication {
 	struct posta_target target; /* its name is behind the struct */
 	posta_done_fn *on_done;
 	void *context;
-	posta_ref actor;            /* wants POSTA_MSG_PUBLISHED */
+	posta_ref actor; /* wants POSTA_MSG_PUBLISHED */
 	uint64_t cookie;
 	struct posta_caller caller; /* waits for an answer */
 	bool asked;
-	bool linked;                /* in the service's list */
-	_Atomic bool taken;         /* the service has seen it */
-	_Atomic bool abandoned;     /* who asked has gone before that */
+	bool linked;            /* in the service's list */
+	_Atomic bool taken;     /* the service has seen it */
+	_Atomic bool abandoned; /* who asked has gone before that */
 	char name[];
 };
 
@@ -59,7 +59,8 @@ struct posta__service_kind {
 	const char *name;
 	bool queue; /* the name is a queue's, not a topic's */
 	/* Optional: instead of handing it to the bridge at once. */
-	void (*publish)(struct posta_actor *self, struct posta__service *service, struct posta__publication *publication);
+	void (*publish)(struct posta_actor *self, struct posta__service *service,
+			struct posta__publication *publication);
 	/* Optional: the connection is there (again). */
 	void (*connected)(struct posta_actor *self, struct posta__service *service);
 };
@@ -75,8 +76,8 @@ struct posta__service {
 	_Atomic uint32_t unsettled; /* deliveries in work; any thread */
 	_Atomic uint32_t stopping;  /* subscriptions that were told to stop and have not yet; any thread */
 	_Atomic uint64_t handled, dead, dropped;
-	_Atomic uint32_t waiting;   /* in the ring; any thread reads */
-	_Atomic bool closed;        /* takes nothing new */
+	_Atomic uint32_t waiting; /* in the ring; any thread reads */
+	_Atomic bool closed;      /* takes nothing new */
 	struct posta__publications flying;
 	struct posta__publications ring;
 	uint32_t ring_max;
@@ -106,7 +107,8 @@ enum posta_err posta__service_submit(struct posta__service *service, struct post
 enum posta_err posta__service_submit_wait(struct posta__service *service, struct posta__publication *publication,
 					  uint64_t timeout_ms, struct posta_error *error);
 /* Service's thread. */
-void posta__service_hand_over(struct posta_actor *self, struct posta__service *service, struct posta__publication *publication);
+void posta__service_hand_over(struct posta_actor *self, struct posta__service *service,
+			      struct posta__publication *publication);
 void posta__publication_end(struct posta_actor *self, struct posta__publication *publication, enum posta_err result,
 			    const char *text);
 void posta__publications_add(struct posta__publications *list, struct posta__publication *publication);
@@ -140,19 +142,19 @@ struct posta_subscription {
 	struct posta_source source;
 	void (*handler)(void);
 	void *context;
-	posta_ref actor;                 /* of the actor forms */
-	char *name;                      /* topic, queue or filter as the user said it */
-	char *dead_letter;               /* NULL: none */
+	posta_ref actor;   /* of the actor forms */
+	char *name;        /* topic, queue or filter as the user said it */
+	char *dead_letter; /* NULL: none */
 	char *group;
 	uint32_t serial;
 	_Atomic posta_ref ref;
-	_Atomic int state;               /* enum posta_err of the subscription; EPENDING: not in force yet */
-	struct posta_caller waiter;      /* under the service's lock, as text */
+	_Atomic int state;          /* enum posta_err of the subscription; EPENDING: not in force yet */
+	struct posta_caller waiter; /* under the service's lock, as text */
 	bool awaited;
-	bool cancel_wanted, started;     /* the service's thread */
+	bool cancel_wanted, started; /* the service's thread */
 	char text[POSTA_ERROR_TEXT_MAX];
-	uint32_t number;                 /* the bridge's; from here on its actor's own */
-	uint32_t generation;             /* of the connection that delivers now */
+	uint32_t number;     /* the bridge's; from here on its actor's own */
+	uint32_t generation; /* of the connection that delivers now */
 	bool subscribed, ending, canceled;
 	uint32_t job_count;
 	struct posta_job *jobs;
@@ -173,11 +175,11 @@ struct posta_job {
 	uint32_t attempt;
 	uint64_t waited_ms;
 	posta_timer timer;
-	enum posta_err verdict;            /* of posta_job_done */
-	enum posta_err reason;             /* of its burial */
+	enum posta_err verdict; /* of posta_job_done */
+	enum posta_err reason;  /* of its burial */
 	uint8_t phase;
 	bool redelivered;
-	bool told;                         /* the listener has heard of it */
+	bool told; /* the listener has heard of it */
 	char text[POSTA_ERROR_TEXT_MAX];
 };
 

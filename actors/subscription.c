@@ -62,7 +62,8 @@ static bool fill(struct posta_subscription *subscription, const struct posta__su
 {
 	set_options(subscription, what);
 	const char *dead = subscription->options.no_dead_letters ? NULL
-			   : subscription->options.dead_letter ? subscription->options.dead_letter : what->dead_letter;
+			   : subscription->options.dead_letter   ? subscription->options.dead_letter
+								 : what->dead_letter;
 	if (!duplicate(what->name, &subscription->name) || !duplicate(what->group, &subscription->group) ||
 	    !duplicate(dead, &subscription->dead_letter))
 		return false;
@@ -94,8 +95,8 @@ struct posta_subscription *posta__service_subscribe(struct posta__service *servi
 	pthread_mutex_unlock(&service->lock);
 	enum posta_err err = atomic_load_explicit(&service->closed, memory_order_acquire)
 				     ? POSTA_ECLOSED
-				     : posta_system_send(service->system, service->ref, POSTA__SERVICE_SUBSCRIBE, &subscription,
-							 sizeof subscription);
+				     : posta_system_send(service->system, service->ref, POSTA__SERVICE_SUBSCRIBE,
+							 &subscription, sizeof subscription);
 	if (!err)
 		return subscription;
 	atomic_store_explicit(&subscription->state, err, memory_order_release); /* freed with the service */
@@ -103,13 +104,14 @@ struct posta_subscription *posta__service_subscribe(struct posta__service *servi
 	return NULL;
 }
 
-enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms, struct posta_error *error)
+enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms,
+				       struct posta_error *error)
 {
 	struct posta_subscribed answer = { 0 };
 	size_t size = sizeof answer;
 	struct posta__service *service = subscription->service;
-	enum posta_err err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_AWAIT_SUBSCRIBED, &subscription,
-					      sizeof subscription, timeout_ms, NULL, &answer, &size);
+	enum posta_err err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_AWAIT_SUBSCRIBED,
+					      &subscription, sizeof subscription, timeout_ms, NULL, &answer, &size);
 	if (!err)
 		err = answer.result;
 	if (err)
@@ -126,6 +128,6 @@ bool posta_subscription_ready(const struct posta_subscription *subscription)
 void posta_subscription_cancel(struct posta_subscription *subscription)
 {
 	if (subscription)
-		posta_system_send(subscription->service->system, subscription->service->ref, POSTA__SERVICE_CANCEL, &subscription,
-				  sizeof subscription);
+		posta_system_send(subscription->service->system, subscription->service->ref, POSTA__SERVICE_CANCEL,
+				  &subscription, sizeof subscription);
 }

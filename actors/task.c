@@ -186,7 +186,8 @@ char *posta_task_to_json(const struct posta_task *task, size_t *len)
 	struct posta__buffer buffer = { 0 };
 	char time[25], rest[160];
 	posta_time_format(task->created_at, time);
-	snprintf(rest, sizeof rest, ",\"priority\":\"%s\",\"createdAt\":\"%s\",\"attempts\":%" PRIu32 ",\"maxAttempts\":%" PRIu32,
+	snprintf(rest, sizeof rest,
+		 ",\"priority\":\"%s\",\"createdAt\":\"%s\",\"attempts\":%" PRIu32 ",\"maxAttempts\":%" PRIu32,
 		 priority_name(task->priority), time, posta_task_attempts(task), task->max_attempts);
 	posta__buffer_reserve(&buffer, task->payload_len + task->unknown.len + 256);
 	posta__buffer_text(&buffer, "{\"id\":");
@@ -242,7 +243,9 @@ static enum posta_task_priority read_priority(struct posta_bytes raw)
 	if (is_text(raw) && posta__json_equal(raw, "low", 3))
 		return POSTA_TASK_LOW;
 	double number = is_number(raw) ? posta__number_parse(raw).number : POSTA_TASK_NORMAL;
-	return number >= POSTA_TASK_HIGH ? POSTA_TASK_HIGH : number >= POSTA_TASK_NORMAL ? POSTA_TASK_NORMAL : POSTA_TASK_LOW;
+	return number >= POSTA_TASK_HIGH     ? POSTA_TASK_HIGH
+	       : number >= POSTA_TASK_NORMAL ? POSTA_TASK_NORMAL
+					     : POSTA_TASK_LOW;
 }
 
 /* RFC 3339, or milliseconds as Date.now() gives them. */
@@ -303,8 +306,9 @@ enum posta_err posta_task_from_json(const char *json, size_t len, struct posta_t
 	size_t offset;
 	enum posta_err err = posta__json_scan(json, len, &offset);
 	if (err)
-		return posta_error_set(error, err, err == POSTA_EFORMAT ? "not JSON, at byte %zu" : "too large or too deep, at byte %zu",
-				       offset);
+		return posta_error_set(
+			error, err,
+			err == POSTA_EFORMAT ? "not JSON, at byte %zu" : "too large or too deep, at byte %zu", offset);
 	struct posta_bytes object = posta__json_value(json, len);
 	if (*(const char *)object.data != '{')
 		return posta_error_set(error, POSTA_EFORMAT, "a task is a JSON object with \"type\" and \"payload\"");

@@ -137,14 +137,22 @@ static struct posta_envelope *bury(struct posta_job *job)
 }
 
 static const struct posta__consumer_kind by_handler = {
-	.decode = decode, .release = release, .handle = handle, .failed = failed, .bury = bury,
+	.decode = decode,
+	.release = release,
+	.handle = handle,
+	.failed = failed,
+	.bury = bury,
 };
 static const struct posta__consumer_kind by_actor = {
-	.decode = decode, .release = release, .handle = pass_on, .failed = failed, .bury = bury,
+	.decode = decode,
+	.release = release,
+	.handle = pass_on,
+	.failed = failed,
+	.bury = bury,
 };
 
-static struct posta_subscription *subscribe(struct posta_task_queue *queue, const char *name, struct posta__subscribe *what,
-					    struct posta_error *error)
+static struct posta_subscription *subscribe(struct posta_task_queue *queue, const char *name,
+					    struct posta__subscribe *what, struct posta_error *error)
 {
 	char dead[POSTA__AMQP_NAME_MAX + 8];
 	if (!name) {
@@ -162,12 +170,14 @@ static struct posta_subscription *subscribe(struct posta_task_queue *queue, cons
 	return posta__service_subscribe(&queue->service, what, error);
 }
 
-struct posta_subscription *posta_task_queue_subscribe(struct posta_task_queue *queue, const char *name, posta_task_fn *handler,
-						      void *context, const struct posta_consume_options *options,
+struct posta_subscription *posta_task_queue_subscribe(struct posta_task_queue *queue, const char *name,
+						      posta_task_fn *handler, void *context,
+						      const struct posta_consume_options *options,
 						      struct posta_error *error)
 {
-	struct posta__subscribe what = { .kind = &by_handler, .options = options, .handler = (void (*)(void))handler,
-					 .context = context };
+	struct posta__subscribe what = {
+		.kind = &by_handler, .options = options, .handler = (void (*)(void))handler, .context = context
+	};
 	if (!handler) {
 		posta_error_set(error, POSTA_EINVAL, "a subscription needs a handler");
 		return NULL;
@@ -175,7 +185,8 @@ struct posta_subscription *posta_task_queue_subscribe(struct posta_task_queue *q
 	return subscribe(queue, name, &what, error);
 }
 
-struct posta_subscription *posta_task_queue_subscribe_actor(struct posta_task_queue *queue, const char *name, posta_ref actor,
+struct posta_subscription *posta_task_queue_subscribe_actor(struct posta_task_queue *queue, const char *name,
+							    posta_ref actor,
 							    const struct posta_consume_options *options,
 							    struct posta_error *error)
 {
@@ -183,7 +194,8 @@ struct posta_subscription *posta_task_queue_subscribe_actor(struct posta_task_qu
 	return subscribe(queue, name, &what, error);
 }
 
-enum posta_err posta_task_queue_connection_status(struct posta_task_queue *queue, struct posta_connection_status *status)
+enum posta_err posta_task_queue_connection_status(struct posta_task_queue *queue,
+						  struct posta_connection_status *status)
 {
 	return posta__service_status(&queue->service, status);
 }

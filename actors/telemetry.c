@@ -48,7 +48,9 @@ static void connected(struct posta_actor *self, struct posta__service *service)
 	atomic_store_explicit(&service->waiting, 0, memory_order_relaxed);
 }
 
-const struct posta__service_kind posta__telemetry_kind = { .name = "telemetry", .publish = publish, .connected = connected };
+const struct posta__service_kind posta__telemetry_kind = { .name = "telemetry",
+							   .publish = publish,
+							   .connected = connected };
 
 /* -- Metrics as JSON */
 
@@ -138,7 +140,8 @@ static enum posta_err prepare(struct posta_telemetry *telemetry, const char *top
 			      struct posta_error *error)
 {
 	struct posta_envelope *envelope = json ? posta_envelope_new() : NULL;
-	enum posta_err err = envelope ? posta_envelope_wrap_body(envelope, json, strlen(json), free, json) : POSTA_ENOMEM;
+	enum posta_err err =
+		envelope ? posta_envelope_wrap_body(envelope, json, strlen(json), free, json) : POSTA_ENOMEM;
 	if (!envelope)
 		free(json);
 	if (!err)
@@ -154,8 +157,8 @@ static enum posta_err prepare(struct posta_telemetry *telemetry, const char *top
 }
 
 /* Takes: json; NULL: a name in it was no UTF-8, or memory was short. */
-static enum posta_err publish_json(struct posta_telemetry *telemetry, const char *prefix, const char *service, char *json,
-				   bool retain, posta_done_fn *on_done, void *context)
+static enum posta_err publish_json(struct posta_telemetry *telemetry, const char *prefix, const char *service,
+				   char *json, bool retain, posta_done_fn *on_done, void *context)
 {
 	struct posta_metric_options options = { .qos = -1, .retain = retain };
 	struct posta__publication *publication;
@@ -178,16 +181,18 @@ static enum posta_err publish_json(struct posta_telemetry *telemetry, const char
 	return posta__service_submit(&telemetry->service, publication);
 }
 
-enum posta_err posta_telemetry_publish_health(struct posta_telemetry *telemetry, const char *service, enum posta_health health,
-					      posta_done_fn *on_done, void *context)
+enum posta_err posta_telemetry_publish_health(struct posta_telemetry *telemetry, const char *service,
+					      enum posta_health health, posta_done_fn *on_done, void *context)
 {
 	if (!service || !*service)
 		return POSTA_EINVAL;
-	return publish_json(telemetry, POSTA__HEALTH_TOPIC, service, posta__health_json(service, health), true, on_done, context);
+	return publish_json(telemetry, POSTA__HEALTH_TOPIC, service, posta__health_json(service, health), true, on_done,
+			    context);
 }
 
-enum posta_err posta_telemetry_publish_api_metric(struct posta_telemetry *telemetry, const char *service, const char *endpoint,
-						  double response_time_ms, int status_code, posta_done_fn *on_done, void *context)
+enum posta_err posta_telemetry_publish_api_metric(struct posta_telemetry *telemetry, const char *service,
+						  const char *endpoint, double response_time_ms, int status_code,
+						  posta_done_fn *on_done, void *context)
 {
 	if (!service || !*service || !endpoint)
 		return POSTA_EINVAL;
@@ -196,8 +201,8 @@ enum posta_err posta_telemetry_publish_api_metric(struct posta_telemetry *teleme
 }
 
 static enum posta_err prepare_metric(struct posta_telemetry *telemetry, const char *topic, const char *json,
-				     const struct posta_metric_options *options, struct posta__publication **publication,
-				     struct posta_error *error)
+				     const struct posta_metric_options *options,
+				     struct posta__publication **publication, struct posta_error *error)
 {
 	size_t offset, len = json ? strlen(json) : 0;
 	if (!topic)
@@ -212,7 +217,8 @@ static enum posta_err prepare_metric(struct posta_telemetry *telemetry, const ch
 }
 
 enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry, const char *topic, const char *json,
-					      const struct posta_metric_options *options, posta_done_fn *on_done, void *context)
+					      const struct posta_metric_options *options, posta_done_fn *on_done,
+					      void *context)
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, NULL);
@@ -223,8 +229,9 @@ enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry,
 	return posta__service_submit(&telemetry->service, publication);
 }
 
-enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry, const char *topic,
-						   const char *json, const struct posta_metric_options *options, uint64_t cookie)
+enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry,
+						   const char *topic, const char *json,
+						   const struct posta_metric_options *options, uint64_t cookie)
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, NULL);
@@ -235,9 +242,9 @@ enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, str
 	return posta__service_submit(&telemetry->service, publication);
 }
 
-enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic, const char *json,
-						   const struct posta_metric_options *options, uint64_t timeout_ms,
-						   struct posta_error *error)
+enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic,
+						   const char *json, const struct posta_metric_options *options,
+						   uint64_t timeout_ms, struct posta_error *error)
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, error);
@@ -276,10 +283,13 @@ static enum posta_err handle(struct posta_subscription *subscription, struct pos
 	return handler(subscription->context, posta_job_topic(job), metric->json, metric->len, job);
 }
 
-static const struct posta__consumer_kind by_handler = { .keyed = true, .decode = decode, .release = free, .handle = handle };
+static const struct posta__consumer_kind by_handler = {
+	.keyed = true, .decode = decode, .release = free, .handle = handle
+};
 
-struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *telemetry, const char *filter, posta_metric_fn *handler,
-						     void *context, const struct posta_consume_options *options,
+struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *telemetry, const char *filter,
+						     posta_metric_fn *handler, void *context,
+						     const struct posta_consume_options *options,
 						     struct posta_error *error)
 {
 	const char *share = NULL;
@@ -293,9 +303,14 @@ struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *tel
 	const char *bare = posta__filter_unshare(filter, &share, &share_len);
 	char *group = share_len ? strndup(share, share_len) : NULL;
 	struct posta__subscribe what = {
-		.kind = &by_handler, .name = filter, .group = group, .options = options, .credit = CREDIT,
+		.kind = &by_handler,
+		.name = filter,
+		.group = group,
+		.options = options,
+		.credit = CREDIT,
 		.source = { .filter = bare, .share = group, .qos = options ? options->qos : -1 },
-		.handler = (void (*)(void))handler, .context = context,
+		.handler = (void (*)(void))handler,
+		.context = context,
 	};
 	struct posta_subscription *subscription = NULL;
 	if (share_len && !group)
@@ -306,7 +321,8 @@ struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *tel
 	return subscription;
 }
 
-enum posta_err posta_telemetry_connection_status(struct posta_telemetry *telemetry, struct posta_connection_status *status)
+enum posta_err posta_telemetry_connection_status(struct posta_telemetry *telemetry,
+						 struct posta_connection_status *status)
 {
 	return posta__service_status(&telemetry->service, status);
 }

@@ -75,7 +75,8 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void report(const struct options *options, unsigned index, int workers, const double *ns, FILE *json, bool *first)
+static void report(const struct options *options, unsigned index, int workers, const double *ns, FILE *json,
+		   bool *first)
 {
 	const struct workload *workload = &bench_workloads[index];
 	double median = ns[options->runs / 2], low = ns[0], high = ns[options->runs - 1];
@@ -86,8 +87,10 @@ static void report(const struct options *options, unsigned index, int workers, c
 	fflush(stdout);
 	if (!json)
 		return;
-	fprintf(json, "%s\n  {\"workload\": \"%s\", \"system\": \"posta\", \"version\": \"%s\", \"workers\": %d, \"unit\": \"ns/message\", "
-		      "\"median\": %.3f, \"min\": %.3f, \"max\": %.3f, \"runs\": %u}",
+	fprintf(json,
+		"%s\n  {\"workload\": \"%s\", \"system\": \"posta\", \"version\": \"%s\", \"workers\": %d, \"unit\": "
+		"\"ns/message\", "
+		"\"median\": %.3f, \"min\": %.3f, \"max\": %.3f, \"runs\": %u}",
 		*first ? "" : ",", workload->name, posta_version(), workers, median, low, high, options->runs);
 	*first = false;
 }
@@ -125,14 +128,15 @@ static FILE *json_open(const char *path)
 	if (!json)
 		return NULL;
 	cpu_model(model, sizeof model);
-	fprintf(json, "{\"name\": \"core\", \"machine\": {\"cpus\": %ld, \"model\": \"%s\"}, \"rows\": [", sysconf(_SC_NPROCESSORS_ONLN),
-		model);
+	fprintf(json, "{\"name\": \"core\", \"machine\": {\"cpus\": %ld, \"model\": \"%s\"}, \"rows\": [",
+		sysconf(_SC_NPROCESSORS_ONLN), model);
 	return json;
 }
 
 static int usage(int status)
 {
-	fprintf(status ? stderr : stdout, "usage: bench_core [--runs N] [--workers N[,N...]] [--json FILE] [--only NAME]\n");
+	fprintf(status ? stderr : stdout,
+		"usage: bench_core [--runs N] [--workers N[,N...]] [--json FILE] [--only NAME]\n");
 	return status;
 }
 
@@ -141,7 +145,7 @@ static int parse(int argc, char **argv, struct options *options)
 	static const struct option longs[] = {
 		{ "runs", required_argument, NULL, 'r' }, { "workers", required_argument, NULL, 'w' },
 		{ "json", required_argument, NULL, 'j' }, { "only", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },	  { NULL, 0, NULL, 0 },
+		{ "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		if (c == 'r')
@@ -166,7 +170,8 @@ int main(int argc, char **argv)
 		return parsed - 1;
 	FILE *json = json_open(options.json);
 	bool first = true;
-	printf("%-20s %7s %9s %9s %9s %9s %6s\n", "ns a message", "workers", "median", "min", "max", "prototype", "ratio");
+	printf("%-20s %7s %9s %9s %9s %9s %6s\n", "ns a message", "workers", "median", "min", "max", "prototype",
+	       "ratio");
 	for (const char *at = options.workers; at; at = strchr(at, ','), at += at != NULL)
 		bench_all(&options, atoi(at), json, &first);
 	if (json) {

@@ -10,7 +10,7 @@
 
 struct bench {
 	struct posta_system *system;
-	uint64_t messages;     /* to be exchanged; what the time is divided by */
+	uint64_t messages; /* to be exchanged; what the time is divided by */
 	_Atomic(bool) done;
 	_Atomic(uint32_t) left; /* participants that have not finished */
 };

@@ -222,8 +222,11 @@ static void remember(struct bench *bench, void (*start)(struct bench *bench))
 	start(bench);
 }
 
-#define WORKLOAD(function) \
-	static void run_##function(struct bench *bench) { remember(bench, start_##function); }
+#define WORKLOAD(function)                                                                                             \
+	static void run_##function(struct bench *bench)                                                                \
+	{                                                                                                              \
+		remember(bench, start_##function);                                                                     \
+	}
 WORKLOAD(ping_pong)
 WORKLOAD(counting)
 WORKLOAD(ring)
@@ -232,11 +235,8 @@ WORKLOAD(create)
 WORKLOAD(throughput)
 
 const struct workload bench_workloads[] = {
-	{ "ping-pong", 20000000, run_ping_pong },
-	{ "counting", 30000000, run_counting },
-	{ "ring of 100", 20000000, run_ring },
-	{ "big, 64 actors", 128 * 100000, run_big },
-	{ "fork-join create", 3000000, run_create },
-	{ "fork-join 1 to 60", 30000000, run_throughput },
+	{ "ping-pong", 20000000, run_ping_pong },    { "counting", 30000000, run_counting },
+	{ "ring of 100", 20000000, run_ring },       { "big, 64 actors", 128 * 100000, run_big },
+	{ "fork-join create", 3000000, run_create }, { "fork-join 1 to 60", 30000000, run_throughput },
 };
 const unsigned bench_workload_count = sizeof bench_workloads / sizeof bench_workloads[0];

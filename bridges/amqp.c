@@ -57,7 +57,7 @@ static const struct {
 	const char *name;
 	unsigned long min, max;
 } extras[] = {
-	{"frame_max", 4096, 1048576},
+	{ "frame_max", 4096, 1048576 },
 };
 
 static enum posta_err check_extra(const char *name, const char *value, struct posta_error *error)
@@ -226,7 +226,7 @@ static enum posta_err prepare(struct posta__amqp *amqp, struct posta_error *erro
 static enum posta_err connect_(struct posta_bridge *bridge, void *state, struct posta_error *error)
 {
 	struct posta__amqp *amqp = state;
-	struct posta_error own = {0};
+	struct posta_error own = { 0 };
 
 	amqp->bridge = bridge;
 	amqp->loop = posta_bridge_loop(bridge);
@@ -339,7 +339,7 @@ static void resume(struct posta_bridge *bridge, void *state, uint32_t subscripti
 	posta__amqp_consumer_pause(((struct posta__amqp *)state)->consumer, subscription, false);
 }
 
-static const char *const schemes[] = {"amqp", "amqps", NULL};
+static const char *const schemes[] = { "amqp", "amqps", NULL };
 
 const struct posta_bridge_ops posta__amqp_ops = {
 	.name = "amqp",

@@ -162,7 +162,7 @@ struct posta__amqp_target {
 };
 
 #define POSTA__AMQP_TARGET_BUCKETS 256u
-#define POSTA__AMQP_TARGETS_MAX    16384u /* remembered; beyond it they are forgotten and asked for again */
+#define POSTA__AMQP_TARGETS_MAX 16384u /* remembered; beyond it they are forgotten and asked for again */
 
 /* The channel on which queues are declared and exchanges looked up: its errors must not close the publishing channel. */
 struct posta__amqp_targets {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define ENTRIES_MAX (POSTA_HEADERS_MAX + 64u)
-#define PERSISTENT  2
+#define PERSISTENT 2
 /* Seconds since 1970 beyond the year 5138 are taken for the milliseconds that some clients put there. */
 #define SECONDS_MAX UINT64_C(100000000000)
 
@@ -105,7 +105,7 @@ static void set_common(amqp_basic_properties_t *p, const struct posta_envelope *
 	if (ttl_ms >= 0) {
 		/* The broker refuses more than 32 bits: 49 days stand for ever here, the header has the exact moment. */
 		int len = snprintf(ttl, 24, "%" PRId64, ttl_ms < UINT32_MAX ? ttl_ms : (int64_t)UINT32_MAX);
-		set_bytes(p, AMQP_BASIC_EXPIRATION_FLAG, &p->expiration, (struct posta_bytes){ttl, (size_t)len});
+		set_bytes(p, AMQP_BASIC_EXPIRATION_FLAG, &p->expiration, (struct posta_bytes){ ttl, (size_t)len });
 	}
 }
 
@@ -113,7 +113,7 @@ static enum posta_err encode_all(const struct posta_envelope *envelope, enum pos
 				 struct table *table, amqp_bytes_t out, size_t *len, struct posta__wire_body *body,
 				 const char **why)
 {
-	amqp_basic_properties_t p = {0};
+	amqp_basic_properties_t p = { 0 };
 	char ttl[24];
 	enum posta_err code = posta__wire_encode(envelope, POSTA__AMQP, format, put_header, table, body);
 
@@ -156,7 +156,7 @@ enum posta_err posta__amqp_properties_encode(const struct posta_envelope *envelo
 	scratch->used = 0;
 	table.scratch = scratch;
 	table.entry_count = table.value_count = 0;
-	return encode_all(envelope, format, ttl_ms, &table, (amqp_bytes_t){size, out}, len, body, why);
+	return encode_all(envelope, format, ttl_ms, &table, (amqp_bytes_t){ size, out }, len, body, why);
 }
 
 /* -- properties to envelope */

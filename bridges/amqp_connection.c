@@ -15,11 +15,11 @@
 #include <string.h>
 
 #define CONTROL_METHOD_MAX 4096u /* bytes of any method we send: names are at most 255 */
-#define CHANNEL_MAX        2047u
-#define FRAME_MAX_MIN      4096u
-#define FRAME_MAX_MAX      (1u << 20)
-#define RPC_TIMEOUT_S      60.
-#define TICK_MAX_S         1.
+#define CHANNEL_MAX 2047u
+#define FRAME_MAX_MIN 4096u
+#define FRAME_MAX_MAX (1u << 20)
+#define RPC_TIMEOUT_S 60.
+#define TICK_MAX_S 1.
 
 /* -- sending */
 
@@ -31,7 +31,7 @@ static bool encode(struct posta__amqp_connection *connection, uint16_t channel, 
 
 	if (!out)
 		return false;
-	amqp_bytes_t bytes = {room - 4, out + POSTA__AMQP_FRAME_HEADER + 4};
+	amqp_bytes_t bytes = { room - 4, out + POSTA__AMQP_FRAME_HEADER + 4 };
 	int used = amqp_encode_method(method, (void *)(uintptr_t)fields, bytes);
 
 	if (used < 0) {
@@ -136,7 +136,7 @@ static void set_tick(struct posta__amqp_connection *connection, double period_s)
 
 static void on_opened(void *context)
 {
-	static const uint8_t protocol_header[8] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
+	static const uint8_t protocol_header[8] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
 	struct posta__amqp_connection *connection = context;
 	uint8_t *out = posta__amqp_socket_reserve(&connection->sock, sizeof protocol_header);
 
@@ -150,12 +150,13 @@ static void on_opened(void *context)
 
 static amqp_table_entry_t text_entry(const char *key, const char *text)
 {
-	return (amqp_table_entry_t){posta__amqp_text(key), {AMQP_FIELD_KIND_UTF8, {.bytes = posta__amqp_text(text)}}};
+	return (amqp_table_entry_t){ posta__amqp_text(key),
+				     { AMQP_FIELD_KIND_UTF8, { .bytes = posta__amqp_text(text) } } };
 }
 
 static amqp_table_entry_t true_entry(const char *key)
 {
-	return (amqp_table_entry_t){posta__amqp_text(key), {AMQP_FIELD_KIND_BOOLEAN, {.boolean = 1}}};
+	return (amqp_table_entry_t){ posta__amqp_text(key), { AMQP_FIELD_KIND_BOOLEAN, { .boolean = 1 } } };
 }
 
 static bool send_start_ok(struct posta__amqp_connection *connection, amqp_bytes_t response)
@@ -171,11 +172,12 @@ static bool send_start_ok(struct posta__amqp_connection *connection, amqp_bytes_
 		text_entry("version", POSTA_VERSION),
 		text_entry("platform", "C"),
 		text_entry("connection_name", name),
-		{posta__amqp_text("capabilities"),
-		 {AMQP_FIELD_KIND_TABLE, {.table = {sizeof capabilities / sizeof *capabilities, capabilities}}}},
+		{ posta__amqp_text("capabilities"),
+		  { AMQP_FIELD_KIND_TABLE,
+		    { .table = { sizeof capabilities / sizeof *capabilities, capabilities } } } },
 	};
 	amqp_connection_start_ok_t fields = {
-		.client_properties = {sizeof properties / sizeof *properties, properties},
+		.client_properties = { sizeof properties / sizeof *properties, properties },
 		.mechanism = posta__amqp_text("PLAIN"),
 		.response = response,
 		.locale = posta__amqp_text("en_US"),
@@ -206,7 +208,7 @@ static void on_start(struct posta__amqp_connection *connection, const amqp_conne
 	response[0] = '\0';
 	memcpy(response + 1, user, user_len + 1);
 	memcpy(response + 2 + user_len, password, password_len);
-	bool sent = send_start_ok(connection, (amqp_bytes_t){user_len + password_len + 2, response});
+	bool sent = send_start_ok(connection, (amqp_bytes_t){ user_len + password_len + 2, response });
 
 	explicit_bzero(response, sizeof response);
 	if (!sent)
@@ -235,7 +237,7 @@ static void on_tune(struct posta__amqp_connection *connection, const amqp_connec
 {
 	struct posta__amqp *amqp = connection->amqp;
 	uint32_t heartbeat = (posta_bridge_get_options(amqp->bridge)->heartbeat_ms + 999) / 1000;
-	amqp_connection_open_t open = {.virtual_host = posta__amqp_text(amqp->info.vhost)};
+	amqp_connection_open_t open = { .virtual_host = posta__amqp_text(amqp->info.vhost) };
 
 	connection->limits.frame_max = lesser(wanted_frame_max(amqp), tune->frame_max);
 	connection->limits.channel_max = (uint16_t)lesser(CHANNEL_MAX, tune->channel_max);
@@ -245,8 +247,8 @@ static void on_tune(struct posta__amqp_connection *connection, const amqp_connec
 		fail(connection, POSTA_EPROTOCOL, "the broker wants frames of less than 4,096 bytes");
 		return;
 	}
-	amqp_connection_tune_ok_t tune_ok = {connection->limits.channel_max, connection->limits.frame_max,
-					     (uint16_t)heartbeat};
+	amqp_connection_tune_ok_t tune_ok = { connection->limits.channel_max, connection->limits.frame_max,
+					      (uint16_t)heartbeat };
 
 	if (!posta__amqp_send(connection, 0, AMQP_CONNECTION_TUNE_OK_METHOD, &tune_ok) ||
 	    !posta__amqp_send(connection, 0, AMQP_CONNECTION_OPEN_METHOD, &open))
@@ -300,7 +302,7 @@ const char *posta__amqp_words(amqp_bytes_t bytes, char *out, size_t size)
 
 static void on_close(struct posta__amqp_connection *connection, const amqp_connection_close_t *close)
 {
-	static const amqp_connection_close_ok_t close_ok = {0};
+	static const amqp_connection_close_ok_t close_ok = { 0 };
 	bool login = connection->phase == POSTA__AMQP_WAIT_TUNE && close->reply_code == AMQP_ACCESS_REFUSED;
 	char words[200];
 
@@ -344,7 +346,7 @@ static void take_connection_method(struct posta__amqp_connection *connection, am
 	else if (method == AMQP_CONNECTION_BLOCKED_METHOD)
 		set_blocked(connection, true, ((const amqp_connection_blocked_t *)decoded)->reason);
 	else if (method == AMQP_CONNECTION_UNBLOCKED_METHOD)
-		set_blocked(connection, false, (amqp_bytes_t){0});
+		set_blocked(connection, false, (amqp_bytes_t){ 0 });
 	else if (method == AMQP_CONNECTION_CLOSE_OK_METHOD && phase == POSTA__AMQP_WAIT_CLOSE)
 		on_close_ok(connection);
 	else
@@ -362,7 +364,7 @@ static void take_method(struct posta__amqp_connection *connection, const struct 
 		fail(connection, POSTA_EPROTOCOL, "the broker sent a malformed or unexpected method");
 		return;
 	}
-	amqp_bytes_t bytes = {frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)};
+	amqp_bytes_t bytes = { frame->size - 4, (void *)(uintptr_t)(frame->payload + 4) };
 
 	if (amqp_decode_method(method, &connection->pool, bytes, &decoded) < 0)
 		fail(connection, POSTA_EPROTOCOL, "the broker sent a malformed method");
@@ -445,13 +447,14 @@ void posta__amqp_connection_start(struct posta__amqp_connection *connection, str
 				  const struct posta__amqp_role *role, const struct addrinfo *addresses)
 {
 	static const struct posta__amqp_socket_ops ops = {
-		.opened = on_opened, .bytes = on_bytes, .drained = on_drained, .failed = on_failed};
+		.opened = on_opened, .bytes = on_bytes, .drained = on_drained, .failed = on_failed
+	};
 	const struct posta_bridge_options *options = posta_bridge_get_options(amqp->bridge);
 	double timeout_s = options->connect_timeout_ms / 1000.;
 
 	connection->amqp = amqp;
 	connection->role = role;
-	connection->limits = (struct posta__amqp_limits){AMQP_DEFAULT_FRAME_SIZE, 0};
+	connection->limits = (struct posta__amqp_limits){ AMQP_DEFAULT_FRAME_SIZE, 0 };
 	connection->phase = POSTA__AMQP_CONNECTING;
 	connection->deadline = ev_now(amqp->loop) + timeout_s;
 	init_amqp_pool(&connection->pool, 4096);
@@ -474,8 +477,8 @@ void posta__amqp_connection_start(struct posta__amqp_connection *connection, str
 
 void posta__amqp_connection_finish(struct posta__amqp_connection *connection, double timeout_s)
 {
-	amqp_connection_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS,
-					  .reply_text = posta__amqp_text("closed by the client")};
+	amqp_connection_close_t fields = { .reply_code = AMQP_REPLY_SUCCESS,
+					   .reply_text = posta__amqp_text("closed by the client") };
 
 	if (connection->phase != POSTA__AMQP_OPEN ||
 	    !posta__amqp_send(connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &fields)) {

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_S      2.
+#define RETRY_S 2.
 #define RETRY_TICK_S .5
 
 struct posta__amqp_consumer {
@@ -97,13 +97,13 @@ static void ask(struct posta__amqp_consumer *consumer, struct posta__amqp_subscr
 
 static void declare(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	amqp_table_entry_t priority = {posta__amqp_text("x-max-priority"),
-				       {AMQP_FIELD_KIND_I32, {.i32 = s->priority_max}}};
+	amqp_table_entry_t priority = { posta__amqp_text("x-max-priority"),
+					{ AMQP_FIELD_KIND_I32, { .i32 = s->priority_max } } };
 	amqp_queue_declare_t fields = {
 		.queue = posta__amqp_text(s->queue),
 		.durable = !s->exclusive,
 		.exclusive = s->exclusive,
-		.arguments = {s->priority_max > 0, &priority},
+		.arguments = { s->priority_max > 0, &priority },
 	};
 	amqp_queue_bind_t bind = {
 		.queue = posta__amqp_text(s->queue),
@@ -129,7 +129,7 @@ static void consume(struct posta__amqp_consumer *consumer, struct posta__amqp_su
 
 	s->consumers++;
 	s->consumer_state = POSTA__AMQP_CONSUMER_STARTING;
-	amqp_basic_consume_t fields = {.queue = posta__amqp_text(s->queue), .consumer_tag = consumer_tag(s, tag)};
+	amqp_basic_consume_t fields = { .queue = posta__amqp_text(s->queue), .consumer_tag = consumer_tag(s, tag) };
 
 	ask(consumer, s, AMQP_BASIC_CONSUME_METHOD, &fields);
 }
@@ -137,7 +137,7 @@ static void consume(struct posta__amqp_consumer *consumer, struct posta__amqp_su
 static void cancel(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
 	char tag[32];
-	amqp_basic_cancel_t fields = {.consumer_tag = consumer_tag(s, tag)};
+	amqp_basic_cancel_t fields = { .consumer_tag = consumer_tag(s, tag) };
 
 	s->consumer_state = POSTA__AMQP_CONSUMER_STOPPING;
 	ask(consumer, s, AMQP_BASIC_CANCEL_METHOD, &fields);
@@ -146,8 +146,8 @@ static void cancel(struct posta__amqp_consumer *consumer, struct posta__amqp_sub
 /* On a channel of its number that is closed. */
 static void start(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	amqp_channel_open_t open = {{0, NULL}};
-	amqp_basic_qos_t qos = {.prefetch_count = s->prefetch};
+	amqp_channel_open_t open = { { 0, NULL } };
+	amqp_basic_qos_t qos = { .prefetch_count = s->prefetch };
 
 	ask(consumer, s, AMQP_CHANNEL_OPEN_METHOD, &open);
 	s->channel_state = POSTA__AMQP_CHANNEL_OPEN;
@@ -159,8 +159,8 @@ static void start(struct posta__amqp_consumer *consumer, struct posta__amqp_subs
 
 static void close_channel(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	amqp_channel_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS,
-				       .reply_text = posta__amqp_text("unsubscribed")};
+	amqp_channel_close_t fields = { .reply_code = AMQP_REPLY_SUCCESS,
+					.reply_text = posta__amqp_text("unsubscribed") };
 
 	s->channel_state = POSTA__AMQP_CHANNEL_CLOSING;
 	posta__amqp_content_reset(&s->content);
@@ -193,8 +193,8 @@ struct ack_target {
 static bool write_ack(void *context, uint64_t tag, bool multiple, enum posta_outcome outcome)
 {
 	const struct ack_target *to = context;
-	amqp_basic_ack_t ack = {.delivery_tag = tag, .multiple = multiple};
-	amqp_basic_nack_t nack = {.delivery_tag = tag, .multiple = multiple, .requeue = outcome == POSTA_REQUEUE};
+	amqp_basic_ack_t ack = { .delivery_tag = tag, .multiple = multiple };
+	amqp_basic_nack_t nack = { .delivery_tag = tag, .multiple = multiple, .requeue = outcome == POSTA_REQUEUE };
 
 	if (outcome == POSTA_ACK)
 		return posta__amqp_send(wire(to->consumer), to->channel, AMQP_BASIC_ACK_METHOD, &ack);
@@ -203,7 +203,7 @@ static bool write_ack(void *context, uint64_t tag, bool multiple, enum posta_out
 
 static void write_acks(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	struct ack_target to = {consumer, s->channel};
+	struct ack_target to = { consumer, s->channel };
 
 	if (s->channel_state != POSTA__AMQP_CHANNEL_OPEN || !posta__amqp_unsettled_is_dirty(&s->unsettled))
 		return;
@@ -358,7 +358,7 @@ static void on_channel_gone(struct posta__amqp_consumer *consumer, struct posta_
 static void on_channel_close(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
 			     const amqp_channel_close_t *close)
 {
-	static const amqp_channel_close_ok_t close_ok = {0};
+	static const amqp_channel_close_ok_t close_ok = { 0 };
 	struct posta_bridge *bridge = consumer->amqp->bridge;
 	uint32_t id = s->id;
 	bool ending = s->ending || consumer->finishing;

@@ -102,8 +102,8 @@ void posta__amqp_drop_held(struct posta__amqp_subscription *subscription, bool g
 static void hand_over(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription)
 {
 	struct posta__amqp_content *content = &subscription->content;
-	struct posta__amqp_held delivery = {content->envelope, posta__amqp_delivery_id(subscription, content->tag),
-					    content->redelivered};
+	struct posta__amqp_held delivery = { content->envelope, posta__amqp_delivery_id(subscription, content->tag),
+					     content->redelivered };
 	bool now = subscription->held_from == subscription->held_to && out_now(subscription) <= subscription->prefetch;
 
 	content->envelope = NULL;
@@ -139,7 +139,7 @@ static bool decode(struct posta__amqp *amqp, struct posta__amqp_subscription *su
 		   const struct posta__amqp_content_header *header)
 {
 	struct posta__amqp_content *content = &subscription->content;
-	amqp_bytes_t routing_key = {content->routing_key_len, content->routing_key};
+	amqp_bytes_t routing_key = { content->routing_key_len, content->routing_key };
 	const char *why = "larger than message_bytes_max";
 	enum posta_err code = POSTA_ETOOBIG;
 

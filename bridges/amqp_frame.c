@@ -119,7 +119,7 @@ static bool skip_table(struct reader *reader)
 
 bool posta__amqp_table_ok(const void *bytes, size_t len)
 {
-	struct reader reader = {.at = bytes, .left = len};
+	struct reader reader = { .at = bytes, .left = len };
 
 	return skip_table(&reader);
 }
@@ -128,7 +128,7 @@ bool posta__amqp_properties_ok(const void *bytes, size_t len)
 {
 	/* From bit 15 down: string, table, octet, time stamp. */
 	static const char kinds[] = "ssfoossssts" /* content_type .. type */ "sss" /* user_id, app_id, cluster_id */;
-	struct reader reader = {.at = bytes, .left = len};
+	struct reader reader = { .at = bytes, .left = len };
 
 	if (len < 2)
 		return false;

@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POSTA__AMQP_FRAME_HEADER    7u /* type, channel, size */
-#define POSTA__AMQP_FRAME_OVERHEAD  8u /* and the end byte */
+#define POSTA__AMQP_FRAME_HEADER 7u   /* type, channel, size */
+#define POSTA__AMQP_FRAME_OVERHEAD 8u /* and the end byte */
 #define POSTA__AMQP_TABLE_DEPTH_MAX 32u
 
 struct posta__amqp_limits {

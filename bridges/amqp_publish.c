@@ -14,7 +14,8 @@ static size_t put_method(const struct posta_target *target, uint8_t *out)
 		.routing_key = posta__amqp_text(posta__amqp_routing_key_of(target)),
 		.mandatory = 1,
 	};
-	amqp_bytes_t bytes = {PUBLISH_METHOD_MAX - POSTA__AMQP_FRAME_OVERHEAD - 4, out + POSTA__AMQP_FRAME_HEADER + 4};
+	amqp_bytes_t bytes = { PUBLISH_METHOD_MAX - POSTA__AMQP_FRAME_OVERHEAD - 4,
+			       out + POSTA__AMQP_FRAME_HEADER + 4 };
 	int used = amqp_encode_method(AMQP_BASIC_PUBLISH_METHOD, &fields, bytes);
 	uint32_t size = 4 + (uint32_t)(used > 0 ? used : 0); /* names were checked to be short: it always fits */
 
@@ -70,7 +71,7 @@ enum posta_err posta__amqp_entry_put(struct posta__amqp_publisher *publisher, st
 	const struct posta_publication *publication = entry->publication;
 	struct posta__amqp_socket *sock = &posta__amqp_publisher_wire(publisher)->sock;
 	size_t frame_max = posta__amqp_publisher_wire(publisher)->limits.frame_max, properties_len = 0;
-	struct posta__wire_body body = {0};
+	struct posta__wire_body body = { 0 };
 	uint8_t *out = posta__amqp_socket_reserve(sock, PUBLISH_METHOD_MAX + frame_max);
 
 	if (!out)

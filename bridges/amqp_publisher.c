@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_MIN    256u
-#define RING_MAX    16384u
+#define RING_MIN 256u
+#define RING_MAX 16384u
 #define PUMP_ROUNDS 8
 
 /* -- the ring */
@@ -161,8 +161,9 @@ size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const
 	for (; taken < n && has_room(publisher); taken++) {
 		struct posta__amqp_entry *entry = posta__amqp_entry_at(publisher, publisher->tail++);
 
-		*entry = (struct posta__amqp_entry){
-			.publication = batch[taken], .id = batch[taken]->id, .state = POSTA__AMQP_WAITS};
+		*entry = (struct posta__amqp_entry){ .publication = batch[taken],
+						     .id = batch[taken]->id,
+						     .state = POSTA__AMQP_WAITS };
 	}
 	if (taken < n)
 		publisher->wants_room = true;
@@ -214,12 +215,12 @@ static void on_nack(struct posta__amqp_publisher *publisher, const amqp_basic_na
 
 static void open_channel(struct posta__amqp_publisher *publisher)
 {
-	amqp_channel_open_t open = {{0, NULL}};
-	amqp_confirm_select_t select = {0};
+	amqp_channel_open_t open = { { 0, NULL } };
+	amqp_confirm_select_t select = { 0 };
 
 	publisher->ready = false;
 	publisher->tag = 0;
-	publisher->returned = (struct posta__amqp_returned){0};
+	publisher->returned = (struct posta__amqp_returned){ 0 };
 	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD,
 			&open);
 	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CONFIRM_SELECT_METHOD,
@@ -299,7 +300,7 @@ static void rewind_ring(struct posta__amqp_publisher *publisher)
 
 static void on_channel_close(struct posta__amqp_publisher *publisher, const amqp_channel_close_t *close)
 {
-	static const amqp_channel_close_ok_t close_ok = {0};
+	static const amqp_channel_close_ok_t close_ok = { 0 };
 	uint64_t sent_to = publisher->next;
 	bool probing = publisher->head < publisher->probe_to && publisher->next == publisher->head + 1;
 	char words[160], text[POSTA_ERROR_TEXT_MAX];

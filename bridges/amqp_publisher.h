@@ -7,7 +7,7 @@
 #include "bridges/amqp.h"
 
 #define POSTA__AMQP_PUBLISH_CHANNEL 1u
-#define POSTA__AMQP_TARGET_CHANNEL  2u
+#define POSTA__AMQP_TARGET_CHANNEL 2u
 
 enum posta__amqp_entry_state { POSTA__AMQP_WAITS, POSTA__AMQP_SENT, POSTA__AMQP_DONE };
 

@@ -47,11 +47,11 @@ static struct posta_bytes id_of(struct posta__amqp_publisher *publisher, amqp_by
 	if (!posta__amqp_properties_ok(properties.bytes, properties.len) ||
 	    amqp_decode_properties(AMQP_BASIC_CLASS, &posta__amqp_publisher_wire(publisher)->pool, properties,
 				   &decoded) < 0)
-		return (struct posta_bytes){0};
+		return (struct posta_bytes){ 0 };
 	const amqp_basic_properties_t *p = decoded;
 
-	return p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? (struct posta_bytes){p->message_id.bytes, p->message_id.len}
-						      : (struct posta_bytes){0};
+	return p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? (struct posta_bytes){ p->message_id.bytes, p->message_id.len }
+						      : (struct posta_bytes){ 0 };
 }
 
 static void refuse_returned(struct posta__amqp_publisher *publisher, const struct posta__amqp_content_header *header)

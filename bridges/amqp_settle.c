@@ -59,7 +59,7 @@ bool posta__amqp_unsettled_add(struct posta__amqp_unsettled *unsettled, uint64_t
 			return false;
 	}
 	unsettled->count++;
-	*at(unsettled, unsettled->count - 1) = (struct posta__amqp_unsettled_entry){.tag = tag, .state = OPEN};
+	*at(unsettled, unsettled->count - 1) = (struct posta__amqp_unsettled_entry){ .tag = tag, .state = OPEN };
 	unsettled->open++;
 	unsettled->unacked++;
 	return true;
@@ -162,5 +162,5 @@ void posta__amqp_unsettled_clear(struct posta__amqp_unsettled *unsettled)
 void posta__amqp_unsettled_fini(struct posta__amqp_unsettled *unsettled)
 {
 	free(unsettled->entries);
-	*unsettled = (struct posta__amqp_unsettled){.dirty_from = UINT64_MAX};
+	*unsettled = (struct posta__amqp_unsettled){ .dirty_from = UINT64_MAX };
 }

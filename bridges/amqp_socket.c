@@ -19,10 +19,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IN_CHUNK    (64u * 1024)
-#define OUT_CHUNK   (64u * 1024)
-#define OUT_KEEP    (4u << 20) /* a larger output buffer is given back when it is empty */
-#define READ_ROUNDS 8          /* reads in a row, so that one busy broker does not starve the worker */
+#define IN_CHUNK (64u * 1024)
+#define OUT_CHUNK (64u * 1024)
+#define OUT_KEEP (4u << 20) /* a larger output buffer is given back when it is empty */
+#define READ_ROUNDS 8       /* reads in a row, so that one busy broker does not starve the worker */
 
 enum { IO_AGAIN = -1, IO_FAILED = -2 };
 
@@ -355,7 +355,7 @@ static void do_write(struct posta__amqp_socket *sock)
 		out->start = out->end = 0;
 		if (out->capacity > OUT_KEEP) {
 			free(out->data);
-			*out = (struct posta__amqp_buffer){0};
+			*out = (struct posta__amqp_buffer){ 0 };
 		}
 	}
 	watch(sock);
@@ -407,5 +407,5 @@ void posta__amqp_socket_close(struct posta__amqp_socket *sock)
 	posta__amqp_socket_stop(sock);
 	free(sock->in.data);
 	free(sock->out.data);
-	sock->in = sock->out = (struct posta__amqp_buffer){0};
+	sock->in = sock->out = (struct posta__amqp_buffer){ 0 };
 }

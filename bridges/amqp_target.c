@@ -24,8 +24,8 @@ struct key {
 static struct key key_of(const struct posta_target *target)
 {
 	if (target->queue)
-		return (struct key){target->queue, false, target->queue_priority_max};
-	return (struct key){target->exchange ? target->exchange : "", true, 0};
+		return (struct key){ target->queue, false, target->queue_priority_max };
+	return (struct key){ target->exchange ? target->exchange : "", true, 0 };
 }
 
 bool posta__amqp_target_is_free(const struct posta_target *target)
@@ -94,12 +94,12 @@ static struct posta__amqp_target *add(struct posta__amqp_targets *targets, struc
 
 static void declare_queue(struct posta__amqp_targets *targets, const struct posta__amqp_target *target)
 {
-	amqp_table_entry_t priority = {posta__amqp_text("x-max-priority"),
-				       {AMQP_FIELD_KIND_I32, {.i32 = target->priority_max}}};
+	amqp_table_entry_t priority = { posta__amqp_text("x-max-priority"),
+					{ AMQP_FIELD_KIND_I32, { .i32 = target->priority_max } } };
 	amqp_queue_declare_t fields = {
 		.queue = posta__amqp_text(target->name),
 		.durable = 1,
-		.arguments = {target->priority_max > 0, &priority},
+		.arguments = { target->priority_max > 0, &priority },
 	};
 
 	posta__amqp_ask(&targets->amqp->publishing, targets->channel, AMQP_QUEUE_DECLARE_METHOD, &fields);
@@ -107,15 +107,16 @@ static void declare_queue(struct posta__amqp_targets *targets, const struct post
 
 static void look_up_exchange(struct posta__amqp_targets *targets, const struct posta__amqp_target *target)
 {
-	amqp_exchange_declare_t fields = {
-		.exchange = posta__amqp_text(target->name), .type = posta__amqp_text("direct"), .passive = 1};
+	amqp_exchange_declare_t fields = { .exchange = posta__amqp_text(target->name),
+					   .type = posta__amqp_text("direct"),
+					   .passive = 1 };
 
 	posta__amqp_ask(&targets->amqp->publishing, targets->channel, AMQP_EXCHANGE_DECLARE_METHOD, &fields);
 }
 
 static void ask(struct posta__amqp_targets *targets, struct posta__amqp_target *target)
 {
-	amqp_channel_open_t open = {{0, NULL}};
+	amqp_channel_open_t open = { { 0, NULL } };
 
 	if (!targets->open)
 		posta__amqp_ask(&targets->amqp->publishing, targets->channel, AMQP_CHANNEL_OPEN_METHOD, &open);
@@ -163,7 +164,7 @@ static void answer(struct posta__amqp_targets *targets, enum posta__amqp_target_
 
 static void on_channel_close(struct posta__amqp_targets *targets, const amqp_channel_close_t *close)
 {
-	static const amqp_channel_close_ok_t close_ok = {0};
+	static const amqp_channel_close_ok_t close_ok = { 0 };
 	struct posta__amqp_target *target = targets->asked;
 	char words[200];
 

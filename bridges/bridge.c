@@ -101,22 +101,25 @@ static const struct posta_bridge_ops *find(struct posta_system *system, const ch
 
 static enum posta_err missing_op(const struct posta_bridge_ops *ops, struct posta_error *error)
 {
-	const char *missing = !ops->name	  ? "name"
-			      : !ops->schemes	  ? "schemes"
-			      : !ops->connect	  ? "connect"
-			      : !ops->publish	  ? "publish"
-			      : !ops->subscribe	  ? "subscribe"
+	const char *missing = !ops->name          ? "name"
+			      : !ops->schemes     ? "schemes"
+			      : !ops->connect     ? "connect"
+			      : !ops->publish     ? "publish"
+			      : !ops->subscribe   ? "subscribe"
 			      : !ops->unsubscribe ? "unsubscribe"
-			      : !ops->settle	  ? "settle"
-			      : !ops->pause	  ? "pause"
-			      : !ops->resume	  ? "resume"
-			      : !ops->finish	  ? "finish"
-			      : !ops->close	  ? "close"
+			      : !ops->settle      ? "settle"
+			      : !ops->pause       ? "pause"
+			      : !ops->resume      ? "resume"
+			      : !ops->finish      ? "finish"
+			      : !ops->close       ? "close"
 						  : NULL;
-	return missing ? posta_error_set(error, POSTA_EINVAL, "bridge: the required \"%s\" is missing from the ops", missing) : POSTA_OK;
+	return missing ? posta_error_set(error, POSTA_EINVAL, "bridge: the required \"%s\" is missing from the ops",
+					 missing)
+		       : POSTA_OK;
 }
 
-enum posta_err posta_bridge_register(struct posta_system *system, const struct posta_bridge_ops *ops, struct posta_error *error)
+enum posta_err posta_bridge_register(struct posta_system *system, const struct posta_bridge_ops *ops,
+				     struct posta_error *error)
 {
 	enum posta_err result = missing_op(ops, error);
 	for (const char *const *scheme = ops->schemes; !result && *scheme; scheme++)
@@ -168,7 +171,9 @@ static void defaults(struct posta_bridge_options *options)
 	options->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_DEFAULT_MS;
 	options->mqtt_version = options->mqtt_version ? options->mqtt_version : 5;
 	if (!options->backoff.initial_ms)
-		options->backoff = (struct posta_backoff){ .initial_ms = 100, .max_ms = 30000, .factor = 2, .jitter = POSTA_JITTER_FULL };
+		options->backoff = (struct posta_backoff){
+			.initial_ms = 100, .max_ms = 30000, .factor = 2, .jitter = POSTA_JITTER_FULL
+		};
 }
 
 static bool strings_copy(struct posta_bridge *bridge, const char *client_id)
@@ -183,8 +188,8 @@ static bool strings_copy(struct posta_bridge *bridge, const char *client_id)
 		extra[i] = o->extra[i];
 	o->client_id = o->client_id ? o->client_id : client_id;
 	o->name = o->name ? o->name : bridge->ops->name;
-	const char **fields[] = { &bridge->url, &o->name, &o->client_id, &o->user, &o->password, &o->tls.ca, &o->tls.cert, &o->tls.key,
-				  &o->will_topic };
+	const char **fields[] = { &bridge->url, &o->name,     &o->client_id, &o->user,      &o->password,
+				  &o->tls.ca,   &o->tls.cert, &o->tls.key,   &o->will_topic };
 	size_t size = o->will_len;
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		size += collect(&texts, fields[i]);
@@ -232,12 +237,14 @@ static const struct posta_bridge_ops *ops_of(struct posta_system *system, const 
 {
 	size_t len = url ? strcspn(url, ":") : 0;
 	if (!len || url[len] != ':') {
-		posta_error_set(error, POSTA_EINVAL, "bridge: not a URL: write kafka://host:9092, amqp://host, mqtt://host or memory:");
+		posta_error_set(error, POSTA_EINVAL,
+				"bridge: not a URL: write kafka://host:9092, amqp://host, mqtt://host or memory:");
 		return NULL;
 	}
 	const struct posta_bridge_ops *ops = find(system, url, len);
 	if (!ops)
-		posta_error_set(error, POSTA_EUNSUPPORTED, "bridge: no bridge for \"%.*s:\" in this build", (int)(len < 32 ? len : 32), url);
+		posta_error_set(error, POSTA_EUNSUPPORTED, "bridge: no bridge for \"%.*s:\" in this build",
+				(int)(len < 32 ? len : 32), url);
 	return ops;
 }
 
@@ -255,7 +262,8 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	bridge->next_id = 1;
 	bridge->public_state = POSTA_BRIDGE_CONNECTING;
 	if (options)
-		memcpy(&bridge->options, options, options->size && options->size < sizeof *options ? options->size : sizeof *options);
+		memcpy(&bridge->options, options,
+		       options->size && options->size < sizeof *options ? options->size : sizeof *options);
 	defaults(&bridge->options);
 	char client_id[64], uuid[37];
 	posta_uuid7(uuid);
@@ -266,8 +274,8 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	return NULL;
 }
 
-struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *url, const struct posta_bridge_options *options,
-				       struct posta_error *error)
+struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *url,
+				       const struct posta_bridge_options *options, struct posta_error *error)
 {
 	const struct posta_bridge_ops *ops = ops_of(system, url, error);
 	struct posta_bridge *bridge = ops ? make(system, ops, url, options) : NULL;
@@ -296,7 +304,8 @@ void posta_bridge_close(struct posta_bridge *bridge, uint32_t deadline_ms)
 		return;
 	/* Acquire: PAIRS with the front's release at its end; after that the system may be gone. */
 	if (!atomic_load_explicit(&bridge->ended, memory_order_acquire))
-		posta_system_send(bridge->system, bridge->public_ref, POSTA__FRONT_CLOSE, &deadline_ms, sizeof deadline_ms);
+		posta_system_send(bridge->system, bridge->public_ref, POSTA__FRONT_CLOSE, &deadline_ms,
+				  sizeof deadline_ms);
 	posta__bridge_unref(bridge);
 }
 
@@ -313,8 +322,9 @@ static void pending_release(void *data, void *context)
 	posta__pending_free(data);
 }
 
-enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_bridge *bridge, struct posta_route_target *target,
-				       struct posta_envelope *envelope, uint64_t cookie)
+enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_bridge *bridge,
+				       struct posta_route_target *target, struct posta_envelope *envelope,
+				       uint64_t cookie)
 {
 	struct posta__pending *pending = posta__pending_make(target, envelope, posta_self(self), cookie);
 	if (!pending)
@@ -324,8 +334,8 @@ enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_br
 	return message ? posta_post(self, bridge->public_ref, message) : POSTA_ENOMEM;
 }
 
-enum posta_err posta_bridge_publish(struct posta_actor *self, struct posta_bridge *bridge, const struct posta_target *target,
-				    struct posta_envelope *envelope, uint64_t cookie)
+enum posta_err posta_bridge_publish(struct posta_actor *self, struct posta_bridge *bridge,
+				    const struct posta_target *target, struct posta_envelope *envelope, uint64_t cookie)
 {
 	struct posta_error error;
 	struct posta_route_target *prepared = posta_target_prepare(bridge, target, &error);
@@ -342,19 +352,22 @@ static void subscription_release(void *data, void *context)
 	posta__subscription_free(data);
 }
 
-static enum posta_err check_source(const struct posta_bridge *bridge, const struct posta_source *source, struct posta_error *error)
+static enum posta_err check_source(const struct posta_bridge *bridge, const struct posta_source *source,
+				   struct posta_error *error)
 {
 	if (!source->topic && !source->queue && !source->exchange && !source->filter)
-		return posta_error_set(error, POSTA_EINVAL, "%s: a source needs a topic, a queue, an exchange or a filter",
+		return posta_error_set(error, POSTA_EINVAL,
+				       "%s: a source needs a topic, a queue, an exchange or a filter",
 				       bridge->ops->name);
 	if (source->qos < -1 || source->qos > 2)
-		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default", bridge->ops->name,
-				       source->qos);
+		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default",
+				       bridge->ops->name, source->qos);
 	return bridge->ops->check_source ? bridge->ops->check_source(source, error) : POSTA_OK;
 }
 
-enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bridge *bridge, const struct posta_source *source,
-				      uint32_t *subscription, struct posta_error *error)
+enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bridge *bridge,
+				      const struct posta_source *source, uint32_t *subscription,
+				      struct posta_error *error)
 {
 	enum posta_err result = check_source(bridge, source, error);
 	if (result)
@@ -370,7 +383,8 @@ enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bri
 	return result ? posta_error_set(error, result, "%s: %s", bridge->ops->name, posta_strerror(result)) : POSTA_OK;
 }
 
-static enum posta_err tell(struct posta_actor *self, struct posta_bridge *bridge, enum posta__front_message what, uint32_t number)
+static enum posta_err tell(struct posta_actor *self, struct posta_bridge *bridge, enum posta__front_message what,
+			   uint32_t number)
 {
 	return posta_send(self, bridge->public_ref, what, &number, sizeof number);
 }
@@ -400,7 +414,10 @@ enum posta_err posta_settle(struct posta_actor *self, struct posta_token token, 
 	if (outcome < POSTA_ACK || outcome > POSTA_REJECT)
 		return POSTA_EINVAL;
 	const struct posta__settlement settlement = {
-		.id = token.id, .subscription = token.subscription, .generation = token.generation, .outcome = (uint32_t)outcome,
+		.id = token.id,
+		.subscription = token.subscription,
+		.generation = token.generation,
+		.outcome = (uint32_t)outcome,
 	};
 	return posta_send(self, token.bridge, POSTA__FRONT_SETTLE, &settlement, sizeof settlement);
 }
@@ -416,10 +433,15 @@ void posta_bridge_status(const struct posta_bridge *bridge, struct posta_bridge_
 {
 	struct posta_bridge_status now = {
 		.size = sizeof now,
-		.connects = figure(&bridge->connects), .published = figure(&bridge->published),
-		.publish_failed = figure(&bridge->publish_failed), .pending = figure(&bridge->pending_count),
-		.delivered = figure(&bridge->delivered), .redelivered = figure(&bridge->redelivered),
-		.settled = figure(&bridge->settled), .stale = figure(&bridge->stale), .unsettled = figure(&bridge->unsettled),
+		.connects = figure(&bridge->connects),
+		.published = figure(&bridge->published),
+		.publish_failed = figure(&bridge->publish_failed),
+		.pending = figure(&bridge->pending_count),
+		.delivered = figure(&bridge->delivered),
+		.redelivered = figure(&bridge->redelivered),
+		.settled = figure(&bridge->settled),
+		.stale = figure(&bridge->stale),
+		.unsettled = figure(&bridge->unsettled),
 		.subscriptions = atomic_load_explicit(&bridge->subscribed, memory_order_relaxed),
 	};
 	snprintf(now.name, sizeof now.name, "%s", bridge->options.name);

@@ -29,8 +29,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define POSTA__OFFER_MAX 256u         /* publications handed to a broker's file at a time */
-#define POSTA__OFFER_ATTEMPTS_MAX 8u  /* of one publication, when the broker says "later" */
+#define POSTA__OFFER_MAX 256u        /* publications handed to a broker's file at a time */
+#define POSTA__OFFER_ATTEMPTS_MAX 8u /* of one publication, when the broker says "later" */
 #define POSTA__SUBSCRIPTIONS_MAX 4096u
 
 /* -- Targets -- */
@@ -66,13 +66,13 @@ struct posta__pendings {
 	uint64_t first_id;
 	uint64_t next_offer; /* all before it are offered or done */
 	size_t bytes;
-	bool full;           /* the broker's file took less than offered */
-	bool held;           /* the broker takes none now */
+	bool full; /* the broker's file took less than offered */
+	bool held; /* the broker takes none now */
 	posta_timer retry;
 };
 
-struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope, posta_ref publisher,
-					   uint64_t cookie);
+struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope,
+					   posta_ref publisher, uint64_t cookie);
 void posta__pending_free(struct posta__pending *pending);
 /* Takes: pending, always; what cannot be taken in is answered. */
 void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *pending);
@@ -100,9 +100,9 @@ struct posta__subscription {
 	posta_monitor monitor;
 	struct posta_source source; /* strings owned, behind the struct */
 	struct posta__ids unsettled;
-	bool active;           /* subscribed in this connection */
+	bool active; /* subscribed in this connection */
 	bool paused_by_user, paused_by_credit;
-	bool ending;           /* unsubscribed; waits for its last settlements */
+	bool ending; /* unsubscribed; waits for its last settlements */
 	posta_timer retry;
 	/* Settlements gathered for one call. */
 	uint64_t *batch;
@@ -123,8 +123,8 @@ void posta__subscriptions_down(struct posta_bridge *bridge);
 void posta__subscriptions_stop_intake(struct posta_bridge *bridge);
 void posta__subscriptions_fini(struct posta_bridge *bridge);
 void posta__subscriber_ended(struct posta_bridge *bridge, posta_ref subscriber);
-void posta__subscription_answer(struct posta_bridge *bridge, struct posta__subscription *subscription, enum posta_err result,
-				const char *text);
+void posta__subscription_answer(struct posta_bridge *bridge, struct posta__subscription *subscription,
+				enum posta_err result, const char *text);
 void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *token, enum posta_outcome outcome);
 /* Hands gathered settlements down, and pauses and resumes by credit. */
 void posta__settle_flush(struct posta_bridge *bridge);
@@ -140,16 +140,16 @@ struct posta_bridge {
 	struct posta_bridge_options options; /* defaults filled in; strings owned */
 	char *strings;                       /* their memory */
 	const char *url;
-	posta_ref public_ref;                /* the front, for any thread */
+	posta_ref public_ref; /* the front, for any thread */
 	_Atomic(uint32_t) next_subscription;
-	_Atomic(bool) ended;                 /* the front has stopped */
+	_Atomic(bool) ended; /* the front has stopped */
 	/* The worker's */
 	struct posta_actor *front, *connection;
 	posta_ref front_ref;
 	posta_ref supervisor;
-	void *state;         /* of ops; NULL: no connection */
-	bool up;             /* between posta_bridge_up and the end of the connection */
-	bool failing;        /* posta_bridge_down was called */
+	void *state;  /* of ops; NULL: no connection */
+	bool up;      /* between posta_bridge_up and the end of the connection */
+	bool failing; /* posta_bridge_down was called */
 	bool closing, finishing;
 	bool flush_scheduled;
 	uint32_t generation; /* of the connection */
@@ -160,7 +160,8 @@ struct posta_bridge {
 	posta_ref *watchers;
 	uint32_t watcher_count, watcher_room;
 	/* Status */
-	_Atomic(uint64_t) connects, published, publish_failed, pending_count, delivered, redelivered, settled, stale, unsettled;
+	_Atomic(uint64_t) connects, published, publish_failed, pending_count, delivered, redelivered, settled, stale,
+		unsettled;
 	_Atomic(uint32_t) subscribed;
 	pthread_mutex_t lock;
 	enum posta_bridge_state public_state;
@@ -175,7 +176,8 @@ void posta__bridge_unref(struct posta_bridge *bridge);
 static inline void posta__bump(_Atomic(uint64_t) *counter, int64_t n)
 {
 	/* One writer, the bridge's worker. Relaxed: each figure for itself. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + (uint64_t)n, memory_order_relaxed);
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + (uint64_t)n,
+			      memory_order_relaxed);
 }
 
 /* -- front.c -- */
@@ -186,12 +188,12 @@ enum posta__front_message {
 	POSTA__FRONT_UNSUBSCRIBE,          /* uint32_t */
 	POSTA__FRONT_PAUSE,
 	POSTA__FRONT_RESUME,
-	POSTA__FRONT_SETTLE,               /* struct posta__settlement */
+	POSTA__FRONT_SETTLE, /* struct posta__settlement */
 	POSTA__FRONT_WATCH,
-	POSTA__FRONT_CLOSE,                /* uint32_t: ms */
+	POSTA__FRONT_CLOSE, /* uint32_t: ms */
 	POSTA__FRONT_FLUSH,
 	POSTA__FRONT_OFFER,
-	POSTA__FRONT_RESUBSCRIBE,          /* uint32_t */
+	POSTA__FRONT_RESUBSCRIBE, /* uint32_t */
 	POSTA__FRONT_DEADLINE,
 	POSTA__CONNECTION_CONNECT,
 };

@@ -60,8 +60,9 @@ static void log_state(struct posta_bridge *bridge, enum posta_bridge_state state
 	char url[256], event[32];
 	bool bad = state == POSTA_BRIDGE_DOWN || state == POSTA_BRIDGE_BLOCKED;
 	snprintf(event, sizeof event, "bridge.%s", posta_bridge_state_name(state));
-	posta_log(bridge->system, bad ? POSTA_LOG_WARNING : POSTA_LOG_INFO, event, "name=%s url=%s%s%s", bridge->options.name,
-		  posta_url_redact(bridge->url, url, sizeof url), text ? " error=" : "", text ? text : "");
+	posta_log(bridge->system, bad ? POSTA_LOG_WARNING : POSTA_LOG_INFO, event, "name=%s url=%s%s%s",
+		  bridge->options.name, posta_url_redact(bridge->url, url, sizeof url), text ? " error=" : "",
+		  text ? text : "");
 }
 
 void posta__front_state(struct posta_bridge *bridge, enum posta_bridge_state state, const char *text)
@@ -175,8 +176,12 @@ static void close_by(struct posta_bridge *bridge, uint32_t deadline_ms)
 static struct posta_child_spec connection_spec(struct posta_bridge *bridge)
 {
 	return (struct posta_child_spec){
-		.id = bridge->options.name, .klass = &posta__connection_class, .argument = bridge,
-		.spawn = { .pinned = true }, .restart = POSTA_PERMANENT, .backoff = bridge->options.backoff,
+		.id = bridge->options.name,
+		.klass = &posta__connection_class,
+		.argument = bridge,
+		.spawn = { .pinned = true },
+		.restart = POSTA_PERMANENT,
+		.backoff = bridge->options.backoff,
 	};
 }
 
@@ -188,7 +193,10 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 	bridge->front_ref = posta_self(self);
 	const struct posta_child_spec child = connection_spec(bridge);
 	const struct posta_supervisor_options options = {
-		.intensity = POSTA_INTENSITY_UNLIMITED, .children = &child, .child_count = 1, .pinned = true,
+		.intensity = POSTA_INTENSITY_UNLIMITED,
+		.children = &child,
+		.child_count = 1,
+		.pinned = true,
 	};
 	struct posta_error error;
 	bridge->supervisor = posta_supervise(self, &options, &error);
@@ -214,7 +222,8 @@ static void settle(struct posta_bridge *bridge, const struct posta_message *mess
 {
 	struct posta__settlement settlement;
 	memcpy(&settlement, posta_data(message), sizeof settlement);
-	const struct posta_token token = { .subscription = settlement.subscription, .generation = settlement.generation,
+	const struct posta_token token = { .subscription = settlement.subscription,
+					   .generation = settlement.generation,
 					   .id = settlement.id };
 	posta__settle_one(bridge, &token, (enum posta_outcome)settlement.outcome);
 }

@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_S        .2
+#define TICK_S .2
 #define TICK_FINISH_S .01
-#define FINISH_S      5.
-#define FIXED_SCRAM   0x020601ff
+#define FINISH_S 5.
+#define FIXED_SCRAM 0x020601ff
 
 /* -- errors */
 
@@ -80,8 +80,8 @@ static void refused(struct posta__kafka *kafka, char words[POSTA_ERROR_TEXT_MAX]
 		/* librdkafka sent its nonce twice, which brokers check since CVE-2024-56128. */
 		char hint[POSTA_ERROR_TEXT_MAX];
 		snprintf(hint, sizeof hint,
-			 "%.120s (SCRAM of librdkafka %s is refused by brokers from 3.8.1 on: take 2.6.1, or PLAIN)", words,
-			 rd_kafka_version_str());
+			 "%.120s (SCRAM of librdkafka %s is refused by brokers from 3.8.1 on: take 2.6.1, or PLAIN)",
+			 words, rd_kafka_version_str());
 		memcpy(words, hint, sizeof hint);
 	}
 	posta__kafka_fail(kafka, POSTA_EAUTH, words);
@@ -125,8 +125,8 @@ void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_clien
 
 static enum posta_err check(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
 {
-	static const enum posta__kafka_role roles[] = {POSTA__KAFKA_PRODUCER, POSTA__KAFKA_CONSUMER};
-	struct posta_error own = {0};
+	static const enum posta__kafka_role roles[] = { POSTA__KAFKA_PRODUCER, POSTA__KAFKA_CONSUMER };
+	struct posta_error own = { 0 };
 
 	error = error ? error : &own;
 	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
@@ -172,12 +172,16 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 	if (source->queue || source->exchange || source->routing_key)
 		return unusable(source->queue ? "queue" : source->exchange ? "exchange" : "routing_key", error);
 	if (source->filter || source->share || source->qos > 0)
-		return unusable(source->filter ? "filter (a pattern is a topic that begins with ^)"
-				: source->share ? "share (that is a group here)" : "qos", error);
+		return unusable(source->filter  ? "filter (a pattern is a topic that begins with ^)"
+				: source->share ? "share (that is a group here)"
+						: "qos",
+				error);
 	if (!source->topic)
-		return posta_error_set(error, POSTA_EINVAL, "kafka: a source needs a topic: a name, \"a,b\" or \"^pattern\"");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "kafka: a source needs a topic: a name, \"a,b\" or \"^pattern\"");
 	if (source->group && !*source->group)
-		return posta_error_set(error, POSTA_EINVAL, "kafka: the group is empty; leave it out for one of its own");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "kafka: the group is empty; leave it out for one of its own");
 	return *source->topic == '^' ? POSTA_OK : check_topics(source->topic, error);
 }
 
@@ -237,8 +241,8 @@ static void warn(const struct posta__kafka *kafka)
 	struct posta_system *system = posta_system_of(posta_bridge_actor(kafka->bridge));
 
 	if (options->tls.insecure)
-		posta_log(system, POSTA_LOG_WARNING, "bridge.insecure", "name=%s the broker's certificate is not verified",
-			  posta_bridge_name(kafka->bridge));
+		posta_log(system, POSTA_LOG_WARNING, "bridge.insecure",
+			  "name=%s the broker's certificate is not verified", posta_bridge_name(kafka->bridge));
 	if (wants_scram(options) && rd_kafka_version() < FIXED_SCRAM)
 		posta_log(system, POSTA_LOG_WARNING, "bridge.scram",
 			  "name=%s SCRAM of librdkafka %s is refused by brokers from 3.8.1 on: take 2.6.1, or PLAIN",
@@ -248,7 +252,7 @@ static void warn(const struct posta__kafka *kafka)
 static enum posta_err connect_(struct posta_bridge *bridge, void *state, struct posta_error *error)
 {
 	struct posta__kafka *kafka = state;
-	struct posta_error own = {0};
+	struct posta_error own = { 0 };
 
 	kafka->bridge = bridge;
 	kafka->loop = posta_bridge_loop(bridge);
@@ -312,7 +316,8 @@ static size_t publish(struct posta_bridge *bridge, void *state, const struct pos
 	return posta__kafka_producer_take(&((struct posta__kafka *)state)->producer, batch, n);
 }
 
-static void subscribe(struct posta_bridge *bridge, void *state, uint32_t subscription, const struct posta_source *source)
+static void subscribe(struct posta_bridge *bridge, void *state, uint32_t subscription,
+		      const struct posta_source *source)
 {
 	(void)bridge;
 	posta__kafka_consumer_open(state, subscription, source);
@@ -355,7 +360,7 @@ static void resume(struct posta_bridge *bridge, void *state, uint32_t subscripti
 		posta__kafka_consumer_pause(consumer, false);
 }
 
-static const char *const schemes[] = {"kafka", "kafkas", NULL};
+static const char *const schemes[] = { "kafka", "kafkas", NULL };
 
 const struct posta_bridge_ops posta__kafka_ops = {
 	.name = "kafka",

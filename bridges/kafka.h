@@ -29,8 +29,8 @@ extern const struct posta_bridge_ops posta__kafka_ops;
 enum posta__kafka_role { POSTA__KAFKA_PRODUCER, POSTA__KAFKA_CONSUMER };
 
 /* Names and values for one client. Thread: any. Returns: owned, rd_kafka_conf_destroy(); NULL with error (EINVAL, ENOMEM). */
-rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_options *options, enum posta__kafka_role role,
-				   struct posta_error *error);
+rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_options *options,
+				   enum posta__kafka_role role, struct posta_error *error);
 /* EINVAL with the library's words, unless err is OK already set otherwise. Returns: as given in error. */
 enum posta_err posta__kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct posta_error *error);
 
@@ -164,8 +164,8 @@ struct posta__kafka_consumer {
 	uint32_t credit;
 	uint32_t unsettled;
 	ev_io readable;
-	ev_timer hold;    /* credit is used up: pause in earnest if it lasts */
-	ev_timer requeue; /* deliver again */
+	ev_timer hold;                          /* credit is used up: pause in earnest if it lasts */
+	ev_timer requeue;                       /* deliver again */
 	struct posta__kafka_partition *clogged; /* its window is full, or was */
 	struct posta__kafka_partition *last;    /* found */
 	struct posta__kafka_partition **slots;
@@ -173,14 +173,14 @@ struct posta__kafka_consumer {
 	uint32_t waiting; /* REQUEUED ones of all partitions */
 	uint8_t epoch;
 	bool from_latest;
-	bool answered;    /* the core knows whether it is subscribed */
-	bool paused;      /* by the core */
-	bool starved;     /* credit was used up, and half of it is not free yet */
-	bool holds;       /* the partitions are paused at librdkafka */
-	bool dirty;       /* an offset is to be stored */
+	bool answered; /* the core knows whether it is subscribed */
+	bool paused;   /* by the core */
+	bool starved;  /* credit was used up, and half of it is not free yet */
+	bool holds;    /* the partitions are paused at librdkafka */
+	bool dirty;    /* an offset is to be stored */
 	double since;
 	rd_kafka_topic_partition_list_t *topics; /* subscribed to */
-	char refusal[POSTA_ERROR_TEXT_MAX]; /* the topic is unknown, perhaps not for long */
+	char refusal[POSTA_ERROR_TEXT_MAX];      /* the topic is unknown, perhaps not for long */
 };
 
 void posta__kafka_consumer_open(struct posta__kafka *kafka, uint32_t subscription, const struct posta_source *source);

@@ -45,7 +45,8 @@ static int detach(void *(*run)(void *argument), void *argument)
  * Answers for the group while nobody reads events: during rd_kafka_consumer_close(). Without it a cooperative member
  * does not leave, and the next one waits for its session to expire.
  */
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions, void *opaque)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions,
+			 void *opaque)
 {
 	(void)opaque;
 	posta__kafka_rebalance(rk, err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, partitions);
@@ -59,8 +60,8 @@ void posta__kafka_rebalance(rd_kafka_t *rk, bool assign, const rd_kafka_topic_pa
 		rd_kafka_assign(rk, assign ? partitions : NULL);
 		return;
 	}
-	rd_kafka_error_t *error = assign ? rd_kafka_incremental_assign(rk, partitions)
-					 : rd_kafka_incremental_unassign(rk, partitions);
+	rd_kafka_error_t *error =
+		assign ? rd_kafka_incremental_assign(rk, partitions) : rd_kafka_incremental_unassign(rk, partitions);
 	if (error)
 		rd_kafka_error_destroy(error);
 }

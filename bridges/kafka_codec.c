@@ -22,9 +22,9 @@ static enum posta_err put(void *context, const char *name, const struct posta_by
 enum posta_err posta__kafka_encode(const struct posta_envelope *envelope, enum posta_format format,
 				   struct posta__kafka_record *record)
 {
-	struct posta__wire_body body = {0};
+	struct posta__wire_body body = { 0 };
 
-	*record = (struct posta__kafka_record){0};
+	*record = (struct posta__kafka_record){ 0 };
 	enum posta_err err = posta__wire_encode(envelope, POSTA__KAFKA, format, put, record, &body);
 
 	if (err) {
@@ -70,7 +70,8 @@ static enum posta_err headers_in(struct posta_envelope *envelope, const rd_kafka
 			break;
 		while (name[name_len])
 			name_len++;
-		err = posta__wire_header_in(envelope, POSTA__KAFKA, name, name_len, value ? value : "", value ? len : 0);
+		err = posta__wire_header_in(envelope, POSTA__KAFKA, name, name_len, value ? value : "",
+					    value ? len : 0);
 		/* One over the limits of an envelope is left out: the message itself is whole. */
 		if (err == POSTA_ETOOBIG)
 			err = POSTA_OK;
@@ -110,7 +111,7 @@ struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, r
 		rd_kafka_event_destroy(event);
 		return NULL;
 	}
-	*hold = (struct hold){.client = posta__kafka_client_ref(client), .event = event};
+	*hold = (struct hold){ .client = posta__kafka_client_ref(client), .event = event };
 	if (wrapped)
 		err = posta_envelope_wrap_body(envelope, message->payload, message->len, release, hold);
 	if (!err)

@@ -119,38 +119,34 @@ struct setting {
 };
 
 static const struct setting common[] = {
-	{"reconnect.backoff.ms", "50"},
-	{"reconnect.backoff.max.ms", "1000"},
-	{"log.connection.close", "false"},
-	{"socket.nagle.disable", "true"},
-	{"socket.keepalive.enable", "true"},
-	{NULL, NULL},
+	{ "reconnect.backoff.ms", "50" },   { "reconnect.backoff.max.ms", "1000" }, { "log.connection.close", "false" },
+	{ "socket.nagle.disable", "true" }, { "socket.keepalive.enable", "true" },  { NULL, NULL },
 };
 
 static const struct setting producing[] = {
-	{"enable.idempotence", "true"},
-	{"acks", "all"},
-	{"linger.ms", "5"},
-	{"topic.metadata.refresh.interval.ms", "5000"},
-	{"partitioner", "murmur2_random"}, /* Java's: the same key goes to the same partition from any client */
-	{"topic.metadata.propagation.max.ms", "5000"},
-	{"queue.buffering.max.messages", "65536"},
-	{NULL, NULL},
+	{ "enable.idempotence", "true" },
+	{ "acks", "all" },
+	{ "linger.ms", "5" },
+	{ "topic.metadata.refresh.interval.ms", "5000" },
+	{ "partitioner", "murmur2_random" }, /* Java's: the same key goes to the same partition from any client */
+	{ "topic.metadata.propagation.max.ms", "5000" },
+	{ "queue.buffering.max.messages", "65536" },
+	{ NULL, NULL },
 };
 
 static const struct setting consuming[] = {
-	{"enable.auto.commit", "true"},
-	{"auto.commit.interval.ms", "500"},
-	{"enable.auto.offset.store", "false"},
-	{"partition.assignment.strategy", "cooperative-sticky"},
-	{"session.timeout.ms", "6000"},
-	{"heartbeat.interval.ms", "500"},
-	{"allow.auto.create.topics", "true"},
-	{"topic.metadata.refresh.interval.ms", "1000"}, /* topics made later, and those of a pattern */
-	{"enable.partition.eof", "true"},
-	{"fetch.wait.max.ms", "100"},
-	{"queued.max.messages.kbytes", "16384"},
-	{NULL, NULL},
+	{ "enable.auto.commit", "true" },
+	{ "auto.commit.interval.ms", "500" },
+	{ "enable.auto.offset.store", "false" },
+	{ "partition.assignment.strategy", "cooperative-sticky" },
+	{ "session.timeout.ms", "6000" },
+	{ "heartbeat.interval.ms", "500" },
+	{ "allow.auto.create.topics", "true" },
+	{ "topic.metadata.refresh.interval.ms", "1000" }, /* topics made later, and those of a pattern */
+	{ "enable.partition.eof", "true" },
+	{ "fetch.wait.max.ms", "100" },
+	{ "queued.max.messages.kbytes", "16384" },
+	{ NULL, NULL },
 };
 
 static enum posta_err set_table(rd_kafka_conf_t *conf, const struct setting *settings, struct posta_error *error)
@@ -199,8 +195,9 @@ static void silent(const rd_kafka_t *rk, int level, const char *facility, const 
 	(void)text; /* what matters comes as an event */
 }
 
-static enum posta_err set_all(rd_kafka_conf_t *conf, const struct place *place, const struct posta_bridge_options *options,
-			      enum posta__kafka_role role, struct posta_error *error)
+static enum posta_err set_all(rd_kafka_conf_t *conf, const struct place *place,
+			      const struct posta_bridge_options *options, enum posta__kafka_role role,
+			      struct posta_error *error)
 {
 	enum posta_err err = posta__kafka_set(conf, "bootstrap.servers", place->servers, error);
 
@@ -220,10 +217,10 @@ static enum posta_err set_all(rd_kafka_conf_t *conf, const struct place *place, 
 	return err;
 }
 
-rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_options *options, enum posta__kafka_role role,
-				   struct posta_error *error)
+rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_options *options,
+				   enum posta__kafka_role role, struct posta_error *error)
 {
-	static const struct posta_bridge_options none = {.size = sizeof none};
+	static const struct posta_bridge_options none = { .size = sizeof none };
 	struct place *place = calloc(1, sizeof *place);
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	enum posta_err err = POSTA_OK;
@@ -232,7 +229,8 @@ rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_op
 	if (!place || !conf)
 		err = posta_error_set(error, POSTA_ENOMEM, "out of memory for a connection");
 	else if (!parse(url, place))
-		err = posta_error_set(error, POSTA_EINVAL, "%s: not of the form kafka://user:password@host:port,host:port",
+		err = posta_error_set(error, POSTA_EINVAL,
+				      "%s: not of the form kafka://user:password@host:port,host:port",
 				      posta_url_redact(url, redacted, sizeof redacted));
 	else
 		err = set_all(conf, place, options ? options : &none, role, error);

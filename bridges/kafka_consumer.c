@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 512 /* a turn */
-#define HOLD_S     .25
-#define UNKNOWN_S  5. /* a topic is made by the first who asks, but not at once */
+#define HOLD_S .25
+#define UNKNOWN_S 5. /* a topic is made by the first who asks, but not at once */
 
 void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum posta_err result, const char *text)
 {
@@ -45,7 +45,8 @@ static void on_end(struct posta__kafka_consumer *consumer, rd_kafka_event_t *eve
 
 	if (partition && !partition->placed) {
 		/* Committed, so that a new connection goes on here instead of at a later end. */
-		if (consumer->from_latest && at->offset > 0 && !partition->offsets.count && partition->offsets.settled < 0) {
+		if (consumer->from_latest && at->offset > 0 && !partition->offsets.count &&
+		    partition->offsets.settled < 0) {
 			partition->offsets.settled = at->offset - 1;
 			partition->offsets.dirty = consumer->dirty = true;
 		}
@@ -276,7 +277,7 @@ static void watch(struct posta__kafka_consumer *consumer)
 void posta__kafka_consumer_open(struct posta__kafka *kafka, uint32_t subscription, const struct posta_source *source)
 {
 	struct posta__kafka_consumer *before = posta__kafka_consumer_find(kafka, subscription);
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	if (before) /* refused a while ago */
 		posta__kafka_consumer_close(before);
@@ -332,7 +333,6 @@ void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer)
 	posta__kafka_consumer_store(consumer);
 	/* Reading events is what keeps us in the group (max.poll.interval.ms), also when there are none. */
 	posta__kafka_client_kick(consumer->client);
-	if (*consumer->refusal && !consumer->answered &&
-	    ev_now(consumer->kafka->loop) - consumer->since > UNKNOWN_S)
+	if (*consumer->refusal && !consumer->answered && ev_now(consumer->kafka->loop) - consumer->since > UNKNOWN_S)
 		posta__kafka_consumer_answer(consumer, POSTA_EREFUSED, consumer->refusal);
 }

@@ -39,7 +39,7 @@ enum posta_err posta__kafka_offsets_add(struct posta__kafka_offsets *offsets, in
 		return POSTA_ENOMEM;
 	*sequence = offsets->first + offsets->count++;
 	*place(offsets, *sequence) =
-	    (struct posta__kafka_entry){.offset = offset, .envelope = posta_envelope_ref(envelope)};
+		(struct posta__kafka_entry){ .offset = offset, .envelope = posta_envelope_ref(envelope) };
 	return POSTA_OK;
 }
 
@@ -90,5 +90,5 @@ void posta__kafka_offsets_fini(struct posta__kafka_offsets *offsets)
 	for (uint32_t i = 0; i < offsets->count; i++)
 		posta_envelope_unref(place(offsets, offsets->first + i)->envelope);
 	free(offsets->ring);
-	*offsets = (struct posta__kafka_offsets){.settled = -1};
+	*offsets = (struct posta__kafka_offsets){ .settled = -1 };
 }

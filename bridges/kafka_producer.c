@@ -25,7 +25,7 @@ static void flight_free(struct flight *flight)
 {
 	if (!flight)
 		return;
-	struct posta__wire_body body = {.owned = flight->owned};
+	struct posta__wire_body body = { .owned = flight->owned };
 
 	posta__wire_body_fini(&body);
 	posta_envelope_unref(flight->envelope);
@@ -80,7 +80,8 @@ static void look_at_probe(struct posta__kafka *kafka)
 		kafka->up = true;
 		posta_bridge_up(kafka->bridge);
 	} else if (probe == POSTA__KAFKA_PROBE_FAILED && !kafka->up) {
-		posta__kafka_fail(kafka, POSTA_ECONNECTION, *kafka->last_error ? kafka->last_error : client->probe_text);
+		posta__kafka_fail(kafka, POSTA_ECONNECTION,
+				  *kafka->last_error ? kafka->last_error : client->probe_text);
 	}
 }
 
@@ -114,7 +115,8 @@ enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer
 					  struct posta_error *error)
 {
 	const struct posta_bridge_options *options = posta_bridge_get_options(kafka->bridge);
-	rd_kafka_conf_t *conf = posta__kafka_conf(posta_bridge_url(kafka->bridge), options, POSTA__KAFKA_PRODUCER, error);
+	rd_kafka_conf_t *conf =
+		posta__kafka_conf(posta_bridge_url(kafka->bridge), options, POSTA__KAFKA_PRODUCER, error);
 
 	producer->kafka = kafka;
 	if (!conf)
@@ -131,8 +133,9 @@ enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer
 }
 
 /* Everything of it is the library's until the report. */
-static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer, const struct posta_publication *publication,
-				     struct posta__kafka_record *record, struct flight *flight)
+static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer,
+				     const struct posta_publication *publication, struct posta__kafka_record *record,
+				     struct flight *flight)
 {
 	const struct posta_target *target = publication->target;
 	struct posta_bytes key = posta_envelope_get(publication->envelope, POSTA_ATTR_KEY);
@@ -145,8 +148,8 @@ static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer, con
 					 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
 					 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
 					 RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
-	return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic), RD_KAFKA_V_KEY(key.data, key.len),
-				 RD_KAFKA_V_TIMESTAMP(time_ms),
+	return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic),
+				 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
 				 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
 				 RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
 }
@@ -158,14 +161,14 @@ static void launched(struct posta__kafka_producer *producer)
 }
 
 /* False: there is no room now. */
-static bool send_one(struct posta__kafka_producer *producer, const struct posta_publication *publication, struct flight *flight,
-		 struct posta__kafka_record *record)
+static bool send_one(struct posta__kafka_producer *producer, const struct posta_publication *publication,
+		     struct flight *flight, struct posta__kafka_record *record)
 {
 	struct posta__kafka *kafka = producer->kafka;
 
-	*flight = (struct flight){.id = publication->id,
-				  .envelope = posta_envelope_ref(publication->envelope),
-				  .owned = record->owned};
+	*flight = (struct flight){ .id = publication->id,
+				   .envelope = posta_envelope_ref(publication->envelope),
+				   .owned = record->owned };
 	rd_kafka_resp_err_t err = hand_over(producer, publication, record, flight);
 	if (!err) {
 		launched(producer);
@@ -177,7 +180,8 @@ static bool send_one(struct posta__kafka_producer *producer, const struct posta_
 	if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return false;
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
-		posta__kafka_fail(kafka, POSTA_EPROTOCOL, rd_kafka_err2str(rd_kafka_fatal_error(producer->client->rk, NULL, 0)));
+		posta__kafka_fail(kafka, POSTA_EPROTOCOL,
+				  rd_kafka_err2str(rd_kafka_fatal_error(producer->client->rk, NULL, 0)));
 		return false;
 	}
 	posta_bridge_confirm(kafka->bridge, publication->id, posta__kafka_code(err), rd_kafka_err2str(err));

@@ -18,17 +18,16 @@
 #include <string.h>
 
 #define SEQUENCE_BITS 36
-#define SLOT_SHIFT    40
-#define SLOTS_MAX     UINT16_MAX
-#define REQUEUE_S     .01
+#define SLOT_SHIFT 40
+#define SLOTS_MAX UINT16_MAX
+#define REQUEUE_S .01
 
 /* -- partitions */
 
 static uint64_t id_of(const struct posta__kafka_partition *partition, uint64_t sequence, uint8_t attempt)
 {
 	return (uint64_t)partition->epoch << 56 | (uint64_t)partition->slot << SLOT_SHIFT |
-	       (uint64_t)(attempt & 15) << SEQUENCE_BITS |
-	       (sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1));
+	       (uint64_t)(attempt & 15) << SEQUENCE_BITS | (sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1));
 }
 
 static struct posta__kafka_partition *partition_of(const struct posta__kafka_consumer *consumer, uint64_t id)
@@ -67,8 +66,7 @@ static bool free_slot(struct posta__kafka_consumer *consumer, uint32_t *slot)
 			return true;
 	if (consumer->slot_count >= SLOTS_MAX)
 		return false;
-	struct posta__kafka_partition **bigger =
-		realloc(consumer->slots, (consumer->slot_count + 1) * sizeof *bigger);
+	struct posta__kafka_partition **bigger = realloc(consumer->slots, (consumer->slot_count + 1) * sizeof *bigger);
 	if (!bigger)
 		return false;
 	consumer->slots = bigger;
@@ -189,7 +187,9 @@ void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_ka
 {
 	const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
 	struct posta__kafka_partition *partition =
-		message && !message->err ? posta__kafka_partition_find(consumer, rd_kafka_topic_name(message->rkt), message->partition) : NULL;
+		message && !message->err
+			? posta__kafka_partition_find(consumer, rd_kafka_topic_name(message->rkt), message->partition)
+			: NULL;
 	uint64_t sequence;
 
 	if (!partition) {
@@ -199,8 +199,8 @@ void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_ka
 	int64_t offset = message->offset;
 	size_t len = message->len;
 	struct posta_envelope *envelope = posta__kafka_decode(consumer->client, event, message);
-	enum posta_err err = envelope ? posta__kafka_offsets_add(&partition->offsets, offset, envelope, &sequence)
-				      : POSTA_ENOMEM;
+	enum posta_err err =
+		envelope ? posta__kafka_offsets_add(&partition->offsets, offset, envelope, &sequence) : POSTA_ENOMEM;
 	if (err) {
 		posta_envelope_unref(envelope);
 		posta__kafka_fail(consumer->kafka, err, "kafka: no memory for a message; it will be fetched again");
@@ -233,7 +233,8 @@ static void deliver_again(struct posta__kafka_consumer *consumer, struct posta__
 		offsets->waiting--;
 		consumer->waiting--;
 		consumer->unsettled++;
-		posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription, posta_envelope_ref(entry->envelope),
+		posta_bridge_deliver(consumer->kafka->bridge, consumer->subscription,
+				     posta_envelope_ref(entry->envelope),
 				     id_of(partition, offsets->first + i, entry->attempt), true);
 	}
 }
@@ -265,7 +266,8 @@ void posta__kafka_consumer_hold(struct posta__kafka_consumer *consumer)
 
 	for (uint32_t i = 0; i < consumer->slot_count; i++)
 		if (consumer->slots[i])
-			rd_kafka_topic_partition_list_add(list, consumer->slots[i]->topic, consumer->slots[i]->partition);
+			rd_kafka_topic_partition_list_add(list, consumer->slots[i]->topic,
+							  consumer->slots[i]->partition);
 	if (consumer->holds)
 		rd_kafka_pause_partitions(consumer->client->rk, list);
 	else
@@ -322,8 +324,9 @@ static void settle_one(struct posta__kafka_consumer *consumer, uint64_t id, enum
 		partition ? posta__kafka_offsets_find(&partition->offsets, sequence_of(id)) : NULL;
 	bool again = outcome == POSTA_REQUEUE;
 
-	if (!entry || (entry->attempt & 15) != ((id >> SEQUENCE_BITS) & 15) || !(again ? posta__kafka_offsets_requeue(&partition->offsets, sequence_of(id))
-				  : posta__kafka_offsets_settle(&partition->offsets, sequence_of(id))))
+	if (!entry || (entry->attempt & 15) != ((id >> SEQUENCE_BITS) & 15) ||
+	    !(again ? posta__kafka_offsets_requeue(&partition->offsets, sequence_of(id))
+		    : posta__kafka_offsets_settle(&partition->offsets, sequence_of(id))))
 		return;
 	consumer->unsettled--;
 	consumer->waiting += again;

@@ -31,7 +31,8 @@ static enum posta_err check(const char *url, const struct posta_bridge_options *
 	(void)options;
 	char name[NAME_MAX_LEN + 1];
 	if (!name_of(url, name))
-		return posta_error_set(error, POSTA_EINVAL, "memory: the broker's name is longer than %u bytes", NAME_MAX_LEN);
+		return posta_error_set(error, POSTA_EINVAL, "memory: the broker's name is longer than %u bytes",
+				       NAME_MAX_LEN);
 	return POSTA_OK;
 }
 
@@ -49,7 +50,8 @@ static enum posta_err check_target(const struct posta_target *target, struct pos
 static enum posta_err check_source(const struct posta_source *source, struct posta_error *error)
 {
 	if (source->exchange || source->routing_key)
-		return posta_error_set(error, POSTA_EUNSUPPORTED, "memory: no exchanges: name a topic, a queue or a filter");
+		return posta_error_set(error, POSTA_EUNSUPPORTED,
+				       "memory: no exchanges: name a topic, a queue or a filter");
 	if (!!source->topic + !!source->queue + !!source->filter != 1)
 		return posta_error_set(error, POSTA_EINVAL, "memory: name one of topic, queue and filter");
 	if (source->queue && (source->group || source->share))
@@ -86,7 +88,8 @@ static void on_poke(struct ev_loop *loop, ev_async *async, int events)
 	bool lost = connection->lost;
 	pthread_mutex_unlock(&broker->lock);
 	if (lost) {
-		posta_bridge_down(connection->bridge, POSTA_ECONNECTION, "memory: the connection to \"%s\" was lost", broker->name);
+		posta_bridge_down(connection->bridge, POSTA_ECONNECTION, "memory: the connection to \"%s\" was lost",
+				  broker->name);
 		return;
 	}
 	if (!connection->up) {
@@ -185,7 +188,8 @@ static void close_connection(struct posta_bridge *bridge, void *state)
 
 /* -- Publishing -- */
 
-static void publish_chunk(struct posta__memory_connection *connection, const struct posta_publication *const *batch, size_t n)
+static void publish_chunk(struct posta__memory_connection *connection, const struct posta_publication *const *batch,
+			  size_t n)
 {
 	struct posta__memory_broker *broker = connection->broker;
 	enum posta_err results[CHUNK];
@@ -239,7 +243,8 @@ static enum posta_err consume(struct posta__memory_connection *connection, struc
 	return POSTA_OK;
 }
 
-static void subscribe(struct posta_bridge *bridge, void *state, uint32_t subscription, const struct posta_source *source)
+static void subscribe(struct posta_bridge *bridge, void *state, uint32_t subscription,
+		      const struct posta_source *source)
 {
 	struct posta__memory_connection *connection = state;
 	struct posta__memory_consumer *consumer = calloc(1, sizeof *consumer);
@@ -325,7 +330,8 @@ struct parcel {
 	bool redelivered;
 };
 
-static uint32_t take_some(struct posta__memory_connection *connection, struct posta__memory_consumer *consumer, struct parcel *parcels)
+static uint32_t take_some(struct posta__memory_connection *connection, struct posta__memory_consumer *consumer,
+			  struct parcel *parcels)
 {
 	uint32_t n = 0;
 	pthread_mutex_lock(&connection->broker->lock);
@@ -333,7 +339,8 @@ static uint32_t take_some(struct posta__memory_connection *connection, struct po
 		struct posta__memory_item *item = posta__memory_consumer_take(consumer, connection->next_id);
 		if (!item)
 			break;
-		parcels[n] = (struct parcel){ posta_envelope_ref(item->envelope), connection->next_id++, item->redelivered };
+		parcels[n] =
+			(struct parcel){ posta_envelope_ref(item->envelope), connection->next_id++, item->redelivered };
 	}
 	pthread_mutex_unlock(&connection->broker->lock);
 	return n;
@@ -345,7 +352,8 @@ static bool deliver_some(struct posta__memory_connection *connection, uint32_t s
 	struct parcel parcels[DELIVER_MAX];
 	uint32_t n = take_some(connection, find(connection, subscription), parcels);
 	for (uint32_t i = 0; i < n; i++)
-		posta_bridge_deliver(connection->bridge, subscription, parcels[i].envelope, parcels[i].id, parcels[i].redelivered);
+		posta_bridge_deliver(connection->bridge, subscription, parcels[i].envelope, parcels[i].id,
+				     parcels[i].redelivered);
 	return n == DELIVER_MAX;
 }
 
@@ -354,8 +362,9 @@ static const char *const schemes[] = { "memory", NULL };
 const struct posta_bridge_ops posta__memory_ops = {
 	.name = "memory",
 	.schemes = schemes,
-	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_GROUPS | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS | POSTA_CAN_RETAIN |
-			POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_REPLAY | POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT,
+	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_GROUPS | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS |
+			POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_REPLAY |
+			POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT,
 	.state_size = sizeof(struct posta__memory_connection),
 	.check = check,
 	.check_target = check_target,

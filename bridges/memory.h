@@ -63,7 +63,7 @@ struct posta__memory_key {
 };
 
 struct posta__memory_feed {
-	struct posta__memory_key key; /* name: queue, topic or filter */
+	struct posta__memory_key key;    /* name: queue, topic or filter */
 	struct posta__memory_feed *next; /* of the broker, in order of creation */
 	struct posta__memory_feed *dirty_next;
 	bool dirty;
@@ -96,7 +96,7 @@ struct posta__memory_broker {
 	pthread_mutex_t lock;
 	struct posta__memory_topic *topics, **topics_end;
 	struct posta__memory_feed *feeds, **feeds_end; /* queues too */
-	void *topic_index, *feed_index; /* tsearch, by key */
+	void *topic_index, *feed_index;                /* tsearch, by key */
 	struct posta__memory_feed *dirty;
 	struct posta__memory_connection *connections;
 	uint32_t topic_count, feed_count;

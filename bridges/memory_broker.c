@@ -193,7 +193,8 @@ static void log_forget_oldest(struct posta__memory_topic *topic)
 static bool log_append(struct posta__memory_topic *topic, struct posta_envelope *envelope)
 {
 	size_t bytes = posta_envelope_size(envelope);
-	while (topic->count && (topic->count >= POSTA__MEMORY_MESSAGES_MAX || topic->bytes + bytes > POSTA__MEMORY_BYTES_MAX))
+	while (topic->count &&
+	       (topic->count >= POSTA__MEMORY_MESSAGES_MAX || topic->bytes + bytes > POSTA__MEMORY_BYTES_MAX))
 		log_forget_oldest(topic);
 	if (topic->count == topic->room && !log_grow(topic))
 		return false;
@@ -292,14 +293,15 @@ static bool feed_history(struct posta__memory_feed *feed, const struct posta__me
 }
 
 /* A topic is read from its beginning; a filter, or "from latest", begins with what is retained. */
-static struct posta__memory_feed *group_add(struct posta__memory_broker *broker, const struct posta_source *source, const char *name,
-					    const char *group)
+static struct posta__memory_feed *group_add(struct posta__memory_broker *broker, const struct posta_source *source,
+					    const char *name, const char *group)
 {
 	struct posta__memory_feed *feed = feed_add(broker, name, group);
 	bool fine = feed;
 	for (struct posta__memory_topic *topic = broker->topics; fine && topic; topic = topic->next)
 		if (reads(feed, topic))
-			fine = topic_attach(topic, feed) && feed_history(feed, topic, source->topic && !source->from_latest);
+			fine = topic_attach(topic, feed) &&
+			       feed_history(feed, topic, source->topic && !source->from_latest);
 	if (feed && !fine)
 		posta__memory_feed_end(broker, feed);
 	return fine ? feed : NULL;
@@ -321,8 +323,8 @@ static void raise_priority(struct posta__memory_feed *feed, int priority_max)
 		feed->priority_max = (uint8_t)priority_max;
 }
 
-static enum posta_err may_attach(const struct posta__memory_broker *broker, const struct posta_source *source, const char *name,
-				 const struct posta__memory_feed *feed, const char **text)
+static enum posta_err may_attach(const struct posta__memory_broker *broker, const struct posta_source *source,
+				 const char *name, const struct posta__memory_feed *feed, const char **text)
 {
 	if (refuses(broker, name))
 		*text = "memory: this name is refused";
@@ -372,7 +374,8 @@ static enum posta_err queue_store(struct posta__memory_broker *broker, const str
 	if (!feed)
 		return POSTA_ENOMEM;
 	raise_priority(feed, target->queue_priority_max);
-	if (feed->count >= POSTA__MEMORY_MESSAGES_MAX || feed->bytes + posta_envelope_size(envelope) > POSTA__MEMORY_BYTES_MAX) {
+	if (feed->count >= POSTA__MEMORY_MESSAGES_MAX ||
+	    feed->bytes + posta_envelope_size(envelope) > POSTA__MEMORY_BYTES_MAX) {
 		*text = "memory: the queue is full";
 		return POSTA_EFULL;
 	}
@@ -405,7 +408,8 @@ static struct posta_envelope *as_read(const struct posta_target *target, struct 
 	if (!copy)
 		return NULL;
 	const char *name = target->topic ? target->topic : target->queue;
-	enum posta_err result = raw ? posta_envelope_wrap_body(copy, body.data, body.len, release_envelope, posta_envelope_ref(envelope))
+	enum posta_err result = raw ? posta_envelope_wrap_body(copy, body.data, body.len, release_envelope,
+							       posta_envelope_ref(envelope))
 				    : posta_envelope_edit(&copy);
 	if (!result && raw)
 		result = copy_native(copy, envelope);
@@ -427,7 +431,8 @@ enum posta_err posta__memory_store(struct posta__memory_broker *broker, const st
 	struct posta_envelope *stored = as_read(target, envelope);
 	if (!stored)
 		return POSTA_ENOMEM;
-	enum posta_err result = target->topic ? topic_store(broker, target, stored, text) : queue_store(broker, target, stored, text);
+	enum posta_err result =
+		target->topic ? topic_store(broker, target, stored, text) : queue_store(broker, target, stored, text);
 	posta_envelope_unref(stored);
 	return result;
 }
@@ -440,7 +445,8 @@ void posta__memory_drop(struct posta_system *system, const char *name)
 	if (!broker)
 		return;
 	pthread_mutex_lock(&broker->lock);
-	for (struct posta__memory_connection *connection = broker->connections; connection; connection = connection->next) {
+	for (struct posta__memory_connection *connection = broker->connections; connection;
+	     connection = connection->next) {
 		connection->lost = true;
 		posta__memory_poke(connection);
 	}

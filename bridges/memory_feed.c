@@ -17,7 +17,8 @@ static void list_remove(struct posta__memory_list *list, struct posta__memory_it
 	list->count--;
 }
 
-static void list_insert_after(struct posta__memory_list *list, struct posta__memory_item *before, struct posta__memory_item *item)
+static void list_insert_after(struct posta__memory_list *list, struct posta__memory_item *before,
+			      struct posta__memory_item *item)
 {
 	item->previous = before;
 	item->next = before ? before->next : list->first;
@@ -123,7 +124,8 @@ static struct posta__memory_consumer *by_key(struct posta__memory_feed *feed, st
 	return idle(consumer) ? consumer : NULL;
 }
 
-static struct posta__memory_consumer *consumer_for(struct posta__memory_feed *feed, const struct posta__memory_item *item)
+static struct posta__memory_consumer *consumer_for(struct posta__memory_feed *feed,
+						   const struct posta__memory_item *item)
 {
 	struct posta_bytes key = posta_envelope_get(item->envelope, POSTA_ATTR_KEY);
 	return feed->is_queue || !key.data ? by_turns(feed) : by_key(feed, key);
@@ -155,7 +157,8 @@ void posta__memory_poke(struct posta__memory_connection *connection)
 	ev_async_send(connection->loop, &connection->async);
 }
 
-static void assign(struct posta__memory_list *list, struct posta__memory_item *item, struct posta__memory_consumer *consumer)
+static void assign(struct posta__memory_list *list, struct posta__memory_item *item,
+		   struct posta__memory_consumer *consumer)
 {
 	list_remove(list, item);
 	list_insert_after(&consumer->ready, consumer->ready.last, item);
@@ -166,7 +169,8 @@ static void dispatch_list(struct posta__memory_feed *feed, struct posta__memory_
 {
 	uint32_t passed_over = 0;
 	struct posta__memory_item *next;
-	for (struct posta__memory_item *item = list->first; item && passed_over < SCAN_MAX && any_idle(feed); item = next) {
+	for (struct posta__memory_item *item = list->first; item && passed_over < SCAN_MAX && any_idle(feed);
+	     item = next) {
 		struct posta__memory_consumer *consumer = NULL;
 		next = item->next;
 		if (expired(item)) {

@@ -22,8 +22,8 @@ void posta__mqtt_fail(struct posta__mqtt *mqtt, enum posta_err code, const char 
 
 void posta__mqtt_on_gone(struct posta__mqtt *mqtt)
 {
-	bool all = mqtt->failed ||
-		   (mqtt->publisher.client.phase == POSTA__MQTT_OVER && posta__mqtt_consumers_gone(mqtt));
+	bool all =
+		mqtt->failed || (mqtt->publisher.client.phase == POSTA__MQTT_OVER && posta__mqtt_consumers_gone(mqtt));
 
 	if (!all || mqtt->ended || !mqtt->finishing)
 		return;
@@ -83,7 +83,7 @@ static enum posta_err op_connect(struct posta_bridge *bridge, void *state, struc
 {
 	const struct posta_bridge_options *options = posta_bridge_get_options(bridge);
 	struct posta__mqtt *mqtt = state;
-	struct posta_error local = {0};
+	struct posta_error local = { 0 };
 	enum posta_err err;
 
 	if (!error)
@@ -249,31 +249,32 @@ static enum posta_err op_check_source(const struct posta_source *source, struct 
 	    mosquitto_sub_topic_check(source->filter) ||
 	    mosquitto_validate_utf8(source->filter, (int)strlen(source->filter)))
 		return posta_error_set(
-		    error, POSTA_EINVAL,
-		    "mqtt: a source needs a filter: UTF-8, + alone between slashes, # alone at the end");
+			error, POSTA_EINVAL,
+			"mqtt: a source needs a filter: UTF-8, + alone between slashes, # alone at the end");
 	if (source->qos < -1 || source->qos > 2)
 		return posta_error_set(error, POSTA_EINVAL, "mqtt: qos must be 0, 1 or 2 (or -1, which is 1)");
 	return check_share(source->share, error);
 }
 
-static const char *const schemes[] = {"mqtt", "mqtts", NULL};
+static const char *const schemes[] = { "mqtt", "mqtts", NULL };
 
 const struct posta_bridge_ops posta__mqtt_ops = {
-    .name = "mqtt",
-    .schemes = schemes,
-    .capabilities = POSTA_CAN_WILDCARDS | POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_CREDIT,
-    .state_size = sizeof(struct posta__mqtt),
-    .check = op_check,
-    .check_target = op_check_target,
-    .check_source = op_check_source,
-    .connect = op_connect,
-    .publish = op_publish,
-    .flush = op_flush,
-    .subscribe = op_subscribe,
-    .unsubscribe = op_unsubscribe,
-    .settle = op_settle,
-    .pause = op_pause,
-    .resume = op_resume,
-    .finish = op_finish,
-    .close = op_close,
+	.name = "mqtt",
+	.schemes = schemes,
+	.capabilities =
+		POSTA_CAN_WILDCARDS | POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_CREDIT,
+	.state_size = sizeof(struct posta__mqtt),
+	.check = op_check,
+	.check_target = op_check_target,
+	.check_source = op_check_source,
+	.connect = op_connect,
+	.publish = op_publish,
+	.flush = op_flush,
+	.subscribe = op_subscribe,
+	.unsubscribe = op_unsubscribe,
+	.settle = op_settle,
+	.pause = op_pause,
+	.resume = op_resume,
+	.finish = op_finish,
+	.close = op_close,
 };

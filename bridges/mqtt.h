@@ -116,7 +116,7 @@ struct posta__mqtt_client {
 	int keepalive_s;
 	ev_io reading, writing;
 	ev_timer tick;
-	ev_timer soon;        /* calls passed() from the loop */
+	ev_timer soon;          /* calls passed() from the loop */
 	uint64_t heard_ms;      /* last sign of life */
 	uint64_t deadline_ms;   /* of the phases before UP */
 	unsigned inside;        /* depth of library calls */
@@ -212,8 +212,8 @@ struct posta__mqtt_publisher {
 
 enum posta_err posta__mqtt_publisher_init(struct posta__mqtt_publisher *publisher, struct posta__mqtt *mqtt,
 					  struct posta_error *error);
-size_t posta__mqtt_publisher_take(struct posta__mqtt_publisher *publisher,
-				  const struct posta_publication *const *batch, size_t n);
+size_t posta__mqtt_publisher_take(struct posta__mqtt_publisher *publisher, const struct posta_publication *const *batch,
+				  size_t n);
 void posta__mqtt_publisher_fini(struct posta__mqtt_publisher *publisher);
 
 /* -- mqtt_slots.c */

@@ -61,7 +61,7 @@ static void guard_begin(struct pipe_guard *guard)
 static void guard_end(struct pipe_guard *guard, bool failed)
 {
 	int saved_errno = errno;
-	struct timespec no_time = {0, 0};
+	struct timespec no_time = { 0, 0 };
 	sigset_t pipe_set;
 
 	sigemptyset(&pipe_set);
@@ -437,7 +437,7 @@ static void on_soon(struct ev_loop *loop, ev_timer *timer, int events)
 
 static bool hung_up(const struct posta__mqtt_client *client)
 {
-	struct pollfd pollfd = {.fd = client->fd, .events = POLLRDHUP};
+	struct pollfd pollfd = { .fd = client->fd, .events = POLLRDHUP };
 
 	return poll(&pollfd, 1, 0) == 1 && pollfd.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }

@@ -84,7 +84,7 @@ static void leave(struct posta__mqtt_consumer *consumer)
 		end(consumer);
 	else if (!consumer->leave_mid)
 		consumer->leave_mid = posta__mqtt_client_unsubscribe(
-		    &consumer->client, consumer->forget ? consumer->filter : POSTA__MQTT_PROBE);
+			&consumer->client, consumer->forget ? consumer->filter : POSTA__MQTT_PROBE);
 }
 
 /* SUBACK comes behind what a resumed session brings, which the broker's window bounds: until then all is read. */
@@ -123,8 +123,8 @@ static void deliver(struct posta__mqtt_consumer *consumer, const struct posta__m
 {
 	struct posta_envelope *envelope = posta_envelope_ref(slot->envelope);
 
-	bool more = posta_bridge_deliver(consumer->mqtt->bridge, consumer->subscription, envelope, slot->id,
-					 redelivered);
+	bool more =
+		posta_bridge_deliver(consumer->mqtt->bridge, consumer->subscription, envelope, slot->id, redelivered);
 
 	if (consumer->subscribed && (!more || consumer->batch >= consumer->credit))
 		consumer->client.deaf = true;
@@ -303,13 +303,13 @@ static void on_passed(void *context)
 }
 
 static const struct posta__mqtt_client_ops client_ops = {
-    .connected = on_connected,
-    .failed = on_failed,
-    .closed = on_closed,
-    .message = on_message,
-    .subscribed = on_subscribed,
-    .unsubscribed = on_unsubscribed,
-    .passed = on_passed,
+	.connected = on_connected,
+	.failed = on_failed,
+	.closed = on_closed,
+	.message = on_message,
+	.subscribed = on_subscribed,
+	.unsubscribed = on_unsubscribed,
+	.passed = on_passed,
 };
 
 /* -- Subscriptions */
@@ -394,10 +394,10 @@ static enum posta_err open_client(struct posta__mqtt_consumer *consumer, struct 
 	consumer->client.mqtt = consumer->mqtt;
 	return posta__mqtt_client_init(&consumer->client,
 				       &(struct posta__mqtt_client_options){
-					   .id = id,
-					   .clean = posta_bridge_get_options(mqtt->bridge)->clean_session,
-					   .keepalive_s = (int)mqtt->settings.consumer_keepalive_s,
-					   .receive_max = consumer->credit,
+					       .id = id,
+					       .clean = posta_bridge_get_options(mqtt->bridge)->clean_session,
+					       .keepalive_s = (int)mqtt->settings.consumer_keepalive_s,
+					       .receive_max = consumer->credit,
 				       },
 				       error);
 }
@@ -405,7 +405,7 @@ static enum posta_err open_client(struct posta__mqtt_consumer *consumer, struct 
 void posta__mqtt_subscribe(struct posta__mqtt *mqtt, uint32_t subscription, const struct posta_source *source)
 {
 	struct posta__mqtt_consumer *consumer = make(mqtt, subscription, source);
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	if (!consumer) {
 		posta_bridge_subscribed(mqtt->bridge, subscription, POSTA_ENOMEM, "out of memory");
@@ -414,10 +414,10 @@ void posta__mqtt_subscribe(struct posta__mqtt *mqtt, uint32_t subscription, cons
 	consumer->next = mqtt->consumers;
 	mqtt->consumers = consumer;
 	if (source->qos == 2)
-		posta_log(
-		    system_of(consumer), POSTA_LOG_WARNING, "mqtt.qos",
-		    "bridge=%s filter=\"%.128s\" asked=2 granted=1 why=\"QoS 2 is lost with the process, QoS 1 not\"",
-		    posta_bridge_name(mqtt->bridge), consumer->filter);
+		posta_log(system_of(consumer), POSTA_LOG_WARNING, "mqtt.qos",
+			  "bridge=%s filter=\"%.128s\" asked=2 granted=1 why=\"QoS 2 is lost with the process, QoS 1 "
+			  "not\"",
+			  posta_bridge_name(mqtt->bridge), consumer->filter);
 	if (open_client(consumer, &error)) {
 		refuse(consumer, error.code, error.text);
 		return;

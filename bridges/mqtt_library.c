@@ -106,8 +106,7 @@ static void on_message(struct mosquitto *mosq, void *context, const struct mosqu
 		client->ops->message(client->context, message, properties, duplicate);
 }
 
-static void on_publish(struct mosquitto *mosq, void *context, int mid, int reason,
-		       const mosquitto_property *properties)
+static void on_publish(struct mosquitto *mosq, void *context, int mid, int reason, const mosquitto_property *properties)
 {
 	struct posta__mqtt_client *client = context;
 
@@ -150,8 +149,7 @@ static void on_log(struct mosquitto *mosq, void *context, int level, const char 
 	(void)mosq;
 	if (level & (MOSQ_LOG_ERR | MOSQ_LOG_WARNING) && !client->words[0])
 		snprintf(client->words, sizeof client->words, "%s", text);
-	if (level == MOSQ_LOG_DEBUG && strlen(text) > skip + sizeof mark &&
-	    !memcmp(text + skip, mark, sizeof mark - 1))
+	if (level == MOSQ_LOG_DEBUG && strlen(text) > skip + sizeof mark && !memcmp(text + skip, mark, sizeof mark - 1))
 		client->duplicate = text[skip + sizeof mark - 1] == '1';
 }
 

@@ -25,8 +25,8 @@ static char *decode(const char *text, size_t len)
 
 		if (text[i] == '%') {
 			value = i + 2 < len && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0
-				    ? hex(text[i + 1]) * 16 + hex(text[i + 2])
-				    : 0;
+					? hex(text[i + 1]) * 16 + hex(text[i + 2])
+					: 0;
 			i += 2;
 		}
 		if (!value) {
@@ -136,9 +136,9 @@ struct extra {
 };
 
 static const struct extra extras[] = {
-    {"max_inflight_messages", offsetof(struct posta__mqtt_settings, window), 1, POSTA__MQTT_WINDOW_MAX},
-    {"session_expiry_interval", offsetof(struct posta__mqtt_settings, session_expiry_s), 0, UINT32_MAX},
-    {"consumer_keepalive", offsetof(struct posta__mqtt_settings, consumer_keepalive_s), 5, UINT16_MAX},
+	{ "max_inflight_messages", offsetof(struct posta__mqtt_settings, window), 1, POSTA__MQTT_WINDOW_MAX },
+	{ "session_expiry_interval", offsetof(struct posta__mqtt_settings, session_expiry_s), 0, UINT32_MAX },
+	{ "consumer_keepalive", offsetof(struct posta__mqtt_settings, consumer_keepalive_s), 5, UINT16_MAX },
 };
 
 static enum posta_err parse_extra(struct posta__mqtt_settings *settings, const char *name, const char *text,
@@ -159,9 +159,9 @@ static enum posta_err parse_extra(struct posta__mqtt_settings *settings, const c
 		return POSTA_OK;
 	}
 	return posta_error_set(
-	    error, POSTA_EINVAL,
-	    "mqtt: no option %.64s, but max_inflight_messages, session_expiry_interval (s), consumer_keepalive (s)",
-	    name);
+		error, POSTA_EINVAL,
+		"mqtt: no option %.64s, but max_inflight_messages, session_expiry_interval (s), consumer_keepalive (s)",
+		name);
 }
 
 static enum posta_err check_will(const struct posta_bridge_options *options, struct posta_error *error)
@@ -181,8 +181,8 @@ static enum posta_err check_will(const struct posta_bridge_options *options, str
 static enum posta_err take_credentials(struct posta__mqtt_settings *settings,
 				       const struct posta_bridge_options *options, struct posta_error *error)
 {
-	char **out[] = {&settings->user, &settings->password};
-	const char *given[] = {options->user, options->password};
+	char **out[] = { &settings->user, &settings->password };
+	const char *given[] = { options->user, options->password };
 
 	for (int i = 0; i < 2; i++) {
 		if (!given[i])
@@ -223,9 +223,9 @@ enum posta_err posta__mqtt_settings_init(struct posta__mqtt_settings *settings, 
 	enum posta_err err;
 
 	*settings = (struct posta__mqtt_settings){
-	    .window = POSTA__MQTT_WINDOW_DEFAULT,
-	    .session_expiry_s = UINT32_MAX, /* never, as with 3.1.1 */
-	    .consumer_keepalive_s = POSTA__MQTT_CONSUMER_KEEPALIVE_S,
+		.window = POSTA__MQTT_WINDOW_DEFAULT,
+		.session_expiry_s = UINT32_MAX, /* never, as with 3.1.1 */
+		.consumer_keepalive_s = POSTA__MQTT_CONSUMER_KEEPALIVE_S,
 	};
 	err = fill(settings, url, options, error);
 	if (err) {

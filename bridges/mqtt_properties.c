@@ -73,7 +73,7 @@ static enum posta_err put(void *context, const char *name, const struct posta_by
 
 	(void)count;
 	return library_error(
-	    mosquitto_property_add_string_pair(&packet->properties, MQTT_PROP_USER_PROPERTY, name, values->data));
+		mosquitto_property_add_string_pair(&packet->properties, MQTT_PROP_USER_PROPERTY, name, values->data));
 }
 
 enum posta_err posta__mqtt_encode(const struct posta_envelope *envelope, enum posta_format format, bool mqtt5,
@@ -82,7 +82,7 @@ enum posta_err posta__mqtt_encode(const struct posta_envelope *envelope, enum po
 	int64_t ttl_ms = posta__wire_ttl_ms(envelope, posta__wall_ms());
 	enum posta_err err;
 
-	*packet = (struct posta__mqtt_packet){0};
+	*packet = (struct posta__mqtt_packet){ 0 };
 	if (ttl_ms == 0)
 		return POSTA_EEXPIRED;
 	err = posta__wire_encode(envelope, mqtt5 ? POSTA__MQTT5 : POSTA__MQTT3, format, put, packet, &packet->body);
@@ -99,7 +99,7 @@ void posta__mqtt_packet_fini(struct posta__mqtt_packet *packet)
 {
 	mosquitto_property_free_all(&packet->properties);
 	posta__wire_body_fini(&packet->body);
-	packet->body = (struct posta__wire_body){0};
+	packet->body = (struct posta__wire_body){ 0 };
 }
 
 static enum posta_err read_text(struct posta_envelope *envelope, enum posta_attribute attribute,

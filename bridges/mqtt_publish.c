@@ -112,12 +112,12 @@ static void on_passed(void *context)
 }
 
 static const struct posta__mqtt_client_ops client_ops = {
-    .connected = on_connected,
-    .failed = on_failed,
-    .closed = on_closed,
-    .message = on_message,
-    .published = on_published,
-    .passed = on_passed,
+	.connected = on_connected,
+	.failed = on_failed,
+	.closed = on_closed,
+	.message = on_message,
+	.published = on_published,
+	.passed = on_passed,
 };
 
 enum posta_err posta__mqtt_publisher_init(struct posta__mqtt_publisher *publisher, struct posta__mqtt *mqtt,
@@ -137,13 +137,13 @@ enum posta_err posta__mqtt_publisher_init(struct posta__mqtt_publisher *publishe
 	snprintf(id, sizeof id, "%.140s-pub", posta_bridge_client_id(mqtt->bridge));
 	return posta__mqtt_client_init(&publisher->client,
 				       &(struct posta__mqtt_client_options){
-					   .id = id,
-					   .clean = true,
-					   .keepalive_s = keepalive_s < KEEPALIVE_MIN_S ? KEEPALIVE_MIN_S
-							  : keepalive_s > UINT16_MAX    ? UINT16_MAX
-											: (int)keepalive_s,
-					   .receive_max = 1,
-					   .will = true,
+					       .id = id,
+					       .clean = true,
+					       .keepalive_s = keepalive_s < KEEPALIVE_MIN_S ? KEEPALIVE_MIN_S
+							      : keepalive_s > UINT16_MAX    ? UINT16_MAX
+											    : (int)keepalive_s,
+					       .receive_max = 1,
+					       .will = true,
 				       },
 				       error);
 }
@@ -195,7 +195,7 @@ static bool launch(struct posta__mqtt_publisher *publisher, uint64_t id, int mid
 				 "the broker acknowledged 65,535 publications, but not one before them");
 		return false;
 	}
-	*flight = (struct posta__mqtt_flight){.id = id, .bytes = (uint32_t)bytes, .qos = (uint8_t)qos, .used = true};
+	*flight = (struct posta__mqtt_flight){ .id = id, .bytes = (uint32_t)bytes, .qos = (uint8_t)qos, .used = true };
 	publisher->bytes += bytes;
 	publisher->client.queued++;
 	if (qos)
@@ -232,8 +232,8 @@ static bool take(struct posta__mqtt_publisher *publisher, const struct posta_pub
 	return going;
 }
 
-size_t posta__mqtt_publisher_take(struct posta__mqtt_publisher *publisher,
-				  const struct posta_publication *const *batch, size_t n)
+size_t posta__mqtt_publisher_take(struct posta__mqtt_publisher *publisher, const struct posta_publication *const *batch,
+				  size_t n)
 {
 	size_t k = 0;
 

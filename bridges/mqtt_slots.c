@@ -17,7 +17,7 @@ static bool grow(struct posta__mqtt_slots *slots)
 	if (!all)
 		return false;
 	for (uint32_t i = slots->count; i < count; i++)
-		all[i] = (struct posta__mqtt_slot){.next = i + 1 < count ? i + 1 : POSTA__MQTT_NO_SLOT};
+		all[i] = (struct posta__mqtt_slot){ .next = i + 1 < count ? i + 1 : POSTA__MQTT_NO_SLOT };
 	slots->free = slots->count;
 	slots->all = all;
 	slots->count = count;
@@ -66,5 +66,5 @@ void posta__mqtt_slots_fini(struct posta__mqtt_slots *slots)
 	for (uint32_t i = 0; i < slots->count; i++)
 		posta_envelope_unref(slots->all[i].envelope);
 	free(slots->all);
-	*slots = (struct posta__mqtt_slots){.free = POSTA__MQTT_NO_SLOT};
+	*slots = (struct posta__mqtt_slots){ .free = POSTA__MQTT_NO_SLOT };
 }

@@ -25,15 +25,17 @@ static bool in_ring(const struct posta__pendings *pendings, uint64_t id)
 	return id >= pendings->first_id && id - pendings->first_id < pendings->count;
 }
 
-struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope, posta_ref publisher,
-					   uint64_t cookie)
+struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope,
+					   posta_ref publisher, uint64_t cookie)
 {
 	struct posta__pending *pending = malloc(sizeof *pending);
 	if (!pending)
 		return NULL;
 	*pending = (struct posta__pending){
 		.publication = { .target = &target->target, .envelope = posta_envelope_ref(envelope) },
-		.target = posta__target_ref(target), .publisher = publisher, .cookie = cookie,
+		.target = posta__target_ref(target),
+		.publisher = publisher,
+		.cookie = cookie,
 		.bytes = posta_envelope_size(envelope),
 	};
 	return pending;
@@ -48,10 +50,12 @@ void posta__pending_free(struct posta__pending *pending)
 	free(pending);
 }
 
-static void answer(struct posta_bridge *bridge, const struct posta__pending *pending, enum posta_err result, const char *text)
+static void answer(struct posta_bridge *bridge, const struct posta__pending *pending, enum posta_err result,
+		   const char *text)
 {
 	posta__bump(result ? &bridge->publish_failed : &bridge->published, 1);
-	struct posta_message *message = posta_message_new(bridge->front, POSTA_MSG_PUBLISHED, sizeof(struct posta_published));
+	struct posta_message *message =
+		posta_message_new(bridge->front, POSTA_MSG_PUBLISHED, sizeof(struct posta_published));
 	if (!message)
 		return;
 	struct posta_published *published = posta_data(message);
@@ -95,7 +99,8 @@ static enum posta_err admit(struct posta_bridge *bridge, const struct posta__pen
 		return POSTA_ECLOSED;
 	if (posta_envelope_body(pending->publication.envelope).len > bridge->options.message_bytes_max)
 		return POSTA_ETOOBIG;
-	if (pendings->count >= bridge->options.pending_max || pendings->bytes + pending->bytes > bridge->options.pending_bytes_max)
+	if (pendings->count >= bridge->options.pending_max ||
+	    pendings->bytes + pending->bytes > bridge->options.pending_bytes_max)
 		return POSTA_EFULL;
 	return POSTA_OK;
 }
@@ -209,8 +214,8 @@ static bool again(struct posta_bridge *bridge, struct posta__pending *pending, e
 	if (pending->publication.id < bridge->pendings.next_offer)
 		bridge->pendings.next_offer = pending->publication.id;
 	if (!bridge->pendings.retry)
-		bridge->pendings.retry = posta_send_after(bridge->front, RETRY_MS * pending->attempts, bridge->front_ref,
-							  POSTA__FRONT_OFFER, NULL, 0);
+		bridge->pendings.retry = posta_send_after(bridge->front, RETRY_MS * pending->attempts,
+							  bridge->front_ref, POSTA__FRONT_OFFER, NULL, 0);
 	return true;
 }
 

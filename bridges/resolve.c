@@ -49,8 +49,9 @@ static void let_go(struct posta__resolve *resolve)
 
 static void look_up(struct posta__resolve *resolve, int flags)
 {
-	struct addrinfo hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+				  .ai_socktype = SOCK_STREAM,
+				  .ai_flags = flags | AI_NUMERICSERV };
 	char service[12];
 
 	snprintf(service, sizeof service, "%d", resolve->port);

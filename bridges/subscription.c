@@ -101,8 +101,8 @@ static void keep(const char **text, char **at)
 
 struct posta__subscription *posta__subscription_make(posta_ref subscriber, const struct posta_source *source)
 {
-	const char *const texts[] = { source->topic, source->group, source->queue, source->exchange, source->routing_key,
-				      source->filter, source->share };
+	const char *const texts[] = { source->topic,       source->group,  source->queue, source->exchange,
+				      source->routing_key, source->filter, source->share };
 	size_t size = 0;
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		size += length(texts[i]);
@@ -168,8 +168,8 @@ static void forget_unsettled(struct posta_bridge *bridge, struct posta__subscrip
 	subscription->batch_count = 0;
 }
 
-void posta__subscription_answer(struct posta_bridge *bridge, struct posta__subscription *subscription, enum posta_err result,
-				const char *text)
+void posta__subscription_answer(struct posta_bridge *bridge, struct posta__subscription *subscription,
+				enum posta_err result, const char *text)
 {
 	struct posta_subscribed subscribed = { .subscription = subscription->id, .result = result };
 	if (result)
@@ -299,8 +299,8 @@ static void delivery_release(void *data, void *context)
 	free(delivery);
 }
 
-static bool deliver(struct posta_bridge *bridge, struct posta__subscription *subscription, struct posta_envelope *envelope, uint64_t id,
-		    bool redelivered)
+static bool deliver(struct posta_bridge *bridge, struct posta__subscription *subscription,
+		    struct posta_envelope *envelope, uint64_t id, bool redelivered)
 {
 	struct posta_delivery *delivery = malloc(sizeof *delivery);
 	if (!delivery || !ids_add(&subscription->unsettled, id)) {
@@ -309,8 +309,12 @@ static bool deliver(struct posta_bridge *bridge, struct posta__subscription *sub
 		return false;
 	}
 	*delivery = (struct posta_delivery){
-		.envelope = envelope, .redelivered = redelivered,
-		.token = { .bridge = bridge->front_ref, .subscription = subscription->id, .generation = bridge->generation, .id = id },
+		.envelope = envelope,
+		.redelivered = redelivered,
+		.token = { .bridge = bridge->front_ref,
+			   .subscription = subscription->id,
+			   .generation = bridge->generation,
+			   .id = id },
 	};
 	const struct posta_slice slice = { .data = delivery, .size = sizeof *delivery, .release = delivery_release };
 	struct posta_message *message = posta_message_wrap(bridge->front, POSTA_MSG_DELIVERY, &slice);
@@ -320,7 +324,8 @@ static bool deliver(struct posta_bridge *bridge, struct posta__subscription *sub
 	return message && posta_post(bridge->front, subscription->subscriber, message) == POSTA_OK;
 }
 
-bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta_envelope *envelope, uint64_t delivery, bool redelivered)
+bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta_envelope *envelope, uint64_t delivery,
+			  bool redelivered)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
 	if (!subscription || !usable(bridge)) {
@@ -330,7 +335,9 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 	if (subscription->ending) { /* it was on its way: back to the broker, for others */
 		posta_envelope_unref(envelope);
 		if (ids_add(&subscription->unsettled, delivery)) {
-			const struct posta_token token = { .subscription = id, .generation = bridge->generation, .id = delivery };
+			const struct posta_token token = { .subscription = id,
+							   .generation = bridge->generation,
+							   .id = delivery };
 			posta__bump(&bridge->unsettled, 1);
 			posta__settle_one(bridge, &token, POSTA_REQUEUE);
 		}
@@ -338,7 +345,9 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 	}
 	if (!deliver(bridge, subscription, envelope, delivery, redelivered)) {
 		/* It could not be handed on: back to the broker, from a later turn. */
-		const struct posta_token token = { .subscription = id, .generation = bridge->generation, .id = delivery };
+		const struct posta_token token = { .subscription = id,
+						   .generation = bridge->generation,
+						   .id = delivery };
 		posta__settle_one(bridge, &token, POSTA_REQUEUE);
 	}
 	if (subscription->unsettled.count < subscription->source.credit)
@@ -347,7 +356,8 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 	return false;
 }
 
-void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t id, bool (*is_void)(uint64_t id, void *context), void *context)
+void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t id, bool (*is_void)(uint64_t id, void *context),
+			 void *context)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
 	if (!subscription)
@@ -371,7 +381,8 @@ static void hand_down(struct posta_bridge *bridge, struct posta__subscription *s
 	uint32_t n = subscription->batch_count;
 	subscription->batch_count = 0;
 	if (n && usable(bridge) && subscription->active)
-		bridge->ops->settle(bridge, bridge->state, subscription->id, subscription->batch, n, subscription->batch_outcome);
+		bridge->ops->settle(bridge, bridge->state, subscription->id, subscription->batch, n,
+				    subscription->batch_outcome);
 }
 
 static bool batch_room(struct posta__subscription *subscription)
@@ -390,7 +401,8 @@ static bool batch_room(struct posta__subscription *subscription)
 void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *token, enum posta_outcome outcome)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, token->subscription);
-	if (!subscription || token->generation != bridge->generation || !ids_remove(&subscription->unsettled, token->id)) {
+	if (!subscription || token->generation != bridge->generation ||
+	    !ids_remove(&subscription->unsettled, token->id)) {
 		posta__bump(&bridge->stale, 1);
 		return;
 	}
@@ -458,6 +470,6 @@ void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t id, enum post
 		return;
 	forget_unsettled(bridge, subscription);
 	posta_cancel(bridge->front, subscription->retry);
-	subscription->retry =
-		posta_send_after(bridge->front, RESUBSCRIBE_MS, bridge->front_ref, POSTA__FRONT_RESUBSCRIBE, &id, sizeof id);
+	subscription->retry = posta_send_after(bridge->front, RESUBSCRIBE_MS, bridge->front_ref,
+					       POSTA__FRONT_RESUBSCRIBE, &id, sizeof id);
 }

@@ -32,14 +32,17 @@ static size_t length(const char *text)
 	return text ? strlen(text) + 1 : 0;
 }
 
-static enum posta_err check(const struct posta_bridge_ops *ops, const struct posta_target *target, struct posta_error *error)
+static enum posta_err check(const struct posta_bridge_ops *ops, const struct posta_target *target,
+			    struct posta_error *error)
 {
 	if (!target->topic && !target->queue && !target->exchange)
-		return posta_error_set(error, POSTA_EINVAL, "%s: a target needs a topic, a queue or an exchange", ops->name);
+		return posta_error_set(error, POSTA_EINVAL, "%s: a target needs a topic, a queue or an exchange",
+				       ops->name);
 	if ((target->topic && !*target->topic) || (target->queue && !*target->queue))
 		return posta_error_set(error, POSTA_EINVAL, "%s: the target's name is empty", ops->name);
 	if (target->qos < -1 || target->qos > 2)
-		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default", ops->name, target->qos);
+		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default", ops->name,
+				       target->qos);
 	return ops->check_target ? ops->check_target(target, error) : POSTA_OK;
 }
 
@@ -48,7 +51,8 @@ struct posta_route_target *posta__target_make(const struct posta_bridge_ops *ops
 {
 	if (check(ops, target, error))
 		return NULL;
-	size_t size = length(target->topic) + length(target->queue) + length(target->exchange) + length(target->routing_key);
+	size_t size =
+		length(target->topic) + length(target->queue) + length(target->exchange) + length(target->routing_key);
 	struct posta_route_target *made = malloc(sizeof *made + size);
 	if (!made) {
 		posta_error_set(error, POSTA_ENOMEM, "%s: out of memory for a target", ops->name);

@@ -48,15 +48,16 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	struct publisher *publisher = state;
 	if (message->type == MSG_LINE) {
 		struct posta_envelope *envelope = *(struct posta_envelope **)posta_data(message);
-		enum posta_err err = posta_bridge_publish(self, publisher->session.bridge, &publisher->settings.target,
-							  envelope, 0);
+		enum posta_err err =
+			posta_bridge_publish(self, publisher->session.bridge, &publisher->settings.target, envelope, 0);
 		posta_envelope_unref(envelope);
 		if (err)
 			count(publisher, posta_strerror(err));
 	} else if (message->type == POSTA_MSG_PUBLISHED) {
 		const struct posta_published *published = posta_data(message);
-		count(publisher, !published->result ? NULL :
-				 *published->text   ? published->text : posta_strerror(published->result));
+		count(publisher, !published->result ? NULL
+				 : *published->text ? published->text
+						    : posta_strerror(published->result));
 	} else if (message->type == POSTA_MSG_BRIDGE_STATE) {
 		cli_session_state(&publisher->session, posta_data(message));
 	}
@@ -149,7 +150,8 @@ static bool publish_lines(struct publisher *publisher)
 		pthread_mutex_unlock(&publisher->lock);
 		if (!envelope)
 			cli_fail("pub", "line %zu: %s", number, error.text);
-		else if (posta_system_send(publisher->session.system, publisher->actor, MSG_LINE, &envelope, sizeof envelope))
+		else if (posta_system_send(publisher->session.system, publisher->actor, MSG_LINE, &envelope,
+					   sizeof envelope))
 			count(publisher, "out of memory");
 		in_time = wait_for(publisher, IN_FLIGHT_MAX, publisher->settings.timeout_ms);
 	}
@@ -277,15 +279,18 @@ const struct cli_command cli_pub = {
 	.name = "pub",
 	.summary = "publishes lines of the standard input",
 	.usage = "pub [OPTION]... URL TARGET < LINES\n"
-		 "Publishes each line of the standard input as one message, and waits until the broker has confirmed all.\n\n"
+		 "Publishes each line of the standard input as one message, and waits until the broker has confirmed "
+		 "all.\n\n"
 		 "URL      kafka://host:9092, amqp://user:password@host, mqtt://host (and kafkas, amqps, mqtts)\n"
 		 "TARGET   topic:NAME, queue:NAME, exchange:NAME/KEY, or a name alone: the broker's natural kind\n\n"
-		 "  --key K, --type T, --id I, --source S, --subject S, --content-type C, --correlation-id I, --reply-to R\n"
+		 "  --key K, --type T, --id I, --source S, --subject S, --content-type C, --correlation-id I, "
+		 "--reply-to R\n"
 		 "                      attributes; without --id each message gets one of its own\n"
 		 "  -H, --header N=V    a header; may be repeated\n"
 		 "  --priority 0..9\n"
 		 "  --envelope          each line is a CloudEvent in JSON, as posta sub prints it\n"
-		 "  --format F          binary (attributes as headers), structured (one JSON event), raw (the body alone)\n"
+		 "  --format F          binary (attributes as headers), structured (one JSON event), raw (the body "
+		 "alone)\n"
 		 "  --raw               as --format raw\n"
 		 "  --qos Q, --retain   MQTT; qos is 1\n"
 		 "  --client-id ID\n"

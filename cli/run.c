@@ -45,9 +45,12 @@ static uint64_t now_ms(void)
 static int parse(int argc, char **argv, struct settings *settings)
 {
 	static const struct option options[] = {
-		{ "until-idle", required_argument, NULL, 'i' }, { "workers", required_argument, NULL, 'w' },
-		{ "drain", required_argument, NULL, 'd' },	{ "log", required_argument, NULL, 'l' },
-		{ "json", no_argument, NULL, 'j' },		{ "quiet", no_argument, NULL, 'q' },
+		{ "until-idle", required_argument, NULL, 'i' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "drain", required_argument, NULL, 'd' },
+		{ "log", required_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
 	long long number;
@@ -101,11 +104,13 @@ static void status_line(struct running *run, const struct cli_totals *totals, ui
 		return;
 	uint64_t elapsed = now - run->line_ms;
 	fprintf(stderr,
-		"\r\033[Kreceived %llu  sent %llu (%llu/s)  filtered %llu  dead %llu  in flight %llu  brokers %u/%u  restarts %llu",
+		"\r\033[Kreceived %llu  sent %llu (%llu/s)  filtered %llu  dead %llu  in flight %llu  brokers %u/%u  "
+		"restarts %llu",
 		(unsigned long long)totals->received, (unsigned long long)totals->sent,
-		(unsigned long long)((totals->sent - run->line_sent) * 1000 / elapsed), (unsigned long long)totals->filtered,
-		(unsigned long long)totals->dead_lettered, (unsigned long long)totals->in_flight, totals->connected,
-		totals->bridges, (unsigned long long)totals->restarts);
+		(unsigned long long)((totals->sent - run->line_sent) * 1000 / elapsed),
+		(unsigned long long)totals->filtered, (unsigned long long)totals->dead_lettered,
+		(unsigned long long)totals->in_flight, totals->connected, totals->bridges,
+		(unsigned long long)totals->restarts);
 	run->line_ms = now;
 	run->line_sent = totals->sent;
 }
@@ -184,7 +189,9 @@ static int run_routes(int argc, char **argv)
 		return CLI_FAILED;
 	cli_block_signals(&run.signals, true);
 	struct posta_system_options options = {
-		.size = sizeof options, .workers = run.settings.workers, .log = run.settings.log,
+		.size = sizeof options,
+		.workers = run.settings.workers,
+		.log = run.settings.log,
 		.log_level = run.settings.quiet ? POSTA_LOG_ERROR : (int)posta_log_level_from_environment(),
 	};
 	if (posta_system_start(&options, &run.system, &error)) {
@@ -201,17 +208,18 @@ static int run_routes(int argc, char **argv)
 const struct cli_command cli_run = {
 	.name = "run",
 	.summary = "runs the routes of a file",
-	.usage = "run [OPTION]... FILE\n"
-		 "Runs the routes of FILE until it is told to stop. A broker that is down is tried again for ever.\n\n"
-		 "  --until-idle TIME  ends when all brokers are connected and nothing has moved for TIME (5s, 500ms)\n"
-		 "  --drain TIME       at most this long for what is on its way when it ends; 10s\n"
-		 "  --workers N        threads; one a CPU\n"
-		 "  --log text|json    form of the log, on stderr; DEBUG=1 in the environment says more\n"
-		 "  -j, --json         the summary at the end as JSON, on stdout\n"
-		 "  -q, --quiet        errors only, no line of figures\n\n"
-		 "SIGTERM and SIGINT drain and end; a second one ends at once, and what is not finished stays at its\n"
-		 "broker. SIGHUP reads FILE again: new and changed routes start, removed ones drain, the others go on;\n"
-		 "a file with errors changes nothing.\n\n"
-		 "Exit status: 0 ended as asked, 1 a file with errors or a route that could not go on, 2 wrong usage.\n",
+	.usage =
+		"run [OPTION]... FILE\n"
+		"Runs the routes of FILE until it is told to stop. A broker that is down is tried again for ever.\n\n"
+		"  --until-idle TIME  ends when all brokers are connected and nothing has moved for TIME (5s, 500ms)\n"
+		"  --drain TIME       at most this long for what is on its way when it ends; 10s\n"
+		"  --workers N        threads; one a CPU\n"
+		"  --log text|json    form of the log, on stderr; DEBUG=1 in the environment says more\n"
+		"  -j, --json         the summary at the end as JSON, on stdout\n"
+		"  -q, --quiet        errors only, no line of figures\n\n"
+		"SIGTERM and SIGINT drain and end; a second one ends at once, and what is not finished stays at its\n"
+		"broker. SIGHUP reads FILE again: new and changed routes start, removed ones drain, the others go on;\n"
+		"a file with errors changes nothing.\n\n"
+		"Exit status: 0 ended as asked, 1 a file with errors or a route that could not go on, 2 wrong usage.\n",
 	.run = run_routes,
 };

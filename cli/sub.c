@@ -147,11 +147,13 @@ static int take_option(struct settings *settings, int option, struct posta_bridg
 		bridge->client_id = optarg;
 		return CLI_OK;
 	case 'n':
-		return cli_number(optarg, 1, INT64_MAX, &settings->count) ? CLI_OK :
-									    cli_usage_error("sub", "--count: 1 or more");
+		return cli_number(optarg, 1, INT64_MAX, &settings->count)
+			       ? CLI_OK
+			       : cli_usage_error("sub", "--count: 1 or more");
 	case 'i':
-		return cli_duration(optarg, &settings->until_idle_ms) ? CLI_OK :
-									 cli_usage_error("sub", "--until-idle: 5s, 500ms");
+		return cli_duration(optarg, &settings->until_idle_ms)
+			       ? CLI_OK
+			       : cli_usage_error("sub", "--until-idle: 5s, 500ms");
 	case 'q':
 		if (!cli_number(optarg, 0, 2, &number))
 			return cli_usage_error("sub", "--qos: 0, 1 or 2");
@@ -165,10 +167,14 @@ static int take_option(struct settings *settings, int option, struct posta_bridg
 static int parse(int argc, char **argv, struct settings *settings, struct posta_bridge_options *bridge)
 {
 	static const struct option options[] = {
-		{ "group", required_argument, NULL, 'g' },  { "count", required_argument, NULL, 'n' },
-		{ "raw", no_argument, NULL, 'r' },	    { "latest", no_argument, NULL, 'l' },
-		{ "share", required_argument, NULL, 's' },  { "qos", required_argument, NULL, 'q' },
-		{ "client-id", required_argument, NULL, 'c' }, { "until-idle", required_argument, NULL, 'i' },
+		{ "group", required_argument, NULL, 'g' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "raw", no_argument, NULL, 'r' },
+		{ "latest", no_argument, NULL, 'l' },
+		{ "share", required_argument, NULL, 's' },
+		{ "qos", required_argument, NULL, 'q' },
+		{ "client-id", required_argument, NULL, 'c' },
+		{ "until-idle", required_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },
 	};
 	settings->source.qos = -1;
@@ -182,7 +188,8 @@ static int parse(int argc, char **argv, struct settings *settings, struct posta_
 	struct posta_source flags = settings->source;
 	settings->url = argv[optind];
 	if (!cli_source(settings->url, argv[optind + 1], &settings->source))
-		return cli_usage_error("sub", "\"%s\" is no source: topic:NAME, queue:NAME, filter:a/+ or exchange:NAME/KEY",
+		return cli_usage_error("sub",
+				       "\"%s\" is no source: topic:NAME, queue:NAME, filter:a/+ or exchange:NAME/KEY",
 				       argv[optind + 1]);
 	settings->source.group = flags.group;
 	settings->source.share = flags.share;
@@ -220,10 +227,13 @@ const struct cli_command cli_sub = {
 	.name = "sub",
 	.summary = "prints messages as lines",
 	.usage = "sub [OPTION]... URL SOURCE\n"
-		 "Prints each message as one line, a CloudEvent in JSON, and acknowledges it. Ends on SIGINT and SIGTERM.\n\n"
+		 "Prints each message as one line, a CloudEvent in JSON, and acknowledges it. Ends on SIGINT and "
+		 "SIGTERM.\n\n"
 		 "URL      kafka://host:9092, amqp://user:password@host, mqtt://host (and kafkas, amqps, mqtts)\n"
-		 "SOURCE   topic:NAME, queue:NAME, filter:a/+, exchange:NAME/KEY, or a name alone: the broker's natural kind\n\n"
-		 "  -g, --group G       Kafka: a consumer group, which goes on where it stopped; without: all from the beginning\n"
+		 "SOURCE   topic:NAME, queue:NAME, filter:a/+, exchange:NAME/KEY, or a name alone: the broker's "
+		 "natural kind\n\n"
+		 "  -g, --group G       Kafka: a consumer group, which goes on where it stopped; without: all from the "
+		 "beginning\n"
 		 "  --latest            Kafka: a group that is new begins with what comes from now on\n"
 		 "  --share G, --qos Q  MQTT; qos is 1\n"
 		 "  -n, --count N       ends after N messages\n"

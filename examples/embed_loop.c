@@ -38,7 +38,9 @@ static void publish(struct posta_event_bus *bus)
 int main(void)
 {
 	struct host host = { .loop = ev_loop_new(EVFLAG_AUTO) };
-	struct posta_system_options options = { .size = sizeof options, .workers = POSTA_HOST_DRIVEN, .loop = host.loop };
+	struct posta_system_options options = { .size = sizeof options,
+						.workers = POSTA_HOST_DRIVEN,
+						.loop = host.loop };
 	struct posta_system *system;
 	struct posta_messaging *messaging = NULL;
 	struct posta_error error = { 0 };
@@ -47,7 +49,8 @@ int main(void)
 		return 1;
 	struct posta_messaging_options with = { .size = sizeof with, .system = system };
 	if (posta_messaging_start(&with, &messaging, &error) == POSTA_OK &&
-	    posta_event_bus_subscribe(posta_messaging_event_bus(messaging), "horarios", "host", on_event, &host, NULL, &error)) {
+	    posta_event_bus_subscribe(posta_messaging_event_bus(messaging), "horarios", "host", on_event, &host, NULL,
+				      &error)) {
 		ev_timer_init(&tick, on_tick, 0.001, 0.001);
 		tick.data = &host;
 		ev_timer_start(host.loop, &tick);

@@ -27,8 +27,8 @@ int main(void)
 		return 1;
 	}
 	struct posta_event_bus *bus = posta_messaging_event_bus(messaging);
-	struct posta_event *event =
-		posta_event_create(POSTA_EVENT_RESERVA_CREADA, "{\"reservaId\":\"123\",\"estudianteId\":\"456\"}", "micro-estudiantes");
+	struct posta_event *event = posta_event_create(
+		POSTA_EVENT_RESERVA_CREADA, "{\"reservaId\":\"123\",\"estudianteId\":\"456\"}", "micro-estudiantes");
 	bool good = posta_event_bus_subscribe(bus, "reservas", "reporte-consumer", on_event, &arrived, NULL, &error) &&
 		    posta_event_bus_publish_wait(bus, "reservas", event, 10000, &error) == POSTA_OK;
 	if (good)

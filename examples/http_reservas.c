@@ -36,7 +36,10 @@ static int reserve(struct posta_event_bus *bus, const char *body)
 
 static const char *reason_of(int status)
 {
-	return status == 201 ? "Created" : status == 400 ? "Bad Request" : status == 404 ? "Not Found" : "Service Unavailable";
+	return status == 201   ? "Created"
+	       : status == 400 ? "Bad Request"
+	       : status == 404 ? "Not Found"
+			       : "Service Unavailable";
 }
 
 /* Reads head and body, at most REQUEST_MAX. Returns: the body inside request; NULL: not a whole request. */
@@ -63,9 +66,10 @@ static char *read_request(int client, char *request)
 static void answer(int client, int status, const char *body)
 {
 	char head[160];
-	int len = snprintf(head, sizeof head,
-			   "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
-			   reason_of(status), strlen(body));
+	int len = snprintf(
+		head, sizeof head,
+		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+		status, reason_of(status), strlen(body));
 	if (send(client, head, (size_t)len, MSG_NOSIGNAL | MSG_MORE) == len)
 		send(client, body, strlen(body), MSG_NOSIGNAL);
 }
@@ -83,7 +87,9 @@ static void serve(int client, struct posta_event_bus *bus)
 
 static int listen_on(unsigned short *port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons(*port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof address;
 	int one = 1, server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -96,12 +102,15 @@ static int listen_on(unsigned short *port)
 
 static void *request_once(void *argument)
 {
-	static const char request[] = "POST /reservas HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19\r\n\r\n{\"reservaId\":\"123\"}";
+	static const char request[] =
+		"POST /reservas HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19\r\n\r\n{\"reservaId\":\"123\"}";
 	static char reply[1024];
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(*(unsigned short *)argument),
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons(*(unsigned short *)argument),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (connect(client, (struct sockaddr *)&address, sizeof address) == 0 && send(client, request, sizeof request - 1, MSG_NOSIGNAL) > 0)
+	if (connect(client, (struct sockaddr *)&address, sizeof address) == 0 &&
+	    send(client, request, sizeof request - 1, MSG_NOSIGNAL) > 0)
 		recv(client, reply, sizeof reply - 1, MSG_WAITALL);
 	close(client);
 	return reply;

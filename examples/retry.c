@@ -40,7 +40,9 @@ static void on_done(void *context, enum posta_err result, uint32_t attempts)
 int main(void)
 {
 	struct shop shop = { .breaker = posta_circuit_breaker_new(NULL) };
-	struct posta_retry_options options = { .size = sizeof options, .attempts = 3, .backoff = { .initial_ms = 20, .factor = 2 },
+	struct posta_retry_options options = { .size = sizeof options,
+					       .attempts = 3,
+					       .backoff = { .initial_ms = 20, .factor = 2 },
 					       .retriable = posta_err_retriable };
 	struct posta_system *system;
 	struct posta_error error;

@@ -31,8 +31,12 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 
 int main(void)
 {
-	static const struct posta_actor_class klass = { .name = "divider", .state_size = sizeof(unsigned), .start = start, .receive = receive };
-	struct posta_system_options options = { .size = sizeof options, .workers = 1, .log = posta_log_text, .log_level = POSTA_LOG_INFO };
+	static const struct posta_actor_class klass = {
+		.name = "divider", .state_size = sizeof(unsigned), .start = start, .receive = receive
+	};
+	struct posta_system_options options = {
+		.size = sizeof options, .workers = 1, .log = posta_log_text, .log_level = POSTA_LOG_INFO
+	};
 	struct posta_system *system;
 	struct posta_error error;
 	unsigned starts = 0, answer = 0;
@@ -40,7 +44,9 @@ int main(void)
 	if (posta_system_start(&options, &system, &error))
 		return 1;
 	struct posta_child_spec child = { .id = "divider", .klass = &klass, .argument = &starts };
-	struct posta_supervisor_options tree = { .size = sizeof tree, .intensity = 5, .backoff = { .initial_ms = 20, .factor = 2 } };
+	struct posta_supervisor_options tree = { .size = sizeof tree,
+						 .intensity = 5,
+						 .backoff = { .initial_ms = 20, .factor = 2 } };
 	posta_ref supervisor = posta_system_supervise(system, &tree, &error);
 	posta_system_start_child(system, supervisor, &child, 1000, &divider);
 	posta_system_send(system, divider, DIVIDE, &(struct pair){ 1, 0 }, sizeof(struct pair));

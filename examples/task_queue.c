@@ -21,7 +21,9 @@ int main(void)
 {
 	struct posta_messaging *messaging;
 	struct posta_error error;
-	struct posta_consume_options options = { .size = sizeof options, .credit = 8, .backoff = { .initial_ms = 20, .factor = 2 } };
+	struct posta_consume_options options = { .size = sizeof options,
+						 .credit = 8,
+						 .backoff = { .initial_ms = 20, .factor = 2 } };
 	sem_t done;
 	sem_init(&done, 0, 0);
 	if (posta_messaging_start(NULL, &messaging, &error)) {
@@ -29,7 +31,8 @@ int main(void)
 		return 1;
 	}
 	struct posta_task_queue *queue = posta_messaging_task_queue(messaging);
-	struct posta_task *task = posta_task_create(POSTA_TASK_ENVIAR_EMAIL, "{\"to\":\"user@example.com\"}", POSTA_TASK_HIGH);
+	struct posta_task *task =
+		posta_task_create(POSTA_TASK_ENVIAR_EMAIL, "{\"to\":\"user@example.com\"}", POSTA_TASK_HIGH);
 	bool good = posta_task_queue_subscribe(queue, "email", on_task, &done, &options, &error) &&
 		    posta_task_queue_publish_wait(queue, "email", task, 10000, &error) == POSTA_OK;
 	if (good)

@@ -25,10 +25,13 @@ int main(void)
 		return 1;
 	}
 	struct posta_telemetry *telemetry = posta_messaging_telemetry(messaging);
-	struct posta_subscription *all = posta_telemetry_subscribe(telemetry, "servicios/#", on_metric, &arrived, NULL, &error);
-	bool good = all && posta_subscription_wait(all, 10000, &error) == POSTA_OK &&
-		    posta_telemetry_publish_health(telemetry, "micro-estudiantes", POSTA_HEALTHY, NULL, NULL) == POSTA_OK &&
-		    posta_telemetry_publish_api_metric(telemetry, "micro-estudiantes", "/reservas", 45, 200, NULL, NULL) == POSTA_OK;
+	struct posta_subscription *all =
+		posta_telemetry_subscribe(telemetry, "servicios/#", on_metric, &arrived, NULL, &error);
+	bool good =
+		all && posta_subscription_wait(all, 10000, &error) == POSTA_OK &&
+		posta_telemetry_publish_health(telemetry, "micro-estudiantes", POSTA_HEALTHY, NULL, NULL) == POSTA_OK &&
+		posta_telemetry_publish_api_metric(telemetry, "micro-estudiantes", "/reservas", 45, 200, NULL, NULL) ==
+			POSTA_OK;
 	for (int i = 0; good && i < 2; i++)
 		sem_wait(&arrived);
 	char *status = posta_telemetry_connection_status_json(telemetry);

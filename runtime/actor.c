@@ -140,8 +140,8 @@ static void drop_poison(struct posta__worker *worker, struct posta_actor *actor)
 }
 
 /* A parent on its own thread: the child is suspended, or gone for good and its slot free to use again. */
-static void child_down(struct posta__worker *worker, struct posta_actor *parent, struct posta_actor *child, enum posta_err reason,
-		       bool suspended)
+static void child_down(struct posta__worker *worker, struct posta_actor *parent, struct posta_actor *child,
+		       enum posta_err reason, bool suspended)
 {
 	if (!suspended)
 		unlink_child(parent, child);
@@ -155,7 +155,8 @@ static void child_down(struct posta__worker *worker, struct posta_actor *parent,
 	}
 }
 
-static void tell_down(struct posta__worker *worker, struct posta_actor *actor, posta_ref ref, enum posta_err reason, bool suspended)
+static void tell_down(struct posta__worker *worker, struct posta_actor *actor, posta_ref ref, enum posta_err reason,
+		      bool suspended)
 {
 	struct posta_actor *parent = actor->parent;
 	if (!parent) {
@@ -258,14 +259,15 @@ void posta__actor_begin_stop(struct posta__worker *worker, struct posta_actor *a
 static void log_failure(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
 {
 	const char *words = actor->cold && actor->cold->error[0] ? actor->cold->error : posta_strerror(reason);
-	posta_log(worker->system, POSTA_LOG_WARNING, "actor.failed", "class=%s ref=%016llx reason=%s error=%s", class_name(actor),
-		  (unsigned long long)posta__self(actor), posta_err_name(reason), words);
+	posta_log(worker->system, POSTA_LOG_WARNING, "actor.failed", "class=%s ref=%016llx reason=%s error=%s",
+		  class_name(actor), (unsigned long long)posta__self(actor), posta_err_name(reason), words);
 }
 
 static void keep_or_bury(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
 {
 	struct posta__cold *cold = actor->cold;
-	if (actor->supervised && cold && cold->redelivered < cold->redeliver_max && !(message->bits_ & POSTA__BIT_REPLY)) {
+	if (actor->supervised && cold && cold->redelivered < cold->redeliver_max &&
+	    !(message->bits_ & POSTA__BIT_REPLY)) {
 		cold->redelivered++;
 		cold->poison = message;
 		return;
@@ -275,7 +277,8 @@ static void keep_or_bury(struct posta__worker *worker, struct posta_actor *actor
 	posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_POISON);
 }
 
-void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason, struct posta_message *message)
+void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason,
+			 struct posta_message *message)
 {
 	actor->attention &= (uint8_t)~POSTA__ATTEND_FAIL;
 	posta__count(&worker->counters.failures, 1);
@@ -348,7 +351,8 @@ static void stop_asked(struct posta__worker *worker, struct posta_actor *actor, 
 		posta__actor_begin_stop(worker, actor, (enum posta_err)data->reason);
 }
 
-static void take_child(struct posta__worker *worker, struct posta_actor *actor, struct posta_actor *child, posta_ref ref)
+static void take_child(struct posta__worker *worker, struct posta_actor *actor, struct posta_actor *child,
+		       posta_ref ref)
 {
 	posta__link_child(actor, child);
 	posta__count(&worker->counters.spawned, 1);
@@ -358,7 +362,8 @@ static void take_child(struct posta__worker *worker, struct posta_actor *actor, 
 	posta__signal_send(worker->system, worker, ref, POSTA__SIGNAL_STOP, &data);
 }
 
-static void act(struct posta__worker *worker, struct posta_actor *actor, enum posta__signal signal, const struct posta__signal_data *data)
+static void act(struct posta__worker *worker, struct posta_actor *actor, enum posta__signal signal,
+		const struct posta__signal_data *data)
 {
 	switch (signal) {
 	case POSTA__SIGNAL_STOP:
@@ -415,5 +420,6 @@ bool posta__actor_attend(struct posta__worker *worker, struct posta_actor *actor
 	}
 	if (actor->attention & POSTA__ATTEND_START)
 		start(worker, actor);
-	return !(actor->attention & (POSTA__ATTEND_HOLD | POSTA__ATTEND_FAIL | POSTA__ATTEND_STOP)) && actor->status == POSTA__RUNNING;
+	return !(actor->attention & (POSTA__ATTEND_HOLD | POSTA__ATTEND_FAIL | POSTA__ATTEND_STOP)) &&
+	       actor->status == POSTA__RUNNING;
 }

@@ -26,7 +26,7 @@ struct posta__cold;
 
 enum posta__status {
 	POSTA__FREE,
-	POSTA__STARTING,  /* its start has not run, or has not ended */
+	POSTA__STARTING, /* its start has not run, or has not ended */
 	POSTA__RUNNING,
 	POSTA__SUSPENDED, /* ended after a failure; its supervisor will restart or release it */
 	POSTA__STOPPING,  /* waits for its children */
@@ -36,16 +36,16 @@ enum posta__status {
 enum posta__attention {
 	POSTA__ATTEND_SYSTEM = 1 << 0, /* system messages wait */
 	POSTA__ATTEND_START = 1 << 1,
-	POSTA__ATTEND_FAIL = 1 << 2,   /* posta_fail was called */
-	POSTA__ATTEND_STOP = 1 << 3,   /* stop was asked, or the actor waits for its children */
-	POSTA__ATTEND_HOLD = 1 << 4,   /* suspended or starting: no user messages now */
-	POSTA__ATTEND_TRIM = 1 << 5,   /* a bounded mailbox that drops its oldest */
+	POSTA__ATTEND_FAIL = 1 << 2, /* posta_fail was called */
+	POSTA__ATTEND_STOP = 1 << 3, /* stop was asked, or the actor waits for its children */
+	POSTA__ATTEND_HOLD = 1 << 4, /* suspended or starting: no user messages now */
+	POSTA__ATTEND_TRIM = 1 << 5, /* a bounded mailbox that drops its oldest */
 };
 
 struct posta_actor {
 	/* line 0 */
 	_Alignas(POSTA__LINE) _Atomic(uintptr_t) home; /* struct posta__worker *, or'ed with 1 while in transit to it */
-	_Atomic(posta_ref) self;                        /* POSTA_NOBODY while the slot is free */
+	_Atomic(posta_ref) self;                       /* POSTA_NOBODY while the slot is free */
 	struct posta_message *head;
 	struct posta_message **tail;
 	struct posta_actor *run_next;
@@ -65,10 +65,10 @@ struct posta_actor {
 	struct posta_actor *adopt_next;
 	_Atomic(uint32_t) length; /* user messages waiting; kept only when bounded */
 	uint32_t length_max;
-	uint32_t index;      /* of the slot, constant */
-	uint32_t generation; /* of the next actor in it */
-	uint32_t timers;     /* armed: an actor with timers does not move */
-	int16_t reason;      /* why it ends, once stopping */
+	uint32_t index;       /* of the slot, constant */
+	uint32_t generation;  /* of the next actor in it */
+	uint32_t timers;      /* armed: an actor with timers does not move */
+	int16_t reason;       /* why it ends, once stopping */
 	bool parent_releases; /* its end is final: the parent asked for it */
 	/* line 2 */
 	_Alignas(POSTA__LINE) const struct posta_actor_class *klass;
@@ -89,7 +89,8 @@ static_assert(sizeof(struct posta_actor) == 3 * POSTA__LINE, "three cache lines 
 
 static inline posta_ref posta__ref_make(uint8_t tag, uint32_t generation, uint32_t index)
 {
-	return (uint64_t)tag << POSTA__TAG_SHIFT | (uint64_t)(generation & POSTA__GENERATION_MASK) << POSTA__INDEX_BITS | index;
+	return (uint64_t)tag << POSTA__TAG_SHIFT |
+	       (uint64_t)(generation & POSTA__GENERATION_MASK) << POSTA__INDEX_BITS | index;
 }
 
 static inline uint32_t posta__ref_index(posta_ref ref)
@@ -140,10 +141,13 @@ struct posta__spawn {
 /* Runs what draws attention. Returns: whether user messages may be handled in this turn. */
 bool posta__actor_attend(struct posta__worker *worker, struct posta_actor *actor);
 /* Its handler said so, or posta_fail. message: the one in work, taken; may be NULL. */
-void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason, struct posta_message *message);
-struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn, struct posta_error *error);
+void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason,
+			 struct posta_message *message);
+struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn,
+				       struct posta_error *error);
 /* Any thread; spawn->parent is the root. */
-posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error);
+posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn,
+					struct posta_error *error);
 /* Children first, then itself; the end is reported to its parent. Home only. */
 void posta__actor_begin_stop(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason);
 

@@ -41,7 +41,8 @@ static posta_timer arm_timeout(struct posta_actor *self, uint32_t id, uint64_t t
 	message->ask_ = id;
 	message->bits_ |= POSTA__BIT_REPLY;
 	uint64_t ms_max = UINT64_MAX / NS_PER_MS;
-	return posta__timer_arm(self, (timeout_ms < ms_max ? timeout_ms : ms_max) * NS_PER_MS, 0, posta__self(self), message);
+	return posta__timer_arm(self, (timeout_ms < ms_max ? timeout_ms : ms_max) * NS_PER_MS, 0, posta__self(self),
+				message);
 }
 
 static struct posta__question *question_add(struct posta_actor *self, posta_ref to, uint64_t timeout_ms)
@@ -66,8 +67,8 @@ static void question_remove(struct posta_actor *self, uint32_t index)
 	posta__list_remove(&self->cold->questions, sizeof(struct posta__question), index);
 }
 
-enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size, uint64_t timeout_ms,
-			 posta_reply_fn *on_reply, void *context)
+enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
+			 uint64_t timeout_ms, posta_reply_fn *on_reply, void *context)
 {
 	if (!on_reply || size > POSTA_COPY_MAX)
 		return POSTA_EINVAL;
@@ -137,7 +138,8 @@ struct posta_caller posta_caller(const struct posta_message *message)
 	return (struct posta_caller){ .ref = message->sender, .ask = message->ask_ };
 }
 
-enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data, size_t size)
+enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
+			      size_t size)
 {
 	if (size > POSTA_COPY_MAX)
 		return POSTA_EINVAL;
@@ -186,7 +188,8 @@ static void finish(struct blocking *blocking, enum posta_err result)
 	pthread_mutex_unlock(&blocking->lock);
 }
 
-static enum posta_err on_answer(struct posta_actor *self, void *state, enum posta_err status, struct posta_message *reply, void *context)
+static enum posta_err on_answer(struct posta_actor *self, void *state, enum posta_err status,
+				struct posta_message *reply, void *context)
 {
 	struct blocking *blocking = context;
 	(void)state;
@@ -206,8 +209,8 @@ static enum posta_err asker_start(struct posta_actor *self, void *state, void *a
 {
 	(void)argument;
 	struct blocking *blocking = state;
-	enum posta_err result = posta_ask(self, blocking->to, blocking->type, blocking->data, blocking->size, blocking->timeout_ms,
-					  on_answer, blocking);
+	enum posta_err result = posta_ask(self, blocking->to, blocking->type, blocking->data, blocking->size,
+					  blocking->timeout_ms, on_answer, blocking);
 	if (result) {
 		posta_stop(self, posta_self(self), POSTA_OK);
 		finish(blocking, result);
@@ -249,8 +252,15 @@ enum posta_err posta_system_ask(struct posta_system *system, posta_ref to, uint3
 	if (posta__worker_current())
 		return POSTA_EWRONGTHREAD;
 	struct blocking blocking = {
-		.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .to = to, .type = type, .data = data,
-		.size = size, .timeout_ms = timeout_ms, .reply = reply, .reply_room = reply_size ? *reply_size : 0,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.done = PTHREAD_COND_INITIALIZER,
+		.to = to,
+		.type = type,
+		.data = data,
+		.size = size,
+		.timeout_ms = timeout_ms,
+		.reply = reply,
+		.reply_room = reply_size ? *reply_size : 0,
 	};
 	struct posta_error error;
 	if (posta_system_spawn(system, &asker_class, &blocking, NULL, &error) == POSTA_NOBODY)

@@ -29,7 +29,8 @@ static uint64_t decorrelated(const struct posta_backoff *backoff, uint64_t previ
 	return delay < cap ? delay : cap;
 }
 
-uint64_t posta_backoff_delay_ms(const struct posta_backoff *backoff, uint32_t attempt, uint64_t previous_ms, uint64_t random)
+uint64_t posta_backoff_delay_ms(const struct posta_backoff *backoff, uint32_t attempt, uint64_t previous_ms,
+				uint64_t random)
 {
 	if (!backoff->initial_ms)
 		return 0;

@@ -17,7 +17,7 @@ static inline struct posta_message *posta__block_small(struct posta__worker *wor
 #else
 	struct posta_message *message;
 #endif
-	if (!(message = posta__pool_refill(worker, 0)))
+		if (!(message = posta__pool_refill(worker, 0)))
 		return NULL;
 	message->type = type;
 	message->ask_ = 0;

@@ -41,9 +41,9 @@ struct posta__cold {
 	struct posta_message *stash_head, **stash_tail;
 	uint32_t stash_count;
 	uint32_t next_monitor, next_question;
-	void *argument;                 /* of the spawn, for restarts */
+	void *argument;                                                     /* of the spawn, for restarts */
 	void (*argument_free)(struct posta_system *system, void *argument); /* at the very end; may be NULL */
-	struct posta_message *poison;   /* the message that failed it, to be redelivered after the restart */
+	struct posta_message *poison; /* the message that failed it, to be redelivered after the restart */
 	uint32_t redelivered, redeliver_max;
 	bool trap_exit;
 	bool drop_when_down;

@@ -98,7 +98,8 @@ static enum posta_err leave(struct posta_system *system, const char *name, posta
 	struct group *group = find(system, name);
 	uint32_t index = group ? member_find(group, ref) : UINT32_MAX;
 	if (index != UINT32_MAX) {
-		memmove(&group->members[index], &group->members[index + 1], (--group->count - index) * sizeof(posta_ref));
+		memmove(&group->members[index], &group->members[index + 1],
+			(--group->count - index) * sizeof(posta_ref));
 		if (!group->count)
 			group_free(system, group);
 	}
@@ -220,7 +221,8 @@ static uint32_t by_hash(const struct group *group, const void *key, size_t key_l
 	return best;
 }
 
-static posta_ref pick_locked(struct posta_system *system, struct group *group, enum posta_pick pick, const void *key, size_t key_len)
+static posta_ref pick_locked(struct posta_system *system, struct group *group, enum posta_pick pick, const void *key,
+			     size_t key_len)
 {
 	if (!group || !group->count)
 		return POSTA_NOBODY;
@@ -231,7 +233,8 @@ static posta_ref pick_locked(struct posta_system *system, struct group *group, e
 	return group->members[group->next++ % group->count];
 }
 
-posta_ref posta_group_pick(struct posta_actor *self, const char *group, enum posta_pick pick, const void *key, size_t key_len)
+posta_ref posta_group_pick(struct posta_actor *self, const char *group, enum posta_pick pick, const void *key,
+			   size_t key_len)
 {
 	struct posta_system *system = posta__worker(self)->system;
 	pthread_mutex_lock(&system->groups->lock);

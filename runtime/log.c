@@ -67,8 +67,8 @@ void posta_log_json(void *file, int level, const char *event, const char *text)
 	char when[40], escaped[2 * RECORD_MAX];
 	now_text(when, sizeof when);
 	escape(escaped, sizeof escaped, text);
-	fprintf(file ? file : stderr, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"text\":\"%s\"}\n", when, level_name(level),
-		event, escaped);
+	fprintf(file ? file : stderr, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"text\":\"%s\"}\n", when,
+		level_name(level), event, escaped);
 }
 
 enum posta_log_level posta_log_level_from_environment(void)

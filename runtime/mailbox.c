@@ -31,7 +31,8 @@ void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor)
 	do
 		actor->inbox_next = old;
 	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes inbox_next. */
-	while (!atomic_compare_exchange_weak_explicit(&worker->inbox, &old, actor, memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&worker->inbox, &old, actor, memory_order_release,
+						      memory_order_relaxed));
 	posta__worker_wake(worker);
 }
 
@@ -41,7 +42,8 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor)
 	do
 		actor->adopt_next = old;
 	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes the whole slot to its new home. */
-	while (!atomic_compare_exchange_weak_explicit(&worker->adopt, &old, actor, memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&worker->adopt, &old, actor, memory_order_release,
+						      memory_order_relaxed));
 	posta__worker_wake(worker);
 }
 
@@ -56,7 +58,8 @@ void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor,
 	 * Acquire: so that the home read below is not older than the take that emptied the stack: weaker could send
 	 * the inbox entry to a home before the last one for ever.
 	 */
-	while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, message, memory_order_acq_rel, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, message, memory_order_acq_rel,
+						      memory_order_relaxed));
 	if (old)
 		return;
 	uintptr_t home = atomic_load_explicit(&actor->home, memory_order_acquire);
@@ -133,8 +136,8 @@ static bool admit(struct posta_actor *actor, uint8_t policy)
 	return false;
 }
 
-static enum posta_err refuse(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message,
-			     uint8_t policy)
+static enum posta_err refuse(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			     struct posta_message *message, uint8_t policy)
 {
 	if (policy == POSTA_MAILBOX_REJECT) {
 		posta__message_release(worker, system, message);
@@ -144,7 +147,8 @@ static enum posta_err refuse(struct posta_system *system, struct posta__worker *
 	return POSTA_OK;
 }
 
-static void deliver(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+static void deliver(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
+		    struct posta_message *message)
 {
 	if (!worker || atomic_load_explicit(&actor->home, memory_order_relaxed) != (uintptr_t)worker ||
 	    atomic_load_explicit(&actor->stack, memory_order_relaxed)) {
@@ -160,8 +164,8 @@ static void deliver(struct posta_system *system, struct posta__worker *worker, s
 	posta__run_ready(worker, actor);
 }
 
-static enum posta_err send(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
-			   struct posta_message *message)
+static enum posta_err send(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
+			   posta_ref to, struct posta_message *message)
 {
 	if (!actor || atomic_load_explicit(&actor->self, memory_order_relaxed) != to || to == POSTA_NOBODY) {
 		bool foreign = to >> POSTA__TAG_SHIFT != system->tag && to != POSTA_NOBODY;
@@ -187,7 +191,8 @@ static struct posta_actor *slot_of(struct posta_system *system, posta_ref ref)
 	return posta__slot(posta__system_worker(system, 0), ref);
 }
 
-enum posta_err posta__send_any(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message)
+enum posta_err posta__send_any(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			       struct posta_message *message)
 {
 	message->generation_ = posta__ref_generation(to);
 	return send(system, worker, slot_of(system, to), to, message);
@@ -198,14 +203,16 @@ static enum posta_err send_from_outside(struct posta_system *system, posta_ref t
 	return message ? posta__send_any(system, NULL, to, message) : POSTA_ENOMEM;
 }
 
-enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint32_t type, const void *data, size_t size)
+enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint32_t type, const void *data,
+				 size_t size)
 {
 	if (size > POSTA_COPY_MAX)
 		return POSTA_EINVAL;
 	return send_from_outside(system, to, posta__message_copy(NULL, system, type, data, size));
 }
 
-enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type, const struct posta_slice *slice)
+enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type,
+				       const struct posta_slice *slice)
 {
 	struct posta_message *message = posta__message_heap(system, type, sizeof *slice);
 	if (!message) {
@@ -218,8 +225,8 @@ enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to
 	return send_from_outside(system, to, message);
 }
 
-bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to, enum posta__signal signal,
-			const struct posta__signal_data *data)
+bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			enum posta__signal signal, const struct posta__signal_data *data)
 {
 	struct posta_message *message = posta__message_copy(worker, system, (uint32_t)signal, data, sizeof *data);
 	if (!message)

@@ -39,31 +39,32 @@ static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref
 /* System messages: a lane of their own, never bounded, first in a turn. */
 enum posta__signal {
 	POSTA__SIGNAL_STOP = POSTA_MSG_SYSTEM_FIRST_,
-	POSTA__SIGNAL_LINK_CHILD,  /* to the root: a spawn from outside */
+	POSTA__SIGNAL_LINK_CHILD, /* to the root: a spawn from outside */
 	POSTA__SIGNAL_CHILD_STARTED,
 	POSTA__SIGNAL_CHILD_DOWN,
 	POSTA__SIGNAL_RESTART,
-	POSTA__SIGNAL_RELEASE,     /* a suspended child will not be restarted */
+	POSTA__SIGNAL_RELEASE, /* a suspended child will not be restarted */
 	POSTA__SIGNAL_WATCH,
 	POSTA__SIGNAL_UNWATCH,
-	POSTA__SIGNAL_DOWN,        /* of a watched actor */
+	POSTA__SIGNAL_DOWN, /* of a watched actor */
 	POSTA__SIGNAL_LINK,
 	POSTA__SIGNAL_UNLINK,
-	POSTA__SIGNAL_EXIT,        /* of a linked actor */
+	POSTA__SIGNAL_EXIT, /* of a linked actor */
 };
 
 struct posta__signal_data {
 	struct posta_actor *slot; /* a child or parent: they outlive the signal */
 	posta_ref ref;
 	int32_t reason;
-	uint32_t number;          /* a monitor; or flags */
+	uint32_t number; /* a monitor; or flags */
 };
 
 /* worker NULL: a foreign thread. Best effort: false when out of memory. A dead receiver is no error. */
-bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to, enum posta__signal signal,
-			const struct posta__signal_data *data);
+bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			enum posta__signal signal, const struct posta__signal_data *data);
 
 /* From any thread (worker NULL: a foreign one). Takes: message. */
-enum posta_err posta__send_any(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message);
+enum posta_err posta__send_any(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			       struct posta_message *message);
 
 #endif

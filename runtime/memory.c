@@ -70,7 +70,8 @@ static void *extension_add(struct posta_system *system, const void *key, void *(
 		posta__free(system, extension, sizeof *extension);
 		return NULL;
 	}
-	*extension = (struct extension){ .next = system->extensions, .key = key, .value = value, .free = free_extension };
+	*extension =
+		(struct extension){ .next = system->extensions, .key = key, .value = value, .free = free_extension };
 	system->extensions = extension;
 	return value;
 }

@@ -106,12 +106,14 @@ struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned 
 #endif
 
 /* Release: PAIRS with the acquire in take_back. */
-static void give_back(_Atomic(struct posta_message *) *returned, struct posta_message *first, struct posta_message *last)
+static void give_back(_Atomic(struct posta_message *) *returned, struct posta_message *first,
+		      struct posta_message *last)
 {
 	struct posta_message *old = atomic_load_explicit(returned, memory_order_relaxed);
 	do
 		last->next_ = old;
-	while (!atomic_compare_exchange_weak_explicit(returned, &old, first, memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(returned, &old, first, memory_order_release,
+						      memory_order_relaxed));
 }
 
 void posta__pool_flush(struct posta__worker *worker)
@@ -214,7 +216,8 @@ static bool slice_make(struct posta_system *system, size_t size, struct posta_sl
 	return true;
 }
 
-static struct posta_message *block_new(struct posta__worker *worker, struct posta_system *system, uint32_t type, size_t size)
+static struct posta_message *block_new(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+				       size_t size)
 {
 	if (!worker)
 		return posta__message_heap(system, type, size);
@@ -243,7 +246,8 @@ static struct posta_message *message_wrap(struct posta__worker *worker, struct p
 	return message;
 }
 
-static struct posta_message *message_new(struct posta__worker *worker, struct posta_system *system, uint32_t type, size_t size)
+static struct posta_message *message_new(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+					 size_t size)
 {
 	if (size <= POSTA__BLOCK_MAX - sizeof(struct posta_message))
 		return block_new(worker, system, type, size);
@@ -251,8 +255,8 @@ static struct posta_message *message_new(struct posta__worker *worker, struct po
 	return slice_make(system, size, &slice) ? message_wrap(worker, system, type, &slice) : NULL;
 }
 
-struct posta_message *posta__message_copy(struct posta__worker *worker, struct posta_system *system, uint32_t type, const void *data,
-					  size_t size)
+struct posta_message *posta__message_copy(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+					  const void *data, size_t size)
 {
 	struct posta_message *message = message_new(worker, system, type, size);
 	if (message && size)
@@ -265,8 +269,9 @@ struct posta_message *posta__message_copy(struct posta__worker *worker, struct p
 struct posta_message *posta_message_new(struct posta_actor *self, uint32_t type, size_t size)
 {
 	struct posta__worker *worker = posta__worker_running(self);
-	struct posta_message *message = POSTA__LIKELY(size <= POSTA_INLINE_MAX) ? posta__block_small(worker, type, size)
-										 : message_new(worker, worker->system, type, size);
+	struct posta_message *message = POSTA__LIKELY(size <= POSTA_INLINE_MAX)
+						? posta__block_small(worker, type, size)
+						: message_new(worker, worker->system, type, size);
 	if (POSTA__LIKELY(message != NULL))
 		message->sender = posta__self(self);
 	return message;

@@ -53,8 +53,8 @@ void posta__pool_fini(struct posta__worker *worker);
 /* A block of malloc's with room for size bytes, for threads without a worker. NULL when out of memory. */
 struct posta_message *posta__message_heap(struct posta_system *system, uint32_t type, size_t size);
 /* A filled message for any thread; larger than a block: a slice. worker NULL: from the heap. */
-struct posta_message *posta__message_copy(struct posta__worker *worker, struct posta_system *system, uint32_t type, const void *data,
-					  size_t size);
+struct posta_message *posta__message_copy(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+					  const void *data, size_t size);
 /* Frees a message and what it carries, from the worker's thread (NULL: a foreign thread). */
 void posta__message_release(struct posta__worker *worker, struct posta_system *system, struct posta_message *message);
 

@@ -31,7 +31,8 @@ enum posta_err posta_post(struct posta_actor *self, posta_ref to, struct posta_m
 	return posta__post(posta__worker_running(self), to, message);
 }
 
-enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_t ttl_ms, uint32_t type, const void *data, size_t size)
+enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_t ttl_ms, uint32_t type,
+				 const void *data, size_t size)
 {
 	struct posta__worker *worker = posta__worker(self);
 	size_t aligned = (size + 7) & ~(size_t)7;

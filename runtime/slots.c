@@ -139,5 +139,6 @@ void posta__slot_free(struct posta__worker *worker, struct posta_actor *actor)
 	struct posta_actor *old = atomic_load_explicit(&home->reclaim, memory_order_relaxed);
 	do
 		actor->adopt_next = old;
-	while (!atomic_compare_exchange_weak_explicit(&home->reclaim, &old, actor, memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&home->reclaim, &old, actor, memory_order_release,
+						      memory_order_relaxed));
 }

@@ -8,7 +8,7 @@
 
 #define POSTA__CHUNK_SLOTS 4096u
 #define POSTA__CHUNKS_MAX ((POSTA__INDEX_MASK + 1) / POSTA__CHUNK_SLOTS) /* room in the table */
-#define POSTA__SLOT_BATCH 64u /* slots a worker takes at a time */
+#define POSTA__SLOT_BATCH 64u                                            /* slots a worker takes at a time */
 
 struct posta__slots {
 	_Atomic(struct posta_actor *) *chunks;

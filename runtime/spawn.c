@@ -24,7 +24,8 @@ static bool state_make(struct posta_system *system, struct posta_actor *actor, c
 /* Whether it needs what only some have: then the cold block is made now, so that failure is the spawn's. */
 static bool wants_cold(const struct posta__spawn *spawn)
 {
-	return spawn->supervised || (spawn->klass->start && spawn->argument) || (spawn->options && spawn->options->trap_exit);
+	return spawn->supervised || (spawn->klass->start && spawn->argument) ||
+	       (spawn->options && spawn->options->trap_exit);
 }
 
 static bool cold_make(struct posta_actor *actor, const struct posta__spawn *spawn)
@@ -75,15 +76,18 @@ static enum posta_err check(const struct posta__spawn *spawn, struct posta_error
 	if (!spawn->klass || !spawn->klass->receive)
 		return posta_error_set(error, POSTA_EINVAL, "spawn: the class has no receive function");
 	if (options && options->mailbox.policy && !options->mailbox.length_max)
-		return posta_error_set(error, POSTA_EINVAL, "spawn: mailbox.length_max is 0 with a bounded policy: say how many messages");
-	if (options && (options->mailbox.policy < POSTA_MAILBOX_UNBOUNDED || options->mailbox.policy > POSTA_MAILBOX_DROP_OLDEST))
-		return posta_error_set(error, POSTA_EINVAL, "spawn: unknown mailbox.policy %d", (int)options->mailbox.policy);
+		return posta_error_set(error, POSTA_EINVAL,
+				       "spawn: mailbox.length_max is 0 with a bounded policy: say how many messages");
+	if (options &&
+	    (options->mailbox.policy < POSTA_MAILBOX_UNBOUNDED || options->mailbox.policy > POSTA_MAILBOX_DROP_OLDEST))
+		return posta_error_set(error, POSTA_EINVAL, "spawn: unknown mailbox.policy %d",
+				       (int)options->mailbox.policy);
 	return POSTA_OK;
 }
 
 /* Where it will live. NULL: with the spawner (or the first worker). */
-static enum posta_err choose_home(struct posta_system *system, const struct posta_spawn_options *options, struct posta__worker **home,
-				  struct posta_error *error)
+static enum posta_err choose_home(struct posta_system *system, const struct posta_spawn_options *options,
+				  struct posta__worker **home, struct posta_error *error)
 {
 	*home = NULL;
 	if (options && options->dedicated && system->options.workers != POSTA_HOST_DRIVEN) {
@@ -93,12 +97,14 @@ static enum posta_err choose_home(struct posta_system *system, const struct post
 	if (!options || !options->pinned || !options->worker)
 		return POSTA_OK;
 	if (options->worker < 0 || options->worker > system->workers)
-		return posta_error_set(error, POSTA_EINVAL, "spawn: worker %d: this system has 1 to %d", options->worker, system->workers);
+		return posta_error_set(error, POSTA_EINVAL, "spawn: worker %d: this system has 1 to %d",
+				       options->worker, system->workers);
 	*home = posta__system_worker(system, options->worker - 1);
 	return POSTA_OK;
 }
 
-static bool name_take(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn, struct posta_error *error)
+static bool name_take(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn,
+		      struct posta_error *error)
 {
 	if (!spawn->options || !spawn->options->name)
 		return true;
@@ -119,8 +125,8 @@ static void abandon(struct posta_system *system, struct posta__worker *worker, s
 	posta__slot_free(worker, actor);
 }
 
-static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker, const struct posta__spawn *spawn,
-					struct posta_error *error)
+static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker,
+					const struct posta__spawn *spawn, struct posta_error *error)
 {
 	struct posta_actor *actor = posta__slot_new(system, worker);
 	if (!actor) {
@@ -147,7 +153,8 @@ static void publish(struct posta_system *system, struct posta_actor *actor)
 	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_relaxed);
 }
 
-struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn, struct posta_error *error)
+struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn,
+				       struct posta_error *error)
 {
 	struct posta_system *system = worker->system;
 	struct posta__worker *home;
@@ -185,7 +192,8 @@ posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *
 }
 
 /* From outside: the root, on its own thread, is told to take the child before the child can report anything. */
-static posta_ref spawn_from_outside(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error)
+static posta_ref spawn_from_outside(struct posta_system *system, const struct posta__spawn *spawn,
+				    struct posta_error *error)
 {
 	struct posta__worker *home;
 	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
@@ -208,7 +216,8 @@ static posta_ref spawn_from_outside(struct posta_system *system, const struct po
 	return ref;
 }
 
-posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn, struct posta_error *error)
+posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struct posta__spawn *spawn,
+					struct posta_error *error)
 {
 	struct posta__worker *worker = posta__worker_current();
 	if (!worker || worker->system != system || !posta__lives_here(system->root, worker))
@@ -220,6 +229,8 @@ posta_ref posta__actor_spawn_under_root(struct posta_system *system, const struc
 posta_ref posta_system_spawn(struct posta_system *system, const struct posta_actor_class *klass, void *argument,
 			     const struct posta_spawn_options *options, struct posta_error *error)
 {
-	struct posta__spawn spawn = { .klass = klass, .argument = argument, .options = options, .parent = system->root };
+	struct posta__spawn spawn = {
+		.klass = klass, .argument = argument, .options = options, .parent = system->root
+	};
 	return posta__actor_spawn_under_root(system, &spawn, error);
 }

@@ -94,7 +94,8 @@ static bool room_for_one(struct posta_system *system, struct posta__supervisor *
 	return true;
 }
 
-struct posta__child *posta__child_add(struct posta_actor *self, struct posta__supervisor *supervisor, const struct posta_child_spec *spec)
+struct posta__child *posta__child_add(struct posta_actor *self, struct posta__supervisor *supervisor,
+				      const struct posta_child_spec *spec)
 {
 	struct posta_system *system = system_of(self);
 	struct posta__child *child = room_for_one(system, supervisor) ? posta__zalloc(system, sizeof *child) : NULL;
@@ -132,14 +133,16 @@ static bool may_restart(struct posta_actor *self, struct posta__supervisor *supe
 {
 	const struct posta_supervisor_options *options = options_of(supervisor);
 	uint64_t now = posta_now_ns(self), period = child->spec.period_ms ? child->spec.period_ms : options->period_ms;
-	if (child->spec.intensity && !posta__window_admit(system_of(self), &child->window, child->spec.intensity, period, now))
+	if (child->spec.intensity &&
+	    !posta__window_admit(system_of(self), &child->window, child->spec.intensity, period, now))
 		return false;
 	return posta__window_admit(system_of(self), &supervisor->window, options->intensity, options->period_ms, now);
 }
 
 /* -- Back-off -- */
 
-static const struct posta_backoff *backoff_of(const struct posta__supervisor *supervisor, const struct posta__child *child)
+static const struct posta_backoff *backoff_of(const struct posta__supervisor *supervisor,
+					      const struct posta__child *child)
 {
 	return child->spec.backoff.initial_ms ? &child->spec.backoff : &options_of(supervisor)->backoff;
 }
@@ -157,13 +160,14 @@ static uint64_t next_wait(struct posta_actor *self, struct posta__supervisor *su
 static void arm(struct posta_actor *self, struct posta__child *child, uint64_t delay_ms, enum posta__control what)
 {
 	posta_cancel(self, child->timer);
-	child->timer = posta_send_after(self, delay_ms, posta_self(self), (uint32_t)what, &child->serial, sizeof child->serial);
+	child->timer = posta_send_after(self, delay_ms, posta_self(self), (uint32_t)what, &child->serial,
+					sizeof child->serial);
 }
 
 /* -- Starting and stopping one child -- */
 
-static bool signal_child(struct posta_actor *self, struct posta__child *child, enum posta__signal signal, enum posta_err reason,
-			 uint32_t release)
+static bool signal_child(struct posta_actor *self, struct posta__child *child, enum posta__signal signal,
+			 enum posta_err reason, uint32_t release)
 {
 	struct posta__signal_data data = { .reason = reason, .number = release };
 	child->released |= release;
@@ -180,14 +184,19 @@ void posta__child_answer(struct posta_actor *self, struct posta__child *child, e
 }
 
 static void child_up(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child);
-static void start_failed(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child, enum posta_err reason);
+static void start_failed(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
+			 enum posta_err reason);
 
 static void spawn(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
 	bool supervises = child->spec.klass == &posta__supervisor_class;
 	struct posta__spawn spawn = {
-		.klass = child->spec.klass, .argument = child->spec.argument, .options = &child->spec.spawn, .parent = self,
-		.supervised = true, .redeliver_max = child->spec.redeliver_max,
+		.klass = child->spec.klass,
+		.argument = child->spec.argument,
+		.options = &child->spec.spawn,
+		.parent = self,
+		.supervised = true,
+		.redeliver_max = child->spec.redeliver_max,
 		.drop_when_down = child->spec.when_down == POSTA_DOWN_DEAD_LETTER,
 		.hooks = supervises ? &posta__supervisor_hooks : NULL,
 	};
@@ -227,7 +236,8 @@ static void ask_to_stop(struct posta_actor *self, struct posta__child *child, bo
 {
 	uint64_t shutdown_ms = shutdown_of(child);
 	child->phase = POSTA__CHILD_STOPPING;
-	signal_child(self, child, POSTA__SIGNAL_STOP, shutdown_ms == POSTA_SHUTDOWN_BRUTAL ? POSTA_EKILLED : POSTA_ESHUTDOWN, release);
+	signal_child(self, child, POSTA__SIGNAL_STOP,
+		     shutdown_ms == POSTA_SHUTDOWN_BRUTAL ? POSTA_EKILLED : POSTA_ESHUTDOWN, release);
 	if (shutdown_ms != POSTA_SHUTDOWN_INFINITY && shutdown_ms != POSTA_SHUTDOWN_BRUTAL)
 		arm(self, child, shutdown_ms, POSTA__TIMER_SHUTDOWN);
 }
@@ -298,7 +308,8 @@ static void wait_group(struct posta_actor *self, struct posta__supervisor *super
 
 static bool alive(const struct posta__child *child)
 {
-	return child->phase == POSTA__CHILD_UP || child->phase == POSTA__CHILD_STARTING || child->phase == POSTA__CHILD_STOPPING;
+	return child->phase == POSTA__CHILD_UP || child->phase == POSTA__CHILD_STARTING ||
+	       child->phase == POSTA__CHILD_STOPPING;
 }
 
 static void stop_group_step(struct posta_actor *self, struct posta__supervisor *supervisor)
@@ -350,7 +361,8 @@ static bool significant_ended(struct posta__supervisor *supervisor, const struct
 	if (rule == POSTA_SHUTDOWN_ANY_SIGNIFICANT)
 		return true;
 	for (uint32_t i = 0; i < supervisor->count; i++)
-		if (supervisor->children[i] != child && supervisor->children[i]->spec.significant && alive(supervisor->children[i]))
+		if (supervisor->children[i] != child && supervisor->children[i]->spec.significant &&
+		    alive(supervisor->children[i]))
 			return false;
 	return true;
 }
@@ -358,7 +370,8 @@ static bool significant_ended(struct posta__supervisor *supervisor, const struct
 /* It stays down: its slot goes, and its record too when it is temporary or one of many. */
 static void let_go(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
-	bool forget = child->spec.restart == POSTA_TEMPORARY || options_of(supervisor)->strategy == POSTA_SIMPLE_ONE_FOR_ONE;
+	bool forget =
+		child->spec.restart == POSTA_TEMPORARY || options_of(supervisor)->strategy == POSTA_SIMPLE_ONE_FOR_ONE;
 	child->then = forget ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
 	child->phase = POSTA__CHILD_STOPPING;
 	bool shutdown = significant_ended(supervisor, child);
@@ -367,10 +380,12 @@ static void let_go(struct posta_actor *self, struct posta__supervisor *superviso
 		give_up(self, POSTA_ESHUTDOWN);
 }
 
-static void log_restart(struct posta_actor *self, struct posta__supervisor *supervisor, const struct posta__child *child)
+static void log_restart(struct posta_actor *self, struct posta__supervisor *supervisor,
+			const struct posta__child *child)
 {
-	posta_log(system_of(self), POSTA_LOG_INFO, "supervisor.restart", "supervisor=%s child=%s reason=%s wait_ms=%llu restarts=%llu",
-		  name_of(supervisor), child->spec.id ? child->spec.id : "-", posta_err_name(child->last_reason),
+	posta_log(system_of(self), POSTA_LOG_INFO, "supervisor.restart",
+		  "supervisor=%s child=%s reason=%s wait_ms=%llu restarts=%llu", name_of(supervisor),
+		  child->spec.id ? child->spec.id : "-", posta_err_name(child->last_reason),
 		  (unsigned long long)child->waited_ms, (unsigned long long)child->restarts + 1);
 }
 
@@ -384,7 +399,8 @@ static void restart_group(struct posta_actor *self, struct posta__supervisor *su
 	stop_group_step(self, supervisor);
 }
 
-static void restart_alone(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child, uint64_t wait)
+static void restart_alone(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
+			  uint64_t wait)
 {
 	if (!wait) {
 		posta__child_start(self, supervisor, child);
@@ -398,8 +414,9 @@ static void restart(struct posta_actor *self, struct posta__supervisor *supervis
 {
 	enum posta_strategy strategy = options_of(supervisor)->strategy;
 	if (!may_restart(self, supervisor, child)) {
-		posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.gave_up", "supervisor=%s child=%s reason=%s", name_of(supervisor),
-			  child->spec.id ? child->spec.id : "-", posta_err_name(child->last_reason));
+		posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.gave_up", "supervisor=%s child=%s reason=%s",
+			  name_of(supervisor), child->spec.id ? child->spec.id : "-",
+			  posta_err_name(child->last_reason));
 		give_up(self, POSTA_EINTENSITY);
 		return;
 	}
@@ -412,7 +429,8 @@ static void restart(struct posta_actor *self, struct posta__supervisor *supervis
 }
 
 /* The first start of a child failed: the call that wanted it hears it, and at the supervisor's own start all is off. */
-static void start_failed(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child, enum posta_err reason)
+static void start_failed(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
+			 enum posta_err reason)
 {
 	child->last_reason = reason;
 	child->phase = POSTA__CHILD_DOWN;
@@ -440,11 +458,13 @@ static void note_reason(struct posta__child *child, enum posta_err reason)
 {
 	const struct posta__cold *cold = child->slot->cold;
 	child->last_reason = reason;
-	snprintf(child->last_error, sizeof child->last_error, "%s", cold && cold->error[0] ? cold->error : posta_strerror(reason));
+	snprintf(child->last_error, sizeof child->last_error, "%s",
+		 cold && cold->error[0] ? cold->error : posta_strerror(reason));
 }
 
 /* Suspended. Either we asked for it, and a procedure goes on, or it ended by itself. */
-static void child_suspended(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child, enum posta_err reason)
+static void child_suspended(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
+			    enum posta_err reason)
 {
 	bool asked = child->phase == POSTA__CHILD_STOPPING;
 	posta_cancel(self, child->timer);
@@ -561,8 +581,8 @@ static void on_shutdown_due(struct posta_actor *self, struct posta__supervisor *
 	struct posta__child *child = child_by_serial(supervisor, serial);
 	if (!child || child->phase != POSTA__CHILD_STOPPING)
 		return;
-	posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.child_stuck", "supervisor=%s child=%s shutdown_ms=%llu", name_of(supervisor),
-		  child->spec.id ? child->spec.id : "-", (unsigned long long)shutdown_of(child));
+	posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.child_stuck", "supervisor=%s child=%s shutdown_ms=%llu",
+		  name_of(supervisor), child->spec.id ? child->spec.id : "-", (unsigned long long)shutdown_of(child));
 	signal_child(self, child, POSTA__SIGNAL_STOP, POSTA_EKILLED, 1);
 }
 

@@ -22,8 +22,8 @@ static bool simple(const struct posta__supervisor *supervisor)
 	return supervisor->plan->options.strategy == POSTA_SIMPLE_ONE_FOR_ONE;
 }
 
-static enum posta_err add_and_start(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
-				    const struct posta_child_spec *spec)
+static enum posta_err add_and_start(struct posta_actor *self, struct posta__supervisor *supervisor,
+				    struct posta_message *message, const struct posta_child_spec *spec)
 {
 	if (supervisor->procedure == POSTA__PROCEDURE_EXIT)
 		return answer(self, POSTA_ESHUTDOWN, POSTA_NOBODY);
@@ -38,8 +38,8 @@ static enum posta_err add_and_start(struct posta_actor *self, struct posta__supe
 	return POSTA_OK;
 }
 
-static enum posta_err start_child(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
-				  struct posta__control_request *request)
+static enum posta_err start_child(struct posta_actor *self, struct posta__supervisor *supervisor,
+				  struct posta_message *message, struct posta__control_request *request)
 {
 	struct posta_error error;
 	if (simple(supervisor) || posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, &error))
@@ -50,8 +50,8 @@ static enum posta_err start_child(struct posta_actor *self, struct posta__superv
 	return add_and_start(self, supervisor, message, &request->spec);
 }
 
-static enum posta_err start_simple(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
-				   struct posta__control_request *request)
+static enum posta_err start_simple(struct posta_actor *self, struct posta__supervisor *supervisor,
+				   struct posta_message *message, struct posta__control_request *request)
 {
 	if (!simple(supervisor))
 		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
@@ -60,7 +60,8 @@ static enum posta_err start_simple(struct posta_actor *self, struct posta__super
 	return add_and_start(self, supervisor, message, &spec);
 }
 
-static enum posta_err stop(struct posta_actor *self, struct posta_message *message, struct posta__child *child, enum posta__then then)
+static enum posta_err stop(struct posta_actor *self, struct posta_message *message, struct posta__child *child,
+			   enum posta__then then)
 {
 	if (!child)
 		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
@@ -81,8 +82,8 @@ static struct posta__child *child_by_ref(struct posta__supervisor *supervisor, p
 	return NULL;
 }
 
-static enum posta_err restart_child(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message,
-				    struct posta__child *child)
+static enum posta_err restart_child(struct posta_actor *self, struct posta__supervisor *supervisor,
+				    struct posta_message *message, struct posta__child *child)
 {
 	if (!child)
 		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
@@ -96,7 +97,8 @@ static enum posta_err restart_child(struct posta_actor *self, struct posta__supe
 	return POSTA_OK;
 }
 
-static enum posta_err delete_child(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
+static enum posta_err delete_child(struct posta_actor *self, struct posta__supervisor *supervisor,
+				   struct posta__child *child)
 {
 	if (!child)
 		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
@@ -112,7 +114,8 @@ static void fill(struct posta_child_info *info, const struct posta__child *child
 	snprintf(info->id, sizeof info->id, "%s", child->spec.id ? child->spec.id : "");
 	info->ref = child->ref;
 	info->running = child->phase == POSTA__CHILD_UP;
-	info->restarting = child->phase == POSTA__CHILD_WAITING || (child->phase == POSTA__CHILD_STARTING && child->restarts);
+	info->restarting =
+		child->phase == POSTA__CHILD_WAITING || (child->phase == POSTA__CHILD_STARTING && child->restarts);
 	info->supervisor = child->spec.supervisor;
 	info->restarts = child->restarts;
 	info->last_reason = child->last_reason;
@@ -132,7 +135,8 @@ static enum posta_err which(struct posta_actor *self, struct posta__supervisor *
 	return POSTA_OK;
 }
 
-enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta_message *message)
+enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta__supervisor *supervisor,
+					 struct posta_message *message)
 {
 	if (message->type == POSTA__CONTROL_WHICH)
 		return which(self, supervisor);
@@ -168,7 +172,8 @@ struct call {
 	void *context;
 };
 
-static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta_err status, struct posta_message *reply, void *context)
+static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta_err status,
+			       struct posta_message *reply, void *context)
 {
 	struct call call = *(struct call *)context;
 	posta__free(call.system, context, sizeof call);
@@ -184,15 +189,16 @@ static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta
 				infos ? posta_size(reply) / sizeof(struct posta_child_info) : 0, call.context);
 }
 
-static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32_t type, const struct posta__control_request *request,
-			  struct call call)
+static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32_t type,
+			  const struct posta__control_request *request, struct call call)
 {
 	call.system = posta__worker(self)->system;
 	struct call *kept = posta__alloc(call.system, 16, sizeof *kept);
 	if (!kept)
 		return POSTA_ENOMEM;
 	*kept = call;
-	enum posta_err result = posta_ask(self, supervisor, type, request, request ? sizeof *request : 0, UINT64_MAX, on_reply, kept);
+	enum posta_err result =
+		posta_ask(self, supervisor, type, request, request ? sizeof *request : 0, UINT64_MAX, on_reply, kept);
 	if (result)
 		posta__free(call.system, kept, sizeof *kept);
 	return result;
@@ -223,18 +229,20 @@ enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor,
 	struct posta__control_request request;
 	enum posta_err result = request_of_spec(spec, &request);
 	return result ? result
-		      : ask(self, supervisor, POSTA__CONTROL_START, &request, (struct call){ .on_done = on_done, .context = context });
+		      : ask(self, supervisor, POSTA__CONTROL_START, &request,
+			    (struct call){ .on_done = on_done, .context = context });
 }
 
-enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument, posta_control_fn *on_done,
-					void *context)
+enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument,
+					posta_control_fn *on_done, void *context)
 {
 	struct posta__control_request request = { .argument = argument };
-	return ask(self, supervisor, POSTA__CONTROL_START_SIMPLE, &request, (struct call){ .on_done = on_done, .context = context });
+	return ask(self, supervisor, POSTA__CONTROL_START_SIMPLE, &request,
+		   (struct call){ .on_done = on_done, .context = context });
 }
 
-static enum posta_err ask_by_id(struct posta_actor *self, posta_ref supervisor, uint32_t type, const char *id, posta_control_fn *on_done,
-				void *context)
+static enum posta_err ask_by_id(struct posta_actor *self, posta_ref supervisor, uint32_t type, const char *id,
+				posta_control_fn *on_done, void *context)
 {
 	struct posta__control_request request = { 0 };
 	if (!id || !text_into(request.id, id))
@@ -242,32 +250,37 @@ static enum posta_err ask_by_id(struct posta_actor *self, posta_ref supervisor, 
 	return ask(self, supervisor, type, &request, (struct call){ .on_done = on_done, .context = context });
 }
 
-enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context)
+enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id,
+				posta_control_fn *on_done, void *context)
 {
 	return ask_by_id(self, supervisor, POSTA__CONTROL_STOP, id, on_done, context);
 }
 
-enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref supervisor, posta_ref child, posta_control_fn *on_done,
-				       void *context)
+enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref supervisor, posta_ref child,
+				       posta_control_fn *on_done, void *context)
 {
 	struct posta__control_request request = { .ref = child };
-	return ask(self, supervisor, POSTA__CONTROL_STOP_SIMPLE, &request, (struct call){ .on_done = on_done, .context = context });
+	return ask(self, supervisor, POSTA__CONTROL_STOP_SIMPLE, &request,
+		   (struct call){ .on_done = on_done, .context = context });
 }
 
-enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done,
-				   void *context)
+enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id,
+				   posta_control_fn *on_done, void *context)
 {
 	return ask_by_id(self, supervisor, POSTA__CONTROL_RESTART, id, on_done, context);
 }
 
-enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context)
+enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id,
+				  posta_control_fn *on_done, void *context)
 {
 	return ask_by_id(self, supervisor, POSTA__CONTROL_DELETE, id, on_done, context);
 }
 
-enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done, void *context)
+enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done,
+				    void *context)
 {
-	return ask(self, supervisor, POSTA__CONTROL_WHICH, NULL, (struct call){ .on_children = on_done, .context = context });
+	return ask(self, supervisor, POSTA__CONTROL_WHICH, NULL,
+		   (struct call){ .on_children = on_done, .context = context });
 }
 
 /* -- From a thread that is none of posta's -- */
@@ -277,14 +290,15 @@ enum posta_err posta_system_which_children(struct posta_system *system, posta_re
 {
 	size_t size = *count * sizeof *children;
 	uint32_t type;
-	enum posta_err result = posta_system_ask(system, supervisor, POSTA__CONTROL_WHICH, NULL, 0, timeout_ms, &type, children, &size);
+	enum posta_err result =
+		posta_system_ask(system, supervisor, POSTA__CONTROL_WHICH, NULL, 0, timeout_ms, &type, children, &size);
 	if (result == POSTA_OK)
 		*count = size / sizeof *children;
 	return result;
 }
 
-enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor, const struct posta_child_spec *spec,
-					uint64_t timeout_ms, posta_ref *child)
+enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor,
+					const struct posta_child_spec *spec, uint64_t timeout_ms, posta_ref *child)
 {
 	struct posta__control_request request;
 	enum posta_err result = request_of_spec(spec, &request);
@@ -292,7 +306,8 @@ enum posta_err posta_system_start_child(struct posta_system *system, posta_ref s
 		return result;
 	struct posta__control_done done = { 0 };
 	size_t size = sizeof done;
-	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, NULL, &done, &size);
+	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, NULL,
+				  &done, &size);
 	if (result == POSTA_OK && done.result == POSTA_OK && child)
 		*child = done.child;
 	return result ? result : done.result;

@@ -7,10 +7,12 @@
 
 static enum posta_err bad(struct posta_error *error, const struct posta_child_spec *spec, const char *what)
 {
-	return posta_error_set(error, POSTA_EINVAL, "supervisor: child \"%s\": %s", spec->id ? spec->id : "(template)", what);
+	return posta_error_set(error, POSTA_EINVAL, "supervisor: child \"%s\": %s", spec->id ? spec->id : "(template)",
+			       what);
 }
 
-static enum posta_err backoff_check(const struct posta_child_spec *spec, const struct posta_backoff *backoff, struct posta_error *error)
+static enum posta_err backoff_check(const struct posta_child_spec *spec, const struct posta_backoff *backoff,
+				    struct posta_error *error)
 {
 	if (backoff->factor != 0 && !(backoff->factor >= 1 && backoff->factor <= 1000))
 		return bad(error, spec, "backoff.factor must be 1 to 1000, or 0 for 2");
@@ -19,11 +21,14 @@ static enum posta_err backoff_check(const struct posta_child_spec *spec, const s
 	return POSTA_OK;
 }
 
-enum posta_err posta__spec_check(const struct posta_child_spec *spec, enum posta_strategy strategy, struct posta_error *error)
+enum posta_err posta__spec_check(const struct posta_child_spec *spec, enum posta_strategy strategy,
+				 struct posta_error *error)
 {
 	size_t len = spec->id ? strnlen(spec->id, POSTA_NAME_MAX + 1) : 0;
 	if (strategy != POSTA_SIMPLE_ONE_FOR_ONE && (!len || len > POSTA_NAME_MAX))
-		return posta_error_set(error, POSTA_EINVAL, "supervisor: a child without id: give each one of 1 to %u bytes", POSTA_NAME_MAX);
+		return posta_error_set(error, POSTA_EINVAL,
+				       "supervisor: a child without id: give each one of 1 to %u bytes",
+				       POSTA_NAME_MAX);
 	if (!spec->klass || !spec->klass->receive)
 		return bad(error, spec, "klass has no receive function");
 	if (spec->restart < POSTA_PERMANENT || spec->restart > POSTA_TEMPORARY)
@@ -75,7 +80,8 @@ static enum posta_err unique(const struct posta_supervisor_options *options, siz
 	const char *id = options->children[index].id;
 	for (size_t i = 0; i < index && id; i++)
 		if (strcmp(options->children[i].id, id) == 0)
-			return posta_error_set(error, POSTA_EINVAL, "supervisor: child \"%s\": the id is taken by child %zu", id, i);
+			return posta_error_set(error, POSTA_EINVAL,
+					       "supervisor: child \"%s\": the id is taken by child %zu", id, i);
 	return POSTA_OK;
 }
 
@@ -86,9 +92,11 @@ static enum posta_err options_check(const struct posta_supervisor_options *optio
 	if (options->intensity > POSTA__INTENSITY_MAX && options->intensity != POSTA_INTENSITY_UNLIMITED)
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: intensity is above %u", POSTA__INTENSITY_MAX);
 	if (options->auto_shutdown < POSTA_SHUTDOWN_NEVER || options->auto_shutdown > POSTA_SHUTDOWN_ALL_SIGNIFICANT)
-		return posta_error_set(error, POSTA_EINVAL, "supervisor: unknown auto_shutdown %d", (int)options->auto_shutdown);
+		return posta_error_set(error, POSTA_EINVAL, "supervisor: unknown auto_shutdown %d",
+				       (int)options->auto_shutdown);
 	if (options->strategy == POSTA_SIMPLE_ONE_FOR_ONE && options->child_count != 1)
-		return posta_error_set(error, POSTA_EINVAL, "supervisor: simple_one_for_one needs exactly one template, not %zu",
+		return posta_error_set(error, POSTA_EINVAL,
+				       "supervisor: simple_one_for_one needs exactly one template, not %zu",
 				       options->child_count);
 	for (size_t i = 0; i < options->child_count; i++) {
 		enum posta_err result = posta__spec_check(&options->children[i], options->strategy, error);
@@ -162,18 +170,26 @@ struct posta__plan *posta__plan_make(struct posta_system *system, const struct p
 
 static struct posta_spawn_options spawn_options(const struct posta__plan *plan)
 {
-	return (struct posta_spawn_options){ .name = plan->options.name, .pinned = plan->options.pinned, .worker = plan->options.worker };
+	return (struct posta_spawn_options){ .name = plan->options.name,
+					     .pinned = plan->options.pinned,
+					     .worker = plan->options.worker };
 }
 
-static struct posta__spawn spawn_of(struct posta__plan *plan, const struct posta_spawn_options *options, struct posta_actor *parent)
+static struct posta__spawn spawn_of(struct posta__plan *plan, const struct posta_spawn_options *options,
+				    struct posta_actor *parent)
 {
 	return (struct posta__spawn){
-		.klass = &posta__supervisor_class, .argument = plan, .options = options, .parent = parent,
-		.argument_free = posta__plan_free, .hooks = &posta__supervisor_hooks,
+		.klass = &posta__supervisor_class,
+		.argument = plan,
+		.options = options,
+		.parent = parent,
+		.argument_free = posta__plan_free,
+		.hooks = &posta__supervisor_hooks,
 	};
 }
 
-posta_ref posta_supervise(struct posta_actor *self, const struct posta_supervisor_options *options, struct posta_error *error)
+posta_ref posta_supervise(struct posta_actor *self, const struct posta_supervisor_options *options,
+			  struct posta_error *error)
 {
 	struct posta__worker *worker = posta__worker(self);
 	struct posta__plan *plan = posta__plan_make(worker->system, options, error);
@@ -187,7 +203,8 @@ posta_ref posta_supervise(struct posta_actor *self, const struct posta_superviso
 	return actor ? posta__self(actor) : POSTA_NOBODY;
 }
 
-posta_ref posta_system_supervise(struct posta_system *system, const struct posta_supervisor_options *options, struct posta_error *error)
+posta_ref posta_system_supervise(struct posta_system *system, const struct posta_supervisor_options *options,
+				 struct posta_error *error)
 {
 	struct posta__plan *plan = posta__plan_make(system, options, error);
 	if (!plan)

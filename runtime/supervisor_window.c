@@ -23,7 +23,8 @@ static bool window_grow(struct posta_system *system, struct posta__window *windo
 	return true;
 }
 
-bool posta__window_admit(struct posta_system *system, struct posta__window *window, uint32_t intensity, uint64_t period_ms, uint64_t now_ns)
+bool posta__window_admit(struct posta_system *system, struct posta__window *window, uint32_t intensity,
+			 uint64_t period_ms, uint64_t now_ns)
 {
 	if (intensity == POSTA_INTENSITY_UNLIMITED)
 		return true;

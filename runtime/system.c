@@ -30,26 +30,32 @@ const char *posta_version(void)
 
 /* -- Dead letters -- */
 
-static void tell_listener(struct posta_system *system, posta_ref to, const struct posta_message *message, enum posta_dead_reason reason)
+static void tell_listener(struct posta_system *system, posta_ref to, const struct posta_message *message,
+			  enum posta_dead_reason reason)
 {
 	if (!system->options.dead_letter)
 		return;
 	struct posta_dead_letter letter = {
-		.to = to, .sender = message->sender, .type = message->type, .reason = reason,
-		.data = posta_data(message), .size = posta_size(message),
+		.to = to,
+		.sender = message->sender,
+		.type = message->type,
+		.reason = reason,
+		.data = posta_data(message),
+		.size = posta_size(message),
 	};
 	system->options.dead_letter(system->options.dead_letter_context, &letter);
 }
 
-static void dead_signal(struct posta_system *system, struct posta__worker *worker, posta_ref to, const struct posta_message *message)
+static void dead_signal(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			const struct posta_message *message)
 {
 	struct posta__signal_data data;
 	memcpy(&data, message->payload_, sizeof data);
 	posta__watch_signal_dead(system, worker, (enum posta__signal)message->type, to, &data);
 }
 
-void posta__dead_letter(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message,
-			enum posta_dead_reason reason)
+void posta__dead_letter(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			struct posta_message *message, enum posta_dead_reason reason)
 {
 	if (message->bits_ & POSTA__BIT_SYSTEM) {
 		dead_signal(system, worker, to, message);
@@ -77,12 +83,15 @@ static int cpus_allowed(void)
 static enum posta_err check(const struct posta_system_options *options, struct posta_error *error)
 {
 	if (options->workers < POSTA_HOST_DRIVEN || options->workers > (int)(POSTA__WORKERS_MAX - DEDICATED_MAX))
-		return posta_error_set(error, POSTA_EINVAL, "system: workers is %d: use 0 (one per CPU), 1 to %d, or POSTA_HOST_DRIVEN",
+		return posta_error_set(error, POSTA_EINVAL,
+				       "system: workers is %d: use 0 (one per CPU), 1 to %d, or POSTA_HOST_DRIVEN",
 				       options->workers, (int)(POSTA__WORKERS_MAX - DEDICATED_MAX));
 	if (options->dedicated_max > DEDICATED_MAX)
-		return posta_error_set(error, POSTA_EINVAL, "system: dedicated_max is %u: at most %u", options->dedicated_max, DEDICATED_MAX);
+		return posta_error_set(error, POSTA_EINVAL, "system: dedicated_max is %u: at most %u",
+				       options->dedicated_max, DEDICATED_MAX);
 	if ((options->virtual_clock || options->loop) && options->workers != POSTA_HOST_DRIVEN)
-		return posta_error_set(error, POSTA_EINVAL, "system: virtual_clock and loop need workers = POSTA_HOST_DRIVEN");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "system: virtual_clock and loop need workers = POSTA_HOST_DRIVEN");
 	if (!options->allocator.alloc != !options->allocator.free)
 		return posta_error_set(error, POSTA_EINVAL, "system: allocator needs both alloc and free, or neither");
 	return POSTA_OK;
@@ -141,7 +150,8 @@ struct posta__worker *posta__system_worker(struct posta_system *system, int inde
 	return atomic_load_explicit(&system->worker[index], memory_order_acquire);
 }
 
-static struct posta__worker *worker_make(struct posta_system *system, uint8_t id, enum posta__drive drive, struct posta_error *error)
+static struct posta__worker *worker_make(struct posta_system *system, uint8_t id, enum posta__drive drive,
+					 struct posta_error *error)
 {
 	struct posta__worker *worker = posta__alloc(system, POSTA__LINE, sizeof *worker);
 	if (!worker) {
@@ -187,7 +197,8 @@ static enum posta_err root_make(struct posta_system *system, struct posta_error 
 	root->receive = root_receive;
 	root->status = POSTA__RUNNING;
 	root->pinned = true; /* it owns no watchers, so the loop need not be polled for it */
-	atomic_store_explicit(&root->self, posta__ref_make(system->tag, root->generation, root->index), memory_order_relaxed);
+	atomic_store_explicit(&root->self, posta__ref_make(system->tag, root->generation, root->index),
+			      memory_order_relaxed);
 	return POSTA_OK;
 }
 
@@ -206,7 +217,8 @@ static enum posta_err threads_start(struct posta_system *system, struct posta_er
 
 static enum posta_err parts_start(struct posta_system *system, struct posta_error *error)
 {
-	if (posta__slots_init(system, system->options.actors_max) || posta__names_init(system) || posta__groups_init(system))
+	if (posta__slots_init(system, system->options.actors_max) || posta__names_init(system) ||
+	    posta__groups_init(system))
 		return posta_error_set(error, POSTA_ENOMEM, "system: out of memory");
 	enum posta_err result = workers_make(system, error);
 	if (!result)
@@ -218,8 +230,8 @@ static struct posta_system *system_alloc(const struct posta_system_options *opti
 {
 	struct posta_system filled = { 0 };
 	options_fill(&filled.options, options);
-	struct posta_system *system =
-		filled.options.allocator.alloc(filled.options.allocator.context, _Alignof(struct posta_system), sizeof *system);
+	struct posta_system *system = filled.options.allocator.alloc(filled.options.allocator.context,
+								     _Alignof(struct posta_system), sizeof *system);
 	if (!system)
 		return NULL;
 	memset(system, 0, sizeof *system);
@@ -234,7 +246,8 @@ static struct posta_system *system_alloc(const struct posta_system_options *opti
 
 static void system_free(struct posta_system *system);
 
-enum posta_err posta_system_start(const struct posta_system_options *options, struct posta_system **system, struct posta_error *error)
+enum posta_err posta_system_start(const struct posta_system_options *options, struct posta_system **system,
+				  struct posta_error *error)
 {
 	struct posta_error own;
 	error = error ? error : &own;
@@ -279,7 +292,8 @@ static struct posta__worker *dedicated_reuse(struct posta_system *system)
 		struct posta__worker *worker = posta__system_worker(system, i);
 		bool vacant = true;
 		if (worker->thread_started &&
-		    atomic_compare_exchange_strong_explicit(&worker->vacant, &vacant, false, memory_order_acq_rel, memory_order_relaxed))
+		    atomic_compare_exchange_strong_explicit(&worker->vacant, &vacant, false, memory_order_acq_rel,
+							    memory_order_relaxed))
 			return worker;
 	}
 	return NULL;
@@ -468,7 +482,8 @@ static void step_host(struct posta_system *system, uint64_t timeout_ms)
 	ev_timer_stop(system->options.loop, &limit);
 }
 
-bool posta_system_run_until(struct posta_system *system, bool (*done)(void *context), void *context, uint64_t timeout_ms)
+bool posta_system_run_until(struct posta_system *system, bool (*done)(void *context), void *context,
+			    uint64_t timeout_ms)
 {
 	uint64_t began = real_ms();
 	while (!done(context)) {

@@ -16,7 +16,7 @@ struct posta_system {
 	struct posta_system_options options;
 	char name[12];
 	uint8_t tag;
-	int workers; /* that take any actor: threads, or the one the host drives */
+	int workers;               /* that take any actor: threads, or the one the host drives */
 	_Atomic(int) worker_count; /* with the dedicated ones */
 	_Atomic(struct posta__worker *) worker[POSTA__WORKERS_MAX];
 	struct posta__slots slots;
@@ -30,7 +30,7 @@ struct posta_system {
 	struct posta__names *names;
 	struct posta__groups *groups;
 	_Atomic(uint64_t) foreign_dead_letters;
-	bool hooked; /* an allocator of the host's */
+	bool hooked;      /* an allocator of the host's */
 	void *extensions; /* what upper rooms hang on a system; under the lock */
 };
 
@@ -53,8 +53,8 @@ void *posta__system_extension(struct posta_system *system, const void *key, void
 void posta__extensions_free(struct posta_system *system);
 
 /* Tells whoever listens, answers a question with EDEAD, and frees the message. worker NULL: a foreign thread. */
-void posta__dead_letter(struct posta_system *system, struct posta__worker *worker, posta_ref to, struct posta_message *message,
-			enum posta_dead_reason reason);
+void posta__dead_letter(struct posta_system *system, struct posta__worker *worker, posta_ref to,
+			struct posta_message *message, enum posta_dead_reason reason);
 void posta__root_ended(struct posta_system *system);
 struct posta__worker *posta__system_worker(struct posta_system *system, int index);
 /* A worker for one actor. NULL with error. */

@@ -236,8 +236,8 @@ void posta__timers_fini(struct posta__worker *worker)
 
 /* -- Public -- */
 
-static posta_timer arm(struct posta_actor *self, uint64_t delay_ms, uint64_t period_ms, posta_ref to, uint32_t type, const void *data,
-		       size_t size)
+static posta_timer arm(struct posta_actor *self, uint64_t delay_ms, uint64_t period_ms, posta_ref to, uint32_t type,
+		       const void *data, size_t size)
 {
 	struct posta__worker *worker = posta__worker(self);
 	struct posta_message *message = posta__message_copy(worker, worker->system, type, data, size);
@@ -249,12 +249,14 @@ static posta_timer arm(struct posta_actor *self, uint64_t delay_ms, uint64_t per
 				(period_ms < ms_max ? period_ms : ms_max) * NS_PER_MS, to, message);
 }
 
-posta_timer posta_send_after(struct posta_actor *self, uint64_t delay_ms, posta_ref to, uint32_t type, const void *data, size_t size)
+posta_timer posta_send_after(struct posta_actor *self, uint64_t delay_ms, posta_ref to, uint32_t type, const void *data,
+			     size_t size)
 {
 	return arm(self, delay_ms, 0, to, type, data, size);
 }
 
-posta_timer posta_send_every(struct posta_actor *self, uint64_t period_ms, posta_ref to, uint32_t type, const void *data, size_t size)
+posta_timer posta_send_every(struct posta_actor *self, uint64_t period_ms, posta_ref to, uint32_t type,
+			     const void *data, size_t size)
 {
 	return period_ms ? arm(self, period_ms, period_ms, to, type, data, size) : 0;
 }

@@ -49,7 +49,8 @@ static bool expired(struct posta__worker *worker, const struct posta_message *me
 }
 
 /* Replies and messages with a deadline. Returns: what a handler returns; *handled: the handler need not see it. */
-static enum posta_err special(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message, bool *handled)
+static enum posta_err special(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message,
+			      bool *handled)
 {
 	*handled = true;
 	if (message->bits_ & POSTA__BIT_REPLY)
@@ -63,7 +64,8 @@ static enum posta_err special(struct posta__worker *worker, struct posta_actor *
 	return POSTA_OK;
 }
 
-static inline enum posta_err handle(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+static inline enum posta_err handle(struct posta__worker *worker, struct posta_actor *actor,
+				    struct posta_message *message)
 {
 	worker->current = message;
 	if (POSTA__UNLIKELY(message->bits_ & POSTA__BITS_SPECIAL)) {

@@ -33,8 +33,8 @@ static uint32_t link_find(struct posta__cold *cold, posta_ref ref)
 	return UINT32_MAX;
 }
 
-static void tell(struct posta_system *system, struct posta__worker *worker, posta_ref to, posta_ref from, uint32_t type, const void *data,
-		 size_t size)
+static void tell(struct posta_system *system, struct posta__worker *worker, posta_ref to, posta_ref from, uint32_t type,
+		 const void *data, size_t size)
 {
 	struct posta_message *message = posta__message_copy(worker, system, type, data, size);
 	if (!message)
@@ -43,8 +43,8 @@ static void tell(struct posta_system *system, struct posta__worker *worker, post
 	posta__send_any(system, worker, to, message);
 }
 
-static void tell_down(struct posta_system *system, struct posta__worker *worker, posta_ref watcher, posta_ref ref, posta_monitor monitor,
-		      enum posta_err reason)
+static void tell_down(struct posta_system *system, struct posta__worker *worker, posta_ref watcher, posta_ref ref,
+		      posta_monitor monitor, enum posta_err reason)
 {
 	struct posta__signal_data data = { .ref = ref, .reason = reason, .number = monitor };
 	posta__signal_send(system, worker, watcher, POSTA__SIGNAL_DOWN, &data);
@@ -223,8 +223,8 @@ void posta__watch_signal(struct posta__worker *worker, struct posta_actor *actor
 	}
 }
 
-void posta__watch_signal_dead(struct posta_system *system, struct posta__worker *worker, enum posta__signal signal, posta_ref to,
-			      const struct posta__signal_data *data)
+void posta__watch_signal_dead(struct posta_system *system, struct posta__worker *worker, enum posta__signal signal,
+			      posta_ref to, const struct posta__signal_data *data)
 {
 	struct posta__signal_data answer = { .ref = to, .reason = POSTA_EDEAD, .number = data->number };
 	if (signal == POSTA__SIGNAL_WATCH)

@@ -8,8 +8,8 @@
 void posta__watch_signal(struct posta__worker *worker, struct posta_actor *actor, enum posta__signal signal,
 			 const struct posta__signal_data *data);
 /* The same for an actor that is gone: the sender learns it. worker NULL: a foreign thread. */
-void posta__watch_signal_dead(struct posta_system *system, struct posta__worker *worker, enum posta__signal signal, posta_ref to,
-			      const struct posta__signal_data *data);
+void posta__watch_signal_dead(struct posta_system *system, struct posta__worker *worker, enum posta__signal signal,
+			      posta_ref to, const struct posta__signal_data *data);
 /* The actor ended for good: DOWN to its watchers. */
 void posta__watch_down(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason);
 /* The actor ended, perhaps to be restarted: exit signals to those linked, and the links are gone. */

@@ -178,7 +178,8 @@ static uint32_t turns_until_look(double turn_ticks, double interval)
 static void look(struct posta__worker *worker)
 {
 	uint64_t ticks = posta__ticks();
-	double mean = (double)(ticks - worker->look_ticks) / worker->turns_since, poll = worker->ticks_per_us * (POLL_NS / 1000);
+	double mean = (double)(ticks - worker->look_ticks) / worker->turns_since,
+	       poll = worker->ticks_per_us * (POLL_NS / 1000);
 	worker->turn_ticks = 0.75 * worker->turn_ticks + 0.25 * mean;
 	worker->look_ticks = ticks;
 	posta__count(&worker->counters.turns, worker->turns_since);
@@ -202,7 +203,8 @@ static void shuffle(struct posta__worker *worker)
 /* Returns: whether somebody left something in the shared lines. */
 static inline bool shared_lines(struct posta__worker *worker)
 {
-	return atomic_load_explicit(&worker->inbox, memory_order_relaxed) || atomic_load_explicit(&worker->adopt, memory_order_relaxed);
+	return atomic_load_explicit(&worker->inbox, memory_order_relaxed) ||
+	       atomic_load_explicit(&worker->adopt, memory_order_relaxed);
 }
 
 size_t posta__worker_run(struct posta__worker *worker, size_t turns)
@@ -385,8 +387,8 @@ static void seed_random(struct posta__worker *worker)
 	}
 }
 
-enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_system *system, uint8_t id, enum posta__drive drive,
-				  struct ev_loop *loop, struct posta_error *error)
+enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_system *system, uint8_t id,
+				  enum posta__drive drive, struct ev_loop *loop, struct posta_error *error)
 {
 	worker->system = system;
 	worker->id = id;

@@ -23,8 +23,8 @@ enum posta__drive {
 
 /* Counters: written by the worker, read by anybody. Relaxed: they order nothing. */
 struct posta__counters {
-	_Atomic(uint64_t) spawned, stopped, restarts, failures, messages, turns, remote, moved, sleeps, wakes, dead_letters,
-		late_replies, timers;
+	_Atomic(uint64_t) spawned, stopped, restarts, failures, messages, turns, remote, moved, sleeps, wakes,
+		dead_letters, late_replies, timers;
 };
 
 static inline void posta__count(_Atomic(uint64_t) *counter, uint64_t n)
@@ -48,15 +48,15 @@ struct posta__worker {
 	struct posta__counters counters;
 	struct posta__timers timers;
 	uint64_t random[2];
-	uint64_t now_ns;          /* as of the last look at the clock */
-	uint64_t polled_ticks;    /* when the loop was last polled, in ticks */
-	uint64_t look_ticks;      /* when the ticks were last looked at */
+	uint64_t now_ns;       /* as of the last look at the clock */
+	uint64_t polled_ticks; /* when the loop was last polled, in ticks */
+	uint64_t look_ticks;   /* when the ticks were last looked at */
 	double ticks_per_us;
-	double turn_ticks;        /* mean of a turn */
-	uint32_t turns_since;     /* the last look at the ticks */
-	uint32_t look_every;      /* turns */
-	bool shuffled;            /* seeded order of ready actors */
-	uint32_t pinned;          /* actors that may own watchers: without any the busy loop is not polled */
+	double turn_ticks;    /* mean of a turn */
+	uint32_t turns_since; /* the last look at the ticks */
+	uint32_t look_every;  /* turns */
+	bool shuffled;        /* seeded order of ready actors */
+	uint32_t pinned;      /* actors that may own watchers: without any the busy loop is not polled */
 	struct ev_loop *loop;
 	ev_io wake_io;
 	ev_timer wake_timer;
@@ -67,9 +67,9 @@ struct posta__worker {
 	bool thread_started;
 	_Atomic(bool) vacant; /* dedicated, and its actor ended */
 	/* shared: entered by other threads */
-	_Alignas(POSTA__LINE) _Atomic(struct posta_actor *) inbox;   /* actors whose mailbox was notified */
-	_Atomic(struct posta_actor *) adopt;                         /* actors that come here to live */
-	_Atomic(struct posta_actor *) reclaim;                       /* slots that a parent elsewhere let go */
+	_Alignas(POSTA__LINE) _Atomic(struct posta_actor *) inbox; /* actors whose mailbox was notified */
+	_Atomic(struct posta_actor *) adopt;                       /* actors that come here to live */
+	_Atomic(struct posta_actor *) reclaim;                     /* slots that a parent elsewhere let go */
 	_Alignas(POSTA__LINE) _Atomic(int) sleeping;
 	_Atomic(struct posta__worker *) asker; /* an idle worker that wants work */
 	int wake_fd;
@@ -93,7 +93,8 @@ static inline struct posta_actor *posta__slot(const struct posta__worker *worker
 {
 	uint32_t index = posta__ref_index(ref); /* the table has a place for every index there can be */
 	/* Acquire: PAIRS with the release in slots_grow; publishes the zeroed chunk. Weaker would show garbage slots. */
-	struct posta_actor *chunk = atomic_load_explicit(&worker->chunks[index / POSTA__CHUNK_SLOTS], memory_order_acquire);
+	struct posta_actor *chunk =
+		atomic_load_explicit(&worker->chunks[index / POSTA__CHUNK_SLOTS], memory_order_acquire);
 	return POSTA__LIKELY(chunk) ? &chunk[index % POSTA__CHUNK_SLOTS] : NULL;
 }
 
@@ -132,8 +133,8 @@ static inline void posta__run_ready(struct posta__worker *worker, struct posta_a
 		posta__run_push(worker, actor);
 }
 
-enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_system *system, uint8_t id, enum posta__drive drive,
-				  struct ev_loop *loop, struct posta_error *error);
+enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_system *system, uint8_t id,
+				  enum posta__drive drive, struct ev_loop *loop, struct posta_error *error);
 enum posta_err posta__worker_start(struct posta__worker *worker, int cpu, struct posta_error *error);
 void posta__worker_fini(struct posta__worker *worker);
 /* Wakes it if it sleeps. Any thread; after a push with release order. */

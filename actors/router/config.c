@@ -65,8 +65,8 @@ static void read_document(struct posta__reader *reader, const char *text, size_t
 	if (broken)
 		report_syntax(reader, diag);
 	else if (!root)
-		posta__report(reader, (struct posta__place){ 1, 1 }, false, "it needs brokers: and routes:",
-			      "the file is empty");
+		posta__report(reader, (struct posta__place){ 1, 1 }, false,
+			      "it needs brokers: and routes:", "the file is empty");
 	else
 		read_top(reader, root);
 	if (root && !reader->errors)
@@ -76,7 +76,8 @@ static void read_document(struct posta__reader *reader, const char *text, size_t
 }
 
 struct posta_router_config *posta_router_config_parse(const char *text, size_t len, const char *file,
-						      posta_diagnostic_fn *report, void *context, struct posta_error *error)
+						      posta_diagnostic_fn *report, void *context,
+						      struct posta_error *error)
 {
 	struct posta_router_config *config = calloc(1, sizeof *config);
 	if (!config) {
@@ -85,7 +86,11 @@ struct posta_router_config *posta_router_config_parse(const char *text, size_t l
 	}
 	struct posta__loader loader = { .config = config };
 	loader.reader = (struct posta__reader){
-		.file = file, .arena = &config->arena, .report = report, .context = context, .error = error,
+		.file = file,
+		.arena = &config->arena,
+		.report = report,
+		.context = context,
+		.error = error,
 	};
 	read_document(&loader.reader, text, len);
 	if (loader.reader.no_memory)

@@ -18,12 +18,7 @@
 #define POSTA__STEPS_MAX 64u
 #define POSTA__CREDIT_DEFAULT 1024u
 
-enum posta__broker_kind {
-	POSTA__KAFKA = 1 << 0,
-	POSTA__AMQP = 1 << 1,
-	POSTA__MQTT = 1 << 2,
-	POSTA__MEMORY = 1 << 3
-};
+enum posta__broker_kind { POSTA__KAFKA = 1 << 0, POSTA__AMQP = 1 << 1, POSTA__MQTT = 1 << 2, POSTA__MEMORY = 1 << 3 };
 
 struct posta__broker {
 	const char *name;

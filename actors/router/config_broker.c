@@ -12,7 +12,7 @@ static const struct {
 	const char *scheme;
 	enum posta__broker_kind kind;
 } schemes[] = {
-	{ "kafka", POSTA__KAFKA }, { "kafkas", POSTA__KAFKA }, { "amqp", POSTA__AMQP },	    { "amqps", POSTA__AMQP },
+	{ "kafka", POSTA__KAFKA }, { "kafkas", POSTA__KAFKA }, { "amqp", POSTA__AMQP },     { "amqps", POSTA__AMQP },
 	{ "mqtt", POSTA__MQTT },   { "mqtts", POSTA__MQTT },   { "memory", POSTA__MEMORY },
 };
 
@@ -32,8 +32,8 @@ static void read_url(struct posta__reader *reader, const char *key, struct fy_no
 			     "the URL of broker \"%s\" has an unknown scheme", broker->name);
 }
 
-static void read_name_text(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,
-			   void *owner)
+static void read_name_text(struct posta__reader *reader, const char *key, struct fy_node *key_node,
+			   struct fy_node *node, void *owner)
 {
 	static const struct {
 		const char *key;
@@ -53,8 +53,8 @@ static void read_name_text(struct posta__reader *reader, const char *key, struct
 					 (const char **)(void *)((char *)&broker->options + texts[i].offset));
 }
 
-static void read_will_body(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,
-			   void *owner)
+static void read_will_body(struct posta__reader *reader, const char *key, struct fy_node *key_node,
+			   struct fy_node *node, void *owner)
 {
 	struct posta__broker *broker = owner;
 	const char *text;
@@ -163,8 +163,11 @@ static void read_tls(struct posta__reader *reader, const char *key, struct fy_no
 		     void *owner)
 {
 	static const struct posta__key keys[] = {
-		{ "ca", read_name_text, NULL },	     { "cert", read_name_text, NULL }, { "key", read_name_text, NULL },
-		{ "insecure", read_flag, NULL }, { NULL, NULL, NULL },
+		{ "ca", read_name_text, NULL },
+		{ "cert", read_name_text, NULL },
+		{ "key", read_name_text, NULL },
+		{ "insecure", read_flag, NULL },
+		{ NULL, NULL, NULL },
 	};
 	posta__read_mapping(reader, node, "tls", keys, owner);
 }
@@ -283,6 +286,7 @@ size_t posta__find_broker(struct posta__reader *reader, struct fy_node *node)
 	const char *nearest = posta__nearest(name, names);
 	if (nearest)
 		snprintf(hint, sizeof hint, "did you mean \"%s\"?", nearest);
-	posta__wrong(reader, node, nearest ? hint : "brokers: names those there are", "there is no broker \"%.64s\"", name);
+	posta__wrong(reader, node, nearest ? hint : "brokers: names those there are", "there is no broker \"%.64s\"",
+		     name);
 	return SIZE_MAX;
 }

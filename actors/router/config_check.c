@@ -33,7 +33,8 @@ static bool feeds(const struct posta_router_config *config, const struct posta__
 		return same_text(to->queue, from->queue);
 	if (to->exchange)
 		return same_text(to->exchange, from->exchange) &&
-		       (!from->routing_key || posta__amqp_match(from->routing_key, to->routing_key ? to->routing_key : ""));
+		       (!from->routing_key ||
+			posta__amqp_match(from->routing_key, to->routing_key ? to->routing_key : ""));
 	if (!to->topic)
 		return false;
 	const char *filter = from->filter ? from->filter : from->topic;

@@ -57,9 +57,9 @@ static bool allowed(struct posta__reader *reader, const struct reading *reading,
 		unsigned brokers = reading->source ? possible[i].source : possible[i].target;
 		if (brokers & reading->kind)
 			return true;
-		posta__wrong(reader, key_node, NULL, brokers ? "\"%s\" in %s is not possible with %s" :
-							       "\"%s\" is not possible in %s", key, reading->what,
-			     kind_name(reading->kind));
+		posta__wrong(reader, key_node, NULL,
+			     brokers ? "\"%s\" in %s is not possible with %s" : "\"%s\" is not possible in %s", key,
+			     reading->what, kind_name(reading->kind));
 		return false;
 	}
 	return false;
@@ -76,7 +76,8 @@ static void read_string(struct posta__reader *reader, const char *key, struct fy
 		{ "group", offsetof(struct posta_source, group), 0 },
 		{ "queue", offsetof(struct posta_source, queue), offsetof(struct posta_target, queue) },
 		{ "exchange", offsetof(struct posta_source, exchange), offsetof(struct posta_target, exchange) },
-		{ "routing_key", offsetof(struct posta_source, routing_key), offsetof(struct posta_target, routing_key) },
+		{ "routing_key", offsetof(struct posta_source, routing_key),
+		  offsetof(struct posta_target, routing_key) },
 		{ "filter", offsetof(struct posta_source, filter), 0 },
 		{ "share", offsetof(struct posta_source, share), 0 },
 	};
@@ -91,8 +92,8 @@ static void read_string(struct posta__reader *reader, const char *key, struct fy
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		if (strcmp(texts[i].key, key) != 0)
 			continue;
-		char *place = reading->source ? (char *)&reading->endpoint->source + texts[i].source :
-						(char *)&reading->endpoint->target + texts[i].target;
+		char *place = reading->source ? (char *)&reading->endpoint->source + texts[i].source
+					      : (char *)&reading->endpoint->target + texts[i].target;
 		*(const char **)(void *)place = text;
 	}
 }
@@ -104,7 +105,8 @@ static void read_topics(struct posta__reader *reader, const char *key, struct fy
 	if (!allowed(reader, reading, key, key_node))
 		return;
 	if (!node || !fy_node_is_sequence(node) || fy_node_sequence_item_count(node) > TOPICS_MAX) {
-		posta__wrong(reader, node, "topics: [a, b]", "a list of at most %d topics is expected here", TOPICS_MAX);
+		posta__wrong(reader, node, "topics: [a, b]", "a list of at most %d topics is expected here",
+			     TOPICS_MAX);
 		return;
 	}
 	char *all = posta__arena_alloc(reader->arena, TOPICS_MAX * 256);
@@ -160,16 +162,19 @@ static void read_number(struct posta__reader *reader, const char *key, struct fy
 	struct reading *reading = owner;
 	bool qos = strcmp(key, "qos") == 0, priority = strcmp(key, "priority") == 0;
 	long long value;
-	if (!allowed(reader, reading, key, key_node) ||
-	    !posta__read_integer(reader, node, qos ? 0 : 1, qos ? 2 : priority ? 255 : 16384, &value))
+	if (!allowed(reader, reading, key, key_node) || !posta__read_integer(reader, node, qos ? 0 : 1,
+									     qos        ? 2
+									     : priority ? 255
+											: 16384,
+									     &value))
 		return;
 	if (qos && value == 0)
 		posta__report(reader, posta__place(node), true, "use qos: 1", "qos 0 may lose messages");
 	if (qos)
 		*(reading->source ? &reading->endpoint->source.qos : &reading->endpoint->target.qos) = (int)value;
 	else if (priority)
-		*(reading->source ? &reading->endpoint->source.queue_priority_max :
-				    &reading->endpoint->target.queue_priority_max) = (int)value;
+		*(reading->source ? &reading->endpoint->source.queue_priority_max
+				  : &reading->endpoint->target.queue_priority_max) = (int)value;
 	else
 		reading->endpoint->source.credit = (uint32_t)value;
 }
@@ -215,13 +220,26 @@ static void read_already(struct posta__reader *reader, const char *key, struct f
 }
 
 static const struct posta__key endpoint_keys[] = {
-	{ "broker", read_already, NULL },    { "topic", read_string, NULL },	{ "topics", read_topics, NULL },
-	{ "pattern", read_pattern, NULL },   { "group", read_string, NULL },	{ "start", read_word, NULL },
-	{ "queue", read_string, NULL },	     { "exchange", read_string, NULL }, { "routing_key", read_string, NULL },
-	{ "declare", read_flag, NULL },	     { "passive", read_flag, NULL },	{ "priority", read_number, NULL },
-	{ "filter", read_string, NULL },     { "share", read_string, NULL },	{ "qos", read_number, NULL },
-	{ "retain", read_flag, NULL },	     { "credit", read_number, NULL },	{ "prefetch", read_number, NULL },
-	{ "key", read_key, NULL },	     { "format", read_word, NULL },
+	{ "broker", read_already, NULL },
+	{ "topic", read_string, NULL },
+	{ "topics", read_topics, NULL },
+	{ "pattern", read_pattern, NULL },
+	{ "group", read_string, NULL },
+	{ "start", read_word, NULL },
+	{ "queue", read_string, NULL },
+	{ "exchange", read_string, NULL },
+	{ "routing_key", read_string, NULL },
+	{ "declare", read_flag, NULL },
+	{ "passive", read_flag, NULL },
+	{ "priority", read_number, NULL },
+	{ "filter", read_string, NULL },
+	{ "share", read_string, NULL },
+	{ "qos", read_number, NULL },
+	{ "retain", read_flag, NULL },
+	{ "credit", read_number, NULL },
+	{ "prefetch", read_number, NULL },
+	{ "key", read_key, NULL },
+	{ "format", read_word, NULL },
 	{ "bindings", NULL, "one exchange and routing_key a source; bind more at the broker" },
 	{ "switch", NULL, "use one route with a filter for each target" },
 	{ NULL, NULL, NULL },
@@ -240,8 +258,12 @@ static void check_names(struct posta__reader *reader, struct fy_node *node, cons
 	int places = !!topic + !!filter + (queue || (exchange && reading->source)) + (exchange && !reading->source);
 	enum posta_err err = POSTA_OK;
 	if (places != 1) {
-		static const char *const wants[] = { "a topic", "a queue or an exchange", "a topic or filter", "a topic or queue" };
-		int which = reading->kind == POSTA__KAFKA ? 0 : reading->kind == POSTA__AMQP ? 1 : reading->kind == POSTA__MQTT ? 2 : 3;
+		static const char *const wants[] = { "a topic", "a queue or an exchange", "a topic or filter",
+						     "a topic or queue" };
+		int which = reading->kind == POSTA__KAFKA  ? 0
+			    : reading->kind == POSTA__AMQP ? 1
+			    : reading->kind == POSTA__MQTT ? 2
+							   : 3;
 		posta__wrong(reader, node, NULL, "%s needs %s with %s", reading->what,
 			     places ? "only one of them:" : wants[which == 2 && !reading->source ? 0 : which],
 			     kind_name(reading->kind));
@@ -264,7 +286,8 @@ static bool read_endpoint(struct posta__reader *reader, struct fy_node *node, co
 	struct reading reading = { .endpoint = endpoint, .what = what, .source = source };
 	struct fy_node *broker = NULL;
 	if (!node || !fy_node_is_mapping(node)) {
-		posta__wrong(reader, node, "{ broker: NAME, topic: NAME }", "%s must say a broker and a place there", what);
+		posta__wrong(reader, node, "{ broker: NAME, topic: NAME }", "%s must say a broker and a place there",
+			     what);
 		return false;
 	}
 	endpoint->place = posta__place(node);

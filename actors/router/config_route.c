@@ -79,8 +79,8 @@ static void read_retry(struct posta__reader *reader, const char *key, struct fy_
 		       void *owner)
 {
 	static const struct posta__key keys[] = {
-		{ "attempts", read_attempts, NULL }, { "initial", read_wait, NULL }, { "factor", read_factor, NULL },
-		{ "max", read_wait, NULL },	     { "jitter", read_jitter, NULL }, { NULL, NULL, NULL },
+		{ "attempts", read_attempts, NULL }, { "initial", read_wait, NULL },  { "factor", read_factor, NULL },
+		{ "max", read_wait, NULL },          { "jitter", read_jitter, NULL }, { NULL, NULL, NULL },
 	};
 	struct posta__route_config *route = owner;
 	route->attempts = 5;
@@ -106,8 +106,8 @@ static void read_dead_letter(struct posta__reader *reader, const char *key, stru
 }
 
 static const struct posta__key route_keys[] = {
-	{ "name", read_name, NULL },   { "from", read_from, NULL },   { "steps", posta__read_steps, NULL },
-	{ "to", read_to, NULL },       { "retry", read_retry, NULL }, { "dead_letter", read_dead_letter, NULL },
+	{ "name", read_name, NULL }, { "from", read_from, NULL },   { "steps", posta__read_steps, NULL },
+	{ "to", read_to, NULL },     { "retry", read_retry, NULL }, { "dead_letter", read_dead_letter, NULL },
 	{ NULL, NULL, NULL },
 };
 
@@ -151,14 +151,16 @@ static void read_route(struct posta__reader *reader, struct fy_node *node, struc
 	unsigned before = reader->errors;
 	route->place = posta__place(node);
 	route->attempts = 1;
-	route->backoff = (struct posta_backoff){ .initial_ms = 1000, .factor = 2, .max_ms = 60000, .jitter = POSTA_JITTER_FULL };
+	route->backoff =
+		(struct posta_backoff){ .initial_ms = 1000, .factor = 2, .max_ms = 60000, .jitter = POSTA_JITTER_FULL };
 	posta__read_mapping(reader, node, "a route", route_keys, route);
 	if (reader->errors != before)
 		return;
 	if (!route->name)
 		posta__wrong(reader, node, "name: NAME", "a route has no name");
 	else if (!route->has_from)
-		posta__wrong(reader, node, "from: { broker: NAME, topic: NAME }", "route \"%s\" has no from", route->name);
+		posta__wrong(reader, node, "from: { broker: NAME, topic: NAME }", "route \"%s\" has no from",
+			     route->name);
 	else if (!route->to_count)
 		posta__wrong(reader, node, "to: { broker: NAME, topic: NAME }", "route \"%s\" has no to", route->name);
 	else

@@ -69,7 +69,10 @@ static struct posta__change *add_change(struct posta__reader *reader, struct pos
 /* low, normal, high are those of the task queue. */
 static const char *priority_text(const char *text)
 {
-	return strcmp(text, "low") == 0 ? "1" : strcmp(text, "normal") == 0 ? "5" : strcmp(text, "high") == 0 ? "9" : text;
+	return strcmp(text, "low") == 0      ? "1"
+	       : strcmp(text, "normal") == 0 ? "5"
+	       : strcmp(text, "high") == 0   ? "9"
+					     : text;
 }
 
 static void read_set_pair(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,
@@ -182,10 +185,10 @@ static void read_filter(struct posta__reader *reader, const char *key, struct fy
 #define LATER_STEP "the steps of this version are filter, set, drop and rename"
 
 static const struct posta__key step_keys[] = {
-	{ "filter", read_filter, NULL },   { "set", read_set, NULL },	    { "drop", read_drop, NULL },
-	{ "rename", read_rename, NULL },   { "map", NULL, LATER_STEP },	    { "content", NULL, LATER_STEP },
-	{ "split", NULL, LATER_STEP },	   { "dedup", NULL, LATER_STEP },   { "rate", NULL, LATER_STEP },
-	{ "circuit", NULL, LATER_STEP },   { NULL, NULL, NULL },
+	{ "filter", read_filter, NULL }, { "set", read_set, NULL },     { "drop", read_drop, NULL },
+	{ "rename", read_rename, NULL }, { "map", NULL, LATER_STEP },   { "content", NULL, LATER_STEP },
+	{ "split", NULL, LATER_STEP },   { "dedup", NULL, LATER_STEP }, { "rate", NULL, LATER_STEP },
+	{ "circuit", NULL, LATER_STEP }, { NULL, NULL, NULL },
 };
 
 void posta__read_steps(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,

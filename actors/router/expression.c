@@ -136,8 +136,8 @@ static uint32_t parse_path(struct parser *parser, enum posta__node_kind kind)
 	while (word_byte(here[len]))
 		len++;
 	if (!len)
-		return fail(parser, POSTA_EFORMAT, *here ? "a field, a text or a number is expected here" :
-							   "the expression ends too early");
+		return fail(parser, POSTA_EFORMAT,
+			    *here ? "a field, a text or a number is expected here" : "the expression ends too early");
 	char *path = keep(parser, here, len);
 	for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
 		if (strcmp(path, reserved[i]) == 0)
@@ -166,7 +166,8 @@ static uint32_t parse_literal(struct parser *parser)
 	char c = parser->text[parser->at];
 	if (c == '"' || c == '\'')
 		return parse_string(parser, c);
-	if (isdigit((unsigned char)c) || ((c == '-' || c == '+') && isdigit((unsigned char)parser->text[parser->at + 1])))
+	if (isdigit((unsigned char)c) ||
+	    ((c == '-' || c == '+') && isdigit((unsigned char)parser->text[parser->at + 1])))
 		return parse_number(parser);
 	return 0;
 }
@@ -207,9 +208,9 @@ static uint32_t parse_test(struct parser *parser)
 		const char *token;
 		enum posta__node_kind kind;
 	} operators[] = {
-		{ "==", POSTA__NODE_EQ },    { "!=", POSTA__NODE_NE }, { "<=", POSTA__NODE_LE },
-		{ ">=", POSTA__NODE_GE },    { "=~", POSTA__NODE_MATCH }, { "<", POSTA__NODE_LT },
-		{ ">", POSTA__NODE_GT },     { "matches", POSTA__NODE_MATCH },
+		{ "==", POSTA__NODE_EQ }, { "!=", POSTA__NODE_NE },         { "<=", POSTA__NODE_LE },
+		{ ">=", POSTA__NODE_GE }, { "=~", POSTA__NODE_MATCH },      { "<", POSTA__NODE_LT },
+		{ ">", POSTA__NODE_GT },  { "matches", POSTA__NODE_MATCH },
 	};
 	if (take(parser, "exists"))
 		return parse_path(parser, POSTA__NODE_EXISTS);
@@ -231,7 +232,8 @@ static uint32_t parse_not(struct parser *parser)
 {
 	if (++parser->depth > POSTA__EXPRESSION_DEPTH_MAX)
 		return fail(parser, POSTA_ETOOBIG, "the expression is nested too deeply");
-	uint32_t node = take(parser, "not") ? add_pair(parser, POSTA__NODE_NOT, parse_not(parser), 0) : parse_test(parser);
+	uint32_t node =
+		take(parser, "not") ? add_pair(parser, POSTA__NODE_NOT, parse_not(parser), 0) : parse_test(parser);
 	parser->depth--;
 	return node;
 }
@@ -273,7 +275,8 @@ struct posta__expression *posta__expression_compile(const char *text, unsigned *
 	size_t len = strnlen(text, POSTA__EXPRESSION_BYTES_MAX + 1);
 	*column = 1;
 	if (len > POSTA__EXPRESSION_BYTES_MAX) {
-		posta_error_set(error, POSTA_ETOOBIG, "the expression is longer than %u bytes", POSTA__EXPRESSION_BYTES_MAX);
+		posta_error_set(error, POSTA_ETOOBIG, "the expression is longer than %u bytes",
+				POSTA__EXPRESSION_BYTES_MAX);
 		return NULL;
 	}
 	struct parser parser = { .out = allocate(len), .text = text, .error = error };

@@ -15,9 +15,27 @@ struct question {
 };
 
 static const char *const attributes[] = {
-	"id",	 "source",	"type",		"subject",     "contenttype", "content_type",	"datacontenttype",
-	"dataschema", "key",	"partitionkey", "correlationid", "correlation_id", "replyto",	"reply_to",
-	"traceparent", "tracestate", "topic",	"time",	       "expiry",      "expirytime",	"priority",
+	"id",
+	"source",
+	"type",
+	"subject",
+	"contenttype",
+	"content_type",
+	"datacontenttype",
+	"dataschema",
+	"key",
+	"partitionkey",
+	"correlationid",
+	"correlation_id",
+	"replyto",
+	"reply_to",
+	"traceparent",
+	"tracestate",
+	"topic",
+	"time",
+	"expiry",
+	"expirytime",
+	"priority",
 };
 
 enum posta_err posta__path_check(const char *path, struct posta_error *error)
@@ -28,10 +46,11 @@ enum posta_err posta__path_check(const char *path, struct posta_error *error)
 	for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++)
 		if (strcmp(path, attributes[i]) == 0)
 			return POSTA_OK;
-	return posta_error_set(error, POSTA_EFORMAT,
-			       "no such field \"%.60s\": fields are type, source, key, topic, id, subject, time, priority, "
-			       "header.NAME and data.PATH; texts stand in quotes",
-			       path);
+	return posta_error_set(
+		error, POSTA_EFORMAT,
+		"no such field \"%.60s\": fields are type, source, key, topic, id, subject, time, priority, "
+		"header.NAME and data.PATH; texts stand in quotes",
+		path);
 }
 
 /* A body that has no fields is its own text, byte by byte, or nothing. */

@@ -54,7 +54,8 @@ static enum posta_err open_bridge(struct plan *plan, size_t index, struct posta_
 	slot->state = POSTA__SLOT_NEW;
 	slot->bridge = posta_bridge_open(router->system, broker->url, &broker->options, &why);
 	if (!slot->bridge)
-		return posta_error_set(error, why.code ? why.code : POSTA_EINVAL, "broker %s: %s", broker->name, why.text);
+		return posta_error_set(error, why.code ? why.code : POSTA_EINVAL, "broker %s: %s", broker->name,
+				       why.text);
 	slot->ref = posta_bridge_ref(slot->bridge);
 	plan->bridges[index] = slot;
 	return POSTA_OK;
@@ -116,14 +117,16 @@ static enum posta_err add_route(struct plan *plan, const struct posta__route_con
 	struct posta__route_slot *before = NULL;
 	for (size_t i = 0; i < plan->old_routes; i++) {
 		struct posta__route_slot *old = router->routes[i];
-		if (old->state == POSTA__SLOT_ENDED || old->retired || strcmp(old->route->config->name, config->name) != 0)
+		if (old->state == POSTA__SLOT_ENDED || old->retired ||
+		    strcmp(old->route->config->name, config->name) != 0)
 			continue;
 		before = old;
 		plan->kept[i] = old->route->config->fingerprint == config->fingerprint && uses_running(plan, config);
 		if (plan->kept[i])
 			return POSTA_OK;
 	}
-	struct posta__route_slot *slot = add_slot((void ***)(void *)&router->routes, &router->route_count, sizeof *slot);
+	struct posta__route_slot *slot =
+		add_slot((void ***)(void *)&router->routes, &router->route_count, sizeof *slot);
 	struct posta__route *route = slot ? calloc(1, sizeof *route) : NULL;
 	if (!route)
 		return posta_error_set(error, POSTA_ENOMEM, "out of memory");
@@ -165,7 +168,9 @@ static void retire(struct plan *plan)
 enum posta_err posta__router_plan(struct posta_router *router, struct posta_router_config *config,
 				  struct posta_error *error)
 {
-	struct plan plan = { .router = router, .config = config, .old_bridges = router->bridge_count,
+	struct plan plan = { .router = router,
+			     .config = config,
+			     .old_bridges = router->bridge_count,
 			     .old_routes = router->route_count };
 	struct posta__router_file *file = calloc(1, sizeof *file);
 	enum posta_err err = POSTA_OK;

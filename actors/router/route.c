@@ -21,11 +21,13 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 	route->subscribed = POSTA_EPENDING;
 	enum posta_err err = posta__flights_init(route);
 	if (!err)
-		err = posta_bridge_subscribe(self, route->source, &route->config->from.source, &route->subscription, &error);
+		err = posta_bridge_subscribe(self, route->source, &route->config->from.source, &route->subscription,
+					     &error);
 	if (!err)
 		return POSTA_OK;
 	posta__route_error(route, error.text);
-	posta_log(route->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", route->config->name, error.text);
+	posta_log(route->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", route->config->name,
+		  error.text);
 	return err;
 }
 

@@ -32,7 +32,13 @@ enum posta__route_message {
 	POSTA__ROUTE_RETRY /* uint64_t cookie */
 };
 
-enum posta__flight_phase { POSTA__FLIGHT_FREE, POSTA__FLIGHT_HELD, POSTA__FLIGHT_OUT, POSTA__FLIGHT_RETRY, POSTA__FLIGHT_DEAD };
+enum posta__flight_phase {
+	POSTA__FLIGHT_FREE,
+	POSTA__FLIGHT_HELD,
+	POSTA__FLIGHT_OUT,
+	POSTA__FLIGHT_RETRY,
+	POSTA__FLIGHT_DEAD
+};
 
 struct posta__lane;
 
@@ -41,8 +47,8 @@ struct posta__flight {
 	struct posta__lane *lane; /* NULL: no key, no order */
 	struct posta_envelope *envelope;
 	struct posta_token token;
-	uint32_t serial;   /* tells answers to earlier flights of this place apart */
-	uint32_t attempts; /* begun */
+	uint32_t serial;    /* tells answers to earlier flights of this place apart */
+	uint32_t attempts;  /* begun */
 	uint32_t confirmed; /* a bit a target */
 	uint32_t waiting;   /* a bit a target: its answer is due */
 	uint64_t wait_ms;   /* the last wait */
@@ -85,8 +91,8 @@ struct posta__route {
 	/* the worker's own */
 	struct posta_actor *self;
 	uint32_t subscription;
-	uint32_t generation; /* of the newest token */
-	uint32_t stale;      /* flights with an older one */
+	uint32_t generation;       /* of the newest token */
+	uint32_t stale;            /* flights with an older one */
 	enum posta_err subscribed; /* the last answer */
 	bool draining;
 	struct posta__flight *flights;

@@ -201,14 +201,15 @@ static void wait_for_room(struct posta__route *route, struct posta__flight *flig
 
 static void tell(struct posta__route *route, const struct posta__flight *flight, bool kept)
 {
-	struct posta_route_letter letter = { route->config->name, flight->envelope, flight->reason,
-					     flight->words ? flight->words : "", flight->attempts, kept };
+	struct posta_route_letter letter = { route->config->name, flight->envelope,
+					     flight->reason,      flight->words ? flight->words : "",
+					     flight->attempts,    kept };
 	posta__route_count(&route->counters.dead_lettered, 1);
 	posta__route_error(route, letter.text);
 	posta_log(route->system, POSTA_LOG_WARNING, "route.dead_letter",
 		  "route=%s id=%s reason=%s attempts=%u kept=%s error=\"%s\"", route->config->name,
-		  posta_envelope_text(flight->envelope, POSTA_ATTR_ID), posta_err_name(flight->reason), flight->attempts,
-		  kept ? "yes" : "no", letter.text);
+		  posta_envelope_text(flight->envelope, POSTA_ATTR_ID), posta_err_name(flight->reason),
+		  flight->attempts, kept ? "yes" : "no", letter.text);
 	if (route->options->dead_letter)
 		route->options->dead_letter(route->options->dead_letter_context, &letter);
 }
@@ -267,7 +268,8 @@ static void give_up(struct posta__route *route, struct posta__flight *flight)
 	end(route, flight, POSTA_REJECT);
 }
 
-static void dead_answer(struct posta__route *route, struct posta__flight *flight, const struct posta_published *published)
+static void dead_answer(struct posta__route *route, struct posta__flight *flight,
+			const struct posta_published *published)
 {
 	if (published->result) {
 		dead_failed(route, flight, published->result, published->text);
@@ -281,8 +283,8 @@ static void dead_answer(struct posta__route *route, struct posta__flight *flight
 
 static bool permanent(enum posta_err reason)
 {
-	return reason == POSTA_ETOOBIG || reason == POSTA_EFORMAT || reason == POSTA_EEXPIRED || reason == POSTA_EINVAL ||
-	       reason == POSTA_EUNSUPPORTED;
+	return reason == POSTA_ETOOBIG || reason == POSTA_EFORMAT || reason == POSTA_EEXPIRED ||
+	       reason == POSTA_EINVAL || reason == POSTA_EUNSUPPORTED;
 }
 
 /* A bridge that closes ends the route's work: the message goes back to its source. */
@@ -295,8 +297,9 @@ static void fail(struct posta__route *route, struct posta__flight *flight, enum 
 		flight->attempts--;
 		wait_for_room(route, flight);
 	} else if (!permanent(reason) && flight->attempts < route->config->attempts) {
-		wait_a_while(route, flight, posta_backoff_delay_ms(&route->config->backoff, flight->attempts - 1,
-								   flight->wait_ms, posta_random(route->self)));
+		wait_a_while(route, flight,
+			     posta_backoff_delay_ms(&route->config->backoff, flight->attempts - 1, flight->wait_ms,
+						    posta_random(route->self)));
 	} else {
 		give_up(route, flight);
 	}

@@ -16,8 +16,8 @@ static enum posta_err set_field(struct posta_envelope *envelope, const struct po
 {
 	if (field->kind == POSTA__FIELD_ATTRIBUTE)
 		return posta_envelope_set(envelope, field->attribute, value, len);
-	return value ? posta_envelope_put_header(envelope, field->header, value, len) :
-		       posta_envelope_remove_header(envelope, field->header);
+	return value ? posta_envelope_put_header(envelope, field->header, value, len)
+		     : posta_envelope_remove_header(envelope, field->header);
 }
 
 static enum posta_err set_priority(struct posta_envelope *envelope, const char *text, struct posta_error *error)
@@ -35,11 +35,12 @@ static enum posta_err set_priority(struct posta_envelope *envelope, const char *
 	return POSTA_OK;
 }
 
-static enum posta_err set(struct posta__route *route, struct posta_envelope *envelope, const struct posta__change *change,
-			  struct posta_error *error)
+static enum posta_err set(struct posta__route *route, struct posta_envelope *envelope,
+			  const struct posta__change *change, struct posta_error *error)
 {
 	size_t len;
-	enum posta_err err = posta__template_fill(change->value, envelope, &route->scratch, &route->scratch_room, &len, error);
+	enum posta_err err =
+		posta__template_fill(change->value, envelope, &route->scratch, &route->scratch_room, &len, error);
 	if (err)
 		return err;
 	if (change->field.kind == POSTA__FIELD_PRIORITY)

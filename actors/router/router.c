@@ -79,8 +79,9 @@ static void close_what_is_idle(struct posta_router *router)
 		slot->state = POSTA__SLOT_ENDING;
 		slot->last.size = sizeof slot->last;
 		posta_bridge_status(slot->bridge, &slot->last);
-		posta_bridge_close(slot->bridge, router->stopping && router->deadline_ms < BRIDGE_CLOSE_MS ?
-							 router->deadline_ms : BRIDGE_CLOSE_MS);
+		posta_bridge_close(slot->bridge, router->stopping && router->deadline_ms < BRIDGE_CLOSE_MS
+							 ? router->deadline_ms
+							 : BRIDGE_CLOSE_MS);
 	}
 }
 
@@ -212,8 +213,8 @@ enum posta_err posta_router_reload(struct posta_router *router, struct posta_rou
 	pthread_mutex_lock(&router->lock);
 	enum posta_err err = POSTA_OK;
 	if (router->stopping || router->changing) {
-		err = posta_error_set(error, POSTA_ESTATE, router->stopping ? "the router is stopping" :
-									      "another reload has not finished");
+		err = posta_error_set(error, POSTA_ESTATE,
+				      router->stopping ? "the router is stopping" : "another reload has not finished");
 		posta_router_config_free(config);
 	} else {
 		err = posta__router_plan(router, config, error);

@@ -14,7 +14,7 @@
 
 enum posta__slot_state {
 	POSTA__SLOT_FREE,
-	POSTA__SLOT_NEW,     /* built; starts when the one before it has ended */
+	POSTA__SLOT_NEW, /* built; starts when the one before it has ended */
 	POSTA__SLOT_RUNNING,
 	POSTA__SLOT_ENDING,
 	POSTA__SLOT_ENDED

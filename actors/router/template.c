@@ -69,7 +69,8 @@ static bool compile(struct compiler *compiler, const char *text, unsigned *colum
 		}
 		if (c == '}' && text[i + 1] != '}') {
 			*column = (unsigned)i + 1;
-			posta_error_set(error, POSTA_EFORMAT, "this \"}\" has no \"{\"; a brace itself is written \"}}\"");
+			posta_error_set(error, POSTA_EFORMAT,
+					"this \"}\" has no \"{\"; a brace itself is written \"}}\"");
 			return false;
 		}
 		compiler->out->texts[compiler->used++] = c;

@@ -54,7 +54,8 @@ void posta__report(struct posta__reader *reader, struct posta__place place, bool
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	if (!warning && reader->errors++ == 0)
-		posta_error_set(reader->error, POSTA_EFORMAT, "%s:%d:%d: %s", reader->file, place.line, place.column, text);
+		posta_error_set(reader->error, POSTA_EFORMAT, "%s:%d:%d: %s", reader->file, place.line, place.column,
+				text);
 	struct posta_diagnostic diagnostic = { reader->file, place.line, place.column, warning, text, hint };
 	if (reader->report)
 		reader->report(reader->context, &diagnostic);
@@ -139,8 +140,8 @@ static void unknown_key(struct posta__reader *reader, struct fy_node *node, cons
 		used = (size_t)snprintf(hint, sizeof hint, "known here:");
 		for (size_t i = 0; i < count && used < sizeof hint - 40; i++)
 			if (!keys[i].later)
-				used += (size_t)snprintf(hint + used, sizeof hint - used, "%s %.32s", used > 11 ? "," : "",
-							 names[i]);
+				used += (size_t)snprintf(hint + used, sizeof hint - used, "%s %.32s",
+							 used > 11 ? "," : "", names[i]);
 	}
 	posta__wrong(reader, node, hint, "unknown key \"%.64s\" in %s", key, what);
 }
@@ -183,7 +184,8 @@ void posta__read_mapping(struct posta__reader *reader, struct fy_node *node, con
 bool posta__read_text(struct posta__reader *reader, struct fy_node *node, const char **text)
 {
 	size_t len = 0;
-	const char *raw = node && fy_node_is_scalar(node) && !fy_node_is_alias(node) ? fy_node_get_scalar(node, &len) : NULL;
+	const char *raw =
+		node && fy_node_is_scalar(node) && !fy_node_is_alias(node) ? fy_node_get_scalar(node, &len) : NULL;
 	if (!raw || len > TEXT_MAX || memchr(raw, '\0', len)) {
 		posta__wrong(reader, node, NULL, "a text is expected here");
 		return false;

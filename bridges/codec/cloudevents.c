@@ -134,16 +134,16 @@ static enum posta_err put(const struct encoder *encoder, const char *name, const
 /* The name of ours in this protocol, with its prefix. */
 static const char *own_name(enum posta__protocol protocol, unsigned kind)
 {
-#define NAMES(prefix) \
-	{ \
-		[POSTA_ATTR_ID] = prefix "id", [POSTA_ATTR_SOURCE] = prefix "source", \
-		[POSTA_ATTR_TYPE] = prefix "type", [POSTA_ATTR_SUBJECT] = prefix "subject", \
-		[POSTA_ATTR_CONTENT_TYPE] = prefix "datacontenttype", [POSTA_ATTR_DATASCHEMA] = prefix "dataschema", \
-		[POSTA_ATTR_KEY] = prefix "partitionkey", [POSTA_ATTR_CORRELATION_ID] = prefix "correlationid", \
-		[POSTA_ATTR_REPLY_TO] = prefix "replyto", [POSTA_ATTR_TRACEPARENT] = "traceparent", \
-		[POSTA_ATTR_TRACESTATE] = "tracestate", [POSTA__KIND_TIME] = prefix "time", \
-		[POSTA__KIND_EXPIRY] = prefix "expirytime", [POSTA__KIND_PRIORITY] = prefix "priority", \
-		[POSTA__KIND_SPECVERSION] = prefix "specversion", \
+#define NAMES(prefix)                                                                                                  \
+	{                                                                                                              \
+		[POSTA_ATTR_ID] = prefix "id", [POSTA_ATTR_SOURCE] = prefix "source",                                  \
+		[POSTA_ATTR_TYPE] = prefix "type", [POSTA_ATTR_SUBJECT] = prefix "subject",                            \
+		[POSTA_ATTR_CONTENT_TYPE] = prefix "datacontenttype", [POSTA_ATTR_DATASCHEMA] = prefix "dataschema",   \
+		[POSTA_ATTR_KEY] = prefix "partitionkey", [POSTA_ATTR_CORRELATION_ID] = prefix "correlationid",        \
+		[POSTA_ATTR_REPLY_TO] = prefix "replyto", [POSTA_ATTR_TRACEPARENT] = "traceparent",                    \
+		[POSTA_ATTR_TRACESTATE] = "tracestate", [POSTA__KIND_TIME] = prefix "time",                            \
+		[POSTA__KIND_EXPIRY] = prefix "expirytime", [POSTA__KIND_PRIORITY] = prefix "priority",                \
+		[POSTA__KIND_SPECVERSION] = prefix "specversion",                                                      \
 	}
 	static const char *const kafka[POSTA__KIND_COUNT] = NAMES("ce_");
 	static const char *const amqp[POSTA__KIND_COUNT] = NAMES("cloudEvents_");

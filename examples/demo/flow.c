@@ -41,9 +41,11 @@ static enum posta_err route_event(struct posta_actor *self, struct relay *relay,
 		posta_job_done(arrived->job, POSTA_OK); /* seen before */
 		return POSTA_OK;
 	}
-	struct posta_task *task = posta_task_create(POSTA_TASK_ENVIAR_EMAIL, posta_event_data(arrived->event, NULL), POSTA_TASK_HIGH);
+	struct posta_task *task =
+		posta_task_create(POSTA_TASK_ENVIAR_EMAIL, posta_event_data(arrived->event, NULL), POSTA_TASK_HIGH);
 	uint64_t cookie = keep(self, message);
-	enum posta_err err = task ? posta_task_queue_publish_from(self, posta_messaging_task_queue(demo->messaging), QUEUE, task, cookie)
+	enum posta_err err = task ? posta_task_queue_publish_from(self, posta_messaging_task_queue(demo->messaging),
+								  QUEUE, task, cookie)
 				  : POSTA_ENOMEM;
 	posta_task_unref(task);
 	if (err) {
@@ -82,8 +84,8 @@ static enum posta_err work(struct posta_actor *self, struct relay *relay, struct
 		return POSTA_OK;
 	}
 	snprintf(metric, sizeof metric, "{\"reservaId\":\"%u\"}", number);
-	enum posta_err err = posta_telemetry_publish_metric_from(self, posta_messaging_telemetry(demo->messaging), METRICS, metric, NULL,
-								 keep(self, message));
+	enum posta_err err = posta_telemetry_publish_metric_from(self, posta_messaging_telemetry(demo->messaging),
+								 METRICS, metric, NULL, keep(self, message));
 	if (err) {
 		posta_job_done(arrived->job, err);
 		posta_message_free(self, message);
@@ -117,22 +119,31 @@ static enum posta_err on_metric(void *context, const char *topic, const char *js
 }
 
 static const struct posta_actor_class route_class = {
-	.name = "route", .state_size = sizeof(struct relay), .start = relay_start, .receive = route_receive,
+	.name = "route",
+	.state_size = sizeof(struct relay),
+	.start = relay_start,
+	.receive = route_receive,
 };
 static const struct posta_actor_class worker_class = {
-	.name = "worker", .state_size = sizeof(struct relay), .start = relay_start, .receive = worker_receive,
+	.name = "worker",
+	.state_size = sizeof(struct relay),
+	.start = relay_start,
+	.receive = worker_receive,
 };
 
 enum posta_err demo_flow(struct demo *demo, struct posta_error *error)
 {
 	struct posta_consume_options many = { .credit = 256, .qos = 1 };
 	struct posta_subscription *all[LEGS] = { 0 };
-	all[0] = posta_telemetry_subscribe(posta_messaging_telemetry(demo->messaging), METRICS, on_metric, demo, &many, error);
+	all[0] = posta_telemetry_subscribe(posta_messaging_telemetry(demo->messaging), METRICS, on_metric, demo, &many,
+					   error);
 	posta_ref worker = posta_system_spawn(demo->system, &worker_class, demo, NULL, error);
 	posta_ref route = posta_system_spawn(demo->system, &route_class, demo, NULL, error);
 	if (all[0] && worker && route) {
-		all[1] = posta_task_queue_subscribe_actor(posta_messaging_task_queue(demo->messaging), QUEUE, worker, &many, error);
-		all[2] = posta_event_bus_subscribe_actor(posta_messaging_event_bus(demo->messaging), TOPIC, "emailer", route, &many, error);
+		all[1] = posta_task_queue_subscribe_actor(posta_messaging_task_queue(demo->messaging), QUEUE, worker,
+							  &many, error);
+		all[2] = posta_event_bus_subscribe_actor(posta_messaging_event_bus(demo->messaging), TOPIC, "emailer",
+							 route, &many, error);
 	}
 	for (int i = 0; i < LEGS; i++) {
 		if (!all[i])

@@ -33,7 +33,8 @@ static enum posta_err publish(struct demo *demo, unsigned number)
 	enum posta_err err = sending && event ? POSTA_OK : POSTA_ENOMEM;
 	if (!err) {
 		*sending = (struct sending){ demo, number };
-		err = posta_event_bus_publish(posta_messaging_event_bus(demo->messaging), TOPIC, event, on_confirmed, sending);
+		err = posta_event_bus_publish(posta_messaging_event_bus(demo->messaging), TOPIC, event, on_confirmed,
+					      sending);
 	}
 	if (err)
 		free(sending);
@@ -74,13 +75,21 @@ static enum posta_err run(struct demo *demo, struct posta_error *error)
 
 static enum posta_err start(struct demo *demo, struct posta_error *error)
 {
-	struct posta_system_options system = { .size = sizeof system, .workers = 2, .log = demo_log, .log_context = demo,
-					       .log_level = POSTA_LOG_INFO };
+	struct posta_system_options system = {
+		.size = sizeof system, .workers = 2, .log = demo_log, .log_context = demo, .log_level = POSTA_LOG_INFO
+	};
 	enum posta_err err = posta_system_start(&system, &demo->system, error);
-	struct posta_bridge_options work = { .size = sizeof work, .backoff = { .initial_ms = 50, .factor = 2, .max_ms = 2000 } };
+	struct posta_bridge_options work = { .size = sizeof work,
+					     .backoff = { .initial_ms = 50, .factor = 2, .max_ms = 2000 } };
 	struct posta_messaging_options options = {
-		.size = sizeof options, .system = demo->system, .kafka_brokers = "memory:bus", .rabbitmq_url = "memory:work",
-		.mqtt_broker_url = "memory:field", .rabbitmq = &work, .in_flight_max = MAX_COUNT, .require_brokers = true,
+		.size = sizeof options,
+		.system = demo->system,
+		.kafka_brokers = "memory:bus",
+		.rabbitmq_url = "memory:work",
+		.mqtt_broker_url = "memory:field",
+		.rabbitmq = &work,
+		.in_flight_max = MAX_COUNT,
+		.require_brokers = true,
 	};
 	return err ? err : posta_messaging_start(&options, &demo->messaging, error);
 }

@@ -33,9 +33,9 @@ typedef enum posta_err posta_receive(struct posta_actor *self, void *state, stru
 
 /* What all actors of a kind share. Static and constant; must outlive the system. */
 struct posta_actor_class {
-	size_t size;        /* sizeof this struct, or 0 for the layout of version 1 */
-	const char *name;   /* in logs and the tree; NULL: "actor" */
-	size_t state_size;  /* bytes of state, zeroed before start, also at each restart; 0: state is the spawn's argument */
+	size_t size;      /* sizeof this struct, or 0 for the layout of version 1 */
+	const char *name; /* in logs and the tree; NULL: "actor" */
+	size_t state_size; /* bytes of state, zeroed before start, also at each restart; 0: state is the spawn's argument */
 	posta_receive *receive;
 	/*
 	 * Optional. First thing on the actor's own thread. POSTA_EPENDING: started later, by posta_started(). Another error:
@@ -60,11 +60,11 @@ struct posta_mailbox_options {
 
 struct posta_spawn_options {
 	size_t size;
-	const char *name;   /* registered under this name while it lives; copied. Errors: EEXISTS */
-	bool dedicated;     /* a thread of its own, for handlers that block */
-	bool pinned;        /* never moves to another worker: needed by owners of loop watchers */
-	int worker;         /* with pinned: which one, from 1; 0: the spawner's */
-	bool trap_exit;     /* signals of linked actors arrive as POSTA_MSG_EXIT instead of ending it */
+	const char *name; /* registered under this name while it lives; copied. Errors: EEXISTS */
+	bool dedicated;   /* a thread of its own, for handlers that block */
+	bool pinned;      /* never moves to another worker: needed by owners of loop watchers */
+	int worker;       /* with pinned: which one, from 1; 0: the spawner's */
+	bool trap_exit;   /* signals of linked actors arrive as POSTA_MSG_EXIT instead of ending it */
 	struct posta_mailbox_options mailbox;
 };
 
@@ -85,7 +85,8 @@ void posta_started(struct posta_actor *self, enum posta_err result);
  */
 enum posta_err posta_send(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size);
 /* The same, but nobody wants it after ttl_ms: then it is a dead letter (expired), counted. */
-enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_t ttl_ms, uint32_t type, const void *data, size_t size);
+enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_t ttl_ms, uint32_t type,
+				 const void *data, size_t size);
 /* Sends a message made by posta_message_new/_wrap or kept. Takes: message, always, also on error. */
 enum posta_err posta_post(struct posta_actor *self, posta_ref to, struct posta_message *message);
 /* Passes the message in work on; its sender stays the original one, so the reply goes there. */
@@ -99,7 +100,8 @@ struct posta_caller {
 	uint32_t ask;
 };
 struct posta_caller posta_caller(const struct posta_message *message);
-enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data, size_t size);
+enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
+			      size_t size);
 
 posta_ref posta_self(const struct posta_actor *self);
 posta_ref posta_parent(const struct posta_actor *self);
@@ -135,9 +137,9 @@ void posta_fail(struct posta_actor *self, enum posta_err reason, const char *for
 /* Message types of the runtime itself. */
 enum posta_runtime_message {
 	POSTA_MSG_DOWN = 0x7FFF0000, /* struct posta_down: a watched actor ended */
-	POSTA_MSG_EXIT,               /* struct posta_exit: a linked actor ended and self traps exits */
-	POSTA_MSG_TIMER,              /* default type of timers */
-	POSTA_MSG_SYSTEM_FIRST_       /* the runtime's own; never seen by a handler */
+	POSTA_MSG_EXIT,              /* struct posta_exit: a linked actor ended and self traps exits */
+	POSTA_MSG_TIMER,             /* default type of timers */
+	POSTA_MSG_SYSTEM_FIRST_      /* the runtime's own; never seen by a handler */
 };
 
 #ifdef __cplusplus

@@ -32,7 +32,8 @@ struct posta_backoff {
  * attempt: 0 for the first wait; previous_ms: the wait before (0 at first); random: 64 uniform bits.
  * Returns: ms to wait.
  */
-uint64_t posta_backoff_delay_ms(const struct posta_backoff *backoff, uint32_t attempt, uint64_t previous_ms, uint64_t random);
+uint64_t posta_backoff_delay_ms(const struct posta_backoff *backoff, uint32_t attempt, uint64_t previous_ms,
+				uint64_t random);
 
 #ifdef __cplusplus
 }

@@ -29,7 +29,7 @@ struct posta_bridge;
 
 /* How an envelope is written on the wire. */
 enum posta_format {
-	POSTA_FORMAT_BINARY,     /* attributes as headers/properties, body as it is; MQTT 3.1.1 has no headers: structured */
+	POSTA_FORMAT_BINARY, /* attributes as headers/properties, body as it is; MQTT 3.1.1 has no headers: structured */
 	POSTA_FORMAT_STRUCTURED, /* one JSON CloudEvent */
 	POSTA_FORMAT_RAW         /* the body alone */
 };
@@ -48,11 +48,11 @@ struct posta_bridge_options {
 	const char *user;      /* override those of the URL */
 	const char *password;
 	struct posta_tls tls;
-	uint32_t pending_max;        /* unconfirmed publications held; beyond it POSTA_EFULL. 0: 65,536 */
-	size_t pending_bytes_max;    /* their bytes. 0: 256 MiB */
-	uint32_t message_bytes_max;  /* larger ones are refused with ETOOBIG, both ways. 0: 16 MiB */
-	uint32_t heartbeat_ms;       /* AMQP heartbeat, MQTT keepalive, Kafka socket time-out. 0: 10,000 */
-	uint32_t connect_timeout_ms; /* 0: 10,000 */
+	uint32_t pending_max;         /* unconfirmed publications held; beyond it POSTA_EFULL. 0: 65,536 */
+	size_t pending_bytes_max;     /* their bytes. 0: 256 MiB */
+	uint32_t message_bytes_max;   /* larger ones are refused with ETOOBIG, both ways. 0: 16 MiB */
+	uint32_t heartbeat_ms;        /* AMQP heartbeat, MQTT keepalive, Kafka socket time-out. 0: 10,000 */
+	uint32_t connect_timeout_ms;  /* 0: 10,000 */
 	struct posta_backoff backoff; /* of the connection; all zero: 100 ms x 2 up to 30 s, full jitter */
 	/* MQTT */
 	int mqtt_version; /* 5 or 4 (3.1.1). 0: 5 */
@@ -86,14 +86,14 @@ posta_ref posta_bridge_ref(const struct posta_bridge *bridge);
 /* Where a publication goes. Strings are copied. What a broker has no use for must be NULL or 0. */
 struct posta_target {
 	size_t size;
-	const char *topic;       /* Kafka and MQTT topic; memory topic */
-	const char *queue;       /* AMQP and memory: a work queue by name (declared durable unless passive) */
-	const char *exchange;    /* AMQP, with routing_key; must exist */
+	const char *topic;    /* Kafka and MQTT topic; memory topic */
+	const char *queue;    /* AMQP and memory: a work queue by name (declared durable unless passive) */
+	const char *exchange; /* AMQP, with routing_key; must exist */
 	const char *routing_key;
-	bool passive;            /* AMQP: do not declare the queue */
-	int queue_priority_max;  /* AMQP, memory: x-max-priority on declaration; 0: none */
-	int qos;                 /* MQTT: 0, 1, 2; -1: 1 */
-	bool retain;             /* MQTT, memory */
+	bool passive;           /* AMQP: do not declare the queue */
+	int queue_priority_max; /* AMQP, memory: x-max-priority on declaration; 0: none */
+	int qos;                /* MQTT: 0, 1, 2; -1: 1 */
+	bool retain;            /* MQTT, memory */
 	enum posta_format format;
 };
 
@@ -131,9 +131,9 @@ enum posta_outcome {
 /* Message types a bridge sends to its users, with the struct that posta_data() gives. */
 enum posta_bridge_message {
 	POSTA_MSG_DELIVERY = 0x7FFE0000, /* struct posta_delivery */
-	POSTA_MSG_PUBLISHED,              /* struct posta_published */
-	POSTA_MSG_SUBSCRIBED,             /* struct posta_subscribed */
-	POSTA_MSG_BRIDGE_STATE            /* struct posta_bridge_status */
+	POSTA_MSG_PUBLISHED,             /* struct posta_published */
+	POSTA_MSG_SUBSCRIBED,            /* struct posta_subscribed */
+	POSTA_MSG_BRIDGE_STATE           /* struct posta_bridge_status */
 };
 
 struct posta_delivery {
@@ -143,8 +143,9 @@ struct posta_delivery {
 };
 
 struct posta_published {
-	uint64_t cookie;        /* the publisher's own */
-	enum posta_err result;  /* OK: confirmed by the broker. ETOOBIG, EREFUSED, EEXPIRED, EINVAL, ECLOSED, EFULL, EFORMAT: it will never be */
+	uint64_t cookie; /* the publisher's own */
+	enum posta_err
+		result; /* OK: confirmed by the broker. ETOOBIG, EREFUSED, EEXPIRED, EINVAL, ECLOSED, EFULL, EFORMAT: it will never be */
 	char text[POSTA_ERROR_TEXT_MAX]; /* the broker's own words, "" on success */
 };
 
@@ -160,7 +161,8 @@ struct posta_subscribed {
  * Thread: the actor's own. Errors: EINVAL (no destination), EDEAD (closed), ENOMEM: nothing was sent, no answer comes.
  */
 enum posta_err posta_bridge_publish(struct posta_actor *self, struct posta_bridge *bridge,
-				    const struct posta_target *target, struct posta_envelope *envelope, uint64_t cookie);
+				    const struct posta_target *target, struct posta_envelope *envelope,
+				    uint64_t cookie);
 /*
  * A target prepared once, for many publications: no strings are copied and compared a message.
  * Returns: owned, reference counted; NULL with error (EINVAL names the field).
@@ -170,14 +172,16 @@ struct posta_route_target *posta_target_prepare(struct posta_bridge *bridge, con
 						struct posta_error *error);
 void posta_target_unref(struct posta_route_target *target);
 enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_bridge *bridge,
-				       struct posta_route_target *target, struct posta_envelope *envelope, uint64_t cookie);
+				       struct posta_route_target *target, struct posta_envelope *envelope,
+				       uint64_t cookie);
 
 /*
  * Deliveries come to self until it unsubscribes or ends; POSTA_MSG_SUBSCRIBED says when it is in force (again after
  * each reconnect). *subscription is ours, unique in the bridge. Errors: EINVAL with error, ENOMEM, EDEAD.
  */
-enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bridge *bridge, const struct posta_source *source,
-				      uint32_t *subscription, struct posta_error *error);
+enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bridge *bridge,
+				      const struct posta_source *source, uint32_t *subscription,
+				      struct posta_error *error);
 /* Unsettled deliveries of it may still be settled; no new ones come. */
 enum posta_err posta_bridge_unsubscribe(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 enum posta_err posta_bridge_pause(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
@@ -198,21 +202,21 @@ enum posta_bridge_state {
 struct posta_bridge_status {
 	size_t size;
 	enum posta_bridge_state state;
-	int64_t since_ms;       /* wall clock of the last change of state, ms since 1970 */
-	uint64_t connects;      /* successful ones */
-	uint64_t restarts;      /* of the connection by its supervisor */
-	uint64_t published;     /* confirmed */
+	int64_t since_ms;   /* wall clock of the last change of state, ms since 1970 */
+	uint64_t connects;  /* successful ones */
+	uint64_t restarts;  /* of the connection by its supervisor */
+	uint64_t published; /* confirmed */
 	uint64_t publish_failed;
-	uint64_t pending;       /* publications not confirmed yet */
+	uint64_t pending; /* publications not confirmed yet */
 	uint64_t delivered;
 	uint64_t redelivered;
 	uint64_t settled;
-	uint64_t stale;         /* settlements that came too late or twice */
-	uint64_t unsettled;     /* deliveries on their way */
+	uint64_t stale;     /* settlements that came too late or twice */
+	uint64_t unsettled; /* deliveries on their way */
 	uint32_t subscriptions;
 	char name[64];
 	char client_id[64];
-	char url[256];          /* redacted */
+	char url[256]; /* redacted */
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };
 

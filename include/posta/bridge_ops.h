@@ -31,20 +31,20 @@ struct posta_publication {
 	uint64_t id; /* ascending within a bridge */
 	const struct posta_target *target;
 	struct posta_envelope *envelope; /* shared: read-only */
-	void *target_state; /* of prepare_target, NULL without it */
+	void *target_state;              /* of prepare_target, NULL without it */
 };
 
 enum posta_capability {
 	POSTA_CAN_PRIORITY = 1 << 0,
-	POSTA_CAN_GROUPS = 1 << 1,    /* consumer groups with offsets (a log) */
-	POSTA_CAN_QUEUES = 1 << 2,    /* competing consumers */
+	POSTA_CAN_GROUPS = 1 << 1, /* consumer groups with offsets (a log) */
+	POSTA_CAN_QUEUES = 1 << 2, /* competing consumers */
 	POSTA_CAN_WILDCARDS = 1 << 3,
 	POSTA_CAN_RETAIN = 1 << 4,
-	POSTA_CAN_REQUEUE = 1 << 5,   /* POSTA_REQUEUE is redelivered without a reconnect */
-	POSTA_CAN_HEADERS = 1 << 6,   /* binary mode keeps attributes and headers */
+	POSTA_CAN_REQUEUE = 1 << 5, /* POSTA_REQUEUE is redelivered without a reconnect */
+	POSTA_CAN_HEADERS = 1 << 6, /* binary mode keeps attributes and headers */
 	POSTA_CAN_REPLAY = 1 << 7,
 	POSTA_CAN_KEY_ORDER = 1 << 8,
-	POSTA_CAN_CREDIT = 1 << 9     /* keeps to source->credit by itself: the core need not pause it */
+	POSTA_CAN_CREDIT = 1 << 9 /* keeps to source->credit by itself: the core need not pause it */
 };
 
 struct posta_bridge_ops {
@@ -66,11 +66,13 @@ struct posta_bridge_ops {
 	 * posta_bridge_writable() asks for more. One that can never be sent is taken and confirmed with its error.
 	 * Must not flush a message alone when n > 1: one batch, one write.
 	 */
-	size_t (*publish)(struct posta_bridge *bridge, void *state, const struct posta_publication *const *batch, size_t n);
+	size_t (*publish)(struct posta_bridge *bridge, void *state, const struct posta_publication *const *batch,
+			  size_t n);
 	/* Optional. The last of the batches of this turn was handed over: write now what was gathered. */
 	void (*flush)(struct posta_bridge *bridge, void *state);
 	/* Required. Ends in posta_bridge_subscribed(), later or at once. subscription names it in all later calls. */
-	void (*subscribe)(struct posta_bridge *bridge, void *state, uint32_t subscription, const struct posta_source *source);
+	void (*subscribe)(struct posta_bridge *bridge, void *state, uint32_t subscription,
+			  const struct posta_source *source);
 	/* Required. No delivery of it may come after this returns. */
 	void (*unsubscribe)(struct posta_bridge *bridge, void *state, uint32_t subscription);
 	/* Required. n ids of posta_bridge_deliver(), each at most once, never of an earlier connection. */
@@ -121,17 +123,20 @@ void posta_bridge_confirm_through(struct posta_bridge *bridge, uint64_t id);
  * One message from the broker. Takes the caller's reference to envelope. id is the file's own and comes back in settle().
  * Returns false when the subscription has used up its credit: the message was taken all the same, but pause follows.
  */
-bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope, uint64_t id,
-			  bool redelivered);
+bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope,
+			  uint64_t id, bool redelivered);
 /* The broker answered a subscription (again, if it was canceled by the broker later). */
-void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription, enum posta_err result, const char *text);
+void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription, enum posta_err result,
+			     const char *text);
 /* Unsettled deliveries of this subscription are void (a rebalance, a channel that closed): their settlement will be ignored. */
-void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription, bool (*is_void)(uint64_t id, void *context), void *context);
+void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription,
+			 bool (*is_void)(uint64_t id, void *context), void *context);
 /* finish() is done. */
 void posta_bridge_ended(struct posta_bridge *bridge);
 
 /* Adds a broker that is not built in. Process-wide is avoided: per system. Errors: EEXISTS, EINVAL names the missing op. */
-enum posta_err posta_bridge_register(struct posta_system *system, const struct posta_bridge_ops *ops, struct posta_error *error);
+enum posta_err posta_bridge_register(struct posta_system *system, const struct posta_bridge_ops *ops,
+				     struct posta_error *error);
 
 #ifdef __cplusplus
 }

@@ -28,8 +28,8 @@ enum posta_circuit { POSTA_CIRCUIT_CLOSED, POSTA_CIRCUIT_OPEN, POSTA_CIRCUIT_HAL
 
 struct posta_circuit_breaker_options {
 	size_t size;
-	uint32_t threshold;   /* 0: 5 */
-	uint64_t timeout_ms;  /* 0: 60,000; also how long a probe may take before the next one is let through */
+	uint32_t threshold;  /* 0: 5 */
+	uint64_t timeout_ms; /* 0: 60,000; also how long a probe may take before the next one is let through */
 	/* Whether an error counts as a failure; NULL: every one. */
 	bool (*counts)(enum posta_err error);
 	/* Each change of state, on the thread that caused it, outside of the lock. */
@@ -48,7 +48,8 @@ void posta_circuit_breaker_free(struct posta_circuit_breaker *breaker);
  * Before the call. OK: make it, and report its end by posta_circuit_breaker_report() with *ticket, once.
  * Errors: EBLOCKED: open, or the probe is under way; *wait_ms (may be NULL): when to come again.
  */
-enum posta_err posta_circuit_breaker_acquire(struct posta_circuit_breaker *breaker, uint64_t *ticket, uint64_t *wait_ms);
+enum posta_err posta_circuit_breaker_acquire(struct posta_circuit_breaker *breaker, uint64_t *ticket,
+					     uint64_t *wait_ms);
 /* The end of a call. Reports from before the last change of state are counted, and change nothing. */
 void posta_circuit_breaker_report(struct posta_circuit_breaker *breaker, uint64_t ticket, enum posta_err result);
 
@@ -63,7 +64,7 @@ struct posta_circuit_metrics {
 	uint64_t succeeded;
 	uint64_t failed;
 	uint64_t refused;
-	uint64_t opened;   /* times */
+	uint64_t opened; /* times */
 };
 void posta_circuit_breaker_metrics(struct posta_circuit_breaker *breaker, struct posta_circuit_metrics *metrics);
 /* "closed", "open", "half-open". */

@@ -33,23 +33,23 @@ struct posta_bytes {
 
 /* The text attributes. Values are UTF-8 without a zero, at most POSTA_ATTRIBUTE_MAX bytes. */
 enum posta_attribute {
-	POSTA_ATTR_ID,             /* unique with source; at-least-once is deduplicated by it */
-	POSTA_ATTR_SOURCE,         /* URI reference of the producer */
-	POSTA_ATTR_TYPE,           /* reverse-DNS or dotted name: "reserva.creada" */
+	POSTA_ATTR_ID,     /* unique with source; at-least-once is deduplicated by it */
+	POSTA_ATTR_SOURCE, /* URI reference of the producer */
+	POSTA_ATTR_TYPE,   /* reverse-DNS or dotted name: "reserva.creada" */
 	POSTA_ATTR_SUBJECT,
-	POSTA_ATTR_CONTENT_TYPE,   /* of the body: RFC 2046 media type */
+	POSTA_ATTR_CONTENT_TYPE, /* of the body: RFC 2046 media type */
 	POSTA_ATTR_DATASCHEMA,
 	POSTA_ATTR_KEY,            /* ordering and partition key; any bytes */
 	POSTA_ATTR_CORRELATION_ID, /* any bytes */
 	POSTA_ATTR_REPLY_TO,
-	POSTA_ATTR_TRACEPARENT,    /* W3C Trace Context, level 1 */
+	POSTA_ATTR_TRACEPARENT, /* W3C Trace Context, level 1 */
 	POSTA_ATTR_TRACESTATE,
-	POSTA_ATTR_TOPIC,          /* where a bridge read it: Kafka topic, AMQP routing key, MQTT topic */
+	POSTA_ATTR_TOPIC, /* where a bridge read it: Kafka topic, AMQP routing key, MQTT topic */
 	POSTA_ATTR_COUNT
 };
 
 #define POSTA_ATTRIBUTE_MAX 65535u
-#define POSTA_HEADERS_MAX 256u     /* free headers an envelope may hold */
+#define POSTA_HEADERS_MAX 256u /* free headers an envelope may hold */
 #define POSTA_PRIORITY_NONE (-1)
 #define POSTA_TIME_NONE INT64_MIN
 
@@ -66,8 +66,8 @@ void posta_envelope_unref(struct posta_envelope *envelope);
 enum posta_err posta_envelope_edit(struct posta_envelope **envelope);
 
 /* Copies value (len bytes; NULL removes). Errors: ENOMEM, ETOOBIG, EINVAL (attribute out of range), ESTATE (shared). */
-enum posta_err posta_envelope_set(struct posta_envelope *envelope, enum posta_attribute attribute,
-				  const void *value, size_t len);
+enum posta_err posta_envelope_set(struct posta_envelope *envelope, enum posta_attribute attribute, const void *value,
+				  size_t len);
 /* The same for a zero-terminated text. */
 enum posta_err posta_envelope_set_text(struct posta_envelope *envelope, enum posta_attribute attribute,
 				       const char *text);
@@ -103,8 +103,10 @@ struct posta_bytes posta_envelope_body(const struct posta_envelope *envelope);
  * _add appends, _put replaces all of that name, _remove drops all of that name.
  * Errors: ENOMEM, ETOOBIG (more than POSTA_HEADERS_MAX, or longer than POSTA_ATTRIBUTE_MAX), ESTATE (shared).
  */
-enum posta_err posta_envelope_add_header(struct posta_envelope *envelope, const char *name, const void *value, size_t len);
-enum posta_err posta_envelope_put_header(struct posta_envelope *envelope, const char *name, const void *value, size_t len);
+enum posta_err posta_envelope_add_header(struct posta_envelope *envelope, const char *name, const void *value,
+					 size_t len);
+enum posta_err posta_envelope_put_header(struct posta_envelope *envelope, const char *name, const void *value,
+					 size_t len);
 enum posta_err posta_envelope_remove_header(struct posta_envelope *envelope, const char *name);
 /* First of that name; data NULL where there is none. Borrows as above. */
 struct posta_bytes posta_envelope_header(const struct posta_envelope *envelope, const char *name);
@@ -154,7 +156,15 @@ enum posta_err posta_envelope_from_msgpack(const void *data, size_t len, struct 
  * Where an attribute is absent and the body is a JSON object of the same field, that field is the answer.
  * kind says which member holds it; text is borrowed until the envelope is changed or released.
  */
-enum posta_value_kind { POSTA_VALUE_NONE, POSTA_VALUE_NULL, POSTA_VALUE_BOOL, POSTA_VALUE_INT, POSTA_VALUE_DOUBLE, POSTA_VALUE_TEXT, POSTA_VALUE_JSON };
+enum posta_value_kind {
+	POSTA_VALUE_NONE,
+	POSTA_VALUE_NULL,
+	POSTA_VALUE_BOOL,
+	POSTA_VALUE_INT,
+	POSTA_VALUE_DOUBLE,
+	POSTA_VALUE_TEXT,
+	POSTA_VALUE_JSON
+};
 struct posta_value {
 	enum posta_value_kind kind;
 	bool boolean;

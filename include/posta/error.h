@@ -20,37 +20,37 @@ extern "C" {
  * X(name, value, retriable, text). "Retriable" says that the same call may
  * succeed later without anybody changing it.
  */
-#define POSTA_ERRORS(X) \
-	X(OK, 0, false, "success") \
-	X(ENOMEM, -1, true, "out of memory") \
-	X(EINVAL, -2, false, "invalid argument") \
-	X(EFULL, -3, true, "mailbox or queue is full") \
-	X(EDEAD, -4, false, "no such actor: it ended or never was") \
-	X(EFOREIGN, -5, false, "reference of another system") \
-	X(ETIMEDOUT, -6, true, "timed out") \
-	X(ECANCELED, -7, false, "canceled") \
-	X(ENOTFOUND, -8, false, "not found") \
-	X(EEXISTS, -9, false, "exists already") \
-	X(ECLOSED, -10, false, "closed") \
-	X(EUNSUPPORTED, -11, false, "not supported here") \
-	X(ESTATE, -12, false, "not possible in this state") \
-	X(EWRONGTHREAD, -13, false, "called from a thread that does not own it") \
-	X(EUNHANDLED, -14, false, "message not understood") \
-	X(EFORMAT, -15, false, "malformed input") \
-	X(ETOOBIG, -16, false, "larger than allowed") \
-	X(EPROTOCOL, -17, true, "protocol violation by the peer") \
-	X(ECONNECTION, -18, true, "connection failed or was lost") \
-	X(EAUTH, -19, false, "credentials refused") \
-	X(EREFUSED, -20, false, "refused by the broker") \
-	X(EIO, -21, true, "input or output error") \
-	X(EBLOCKED, -22, true, "the broker accepts nothing now") \
-	X(EEXPIRED, -23, false, "deadline passed") \
-	X(EINTENSITY, -24, false, "too many restarts") \
-	X(ESHUTDOWN, -25, false, "asked to shut down") \
-	X(EKILLED, -26, false, "killed") \
-	X(EFAILED, -27, false, "the handler failed") \
-	X(ELINKED, -28, false, "a linked actor failed") \
-	X(EPENDING, -29, true, "not finished yet") \
+#define POSTA_ERRORS(X)                                                                                                \
+	X(OK, 0, false, "success")                                                                                     \
+	X(ENOMEM, -1, true, "out of memory")                                                                           \
+	X(EINVAL, -2, false, "invalid argument")                                                                       \
+	X(EFULL, -3, true, "mailbox or queue is full")                                                                 \
+	X(EDEAD, -4, false, "no such actor: it ended or never was")                                                    \
+	X(EFOREIGN, -5, false, "reference of another system")                                                          \
+	X(ETIMEDOUT, -6, true, "timed out")                                                                            \
+	X(ECANCELED, -7, false, "canceled")                                                                            \
+	X(ENOTFOUND, -8, false, "not found")                                                                           \
+	X(EEXISTS, -9, false, "exists already")                                                                        \
+	X(ECLOSED, -10, false, "closed")                                                                               \
+	X(EUNSUPPORTED, -11, false, "not supported here")                                                              \
+	X(ESTATE, -12, false, "not possible in this state")                                                            \
+	X(EWRONGTHREAD, -13, false, "called from a thread that does not own it")                                       \
+	X(EUNHANDLED, -14, false, "message not understood")                                                            \
+	X(EFORMAT, -15, false, "malformed input")                                                                      \
+	X(ETOOBIG, -16, false, "larger than allowed")                                                                  \
+	X(EPROTOCOL, -17, true, "protocol violation by the peer")                                                      \
+	X(ECONNECTION, -18, true, "connection failed or was lost")                                                     \
+	X(EAUTH, -19, false, "credentials refused")                                                                    \
+	X(EREFUSED, -20, false, "refused by the broker")                                                               \
+	X(EIO, -21, true, "input or output error")                                                                     \
+	X(EBLOCKED, -22, true, "the broker accepts nothing now")                                                       \
+	X(EEXPIRED, -23, false, "deadline passed")                                                                     \
+	X(EINTENSITY, -24, false, "too many restarts")                                                                 \
+	X(ESHUTDOWN, -25, false, "asked to shut down")                                                                 \
+	X(EKILLED, -26, false, "killed")                                                                               \
+	X(EFAILED, -27, false, "the handler failed")                                                                   \
+	X(ELINKED, -28, false, "a linked actor failed")                                                                \
+	X(EPENDING, -29, true, "not finished yet")                                                                     \
 	X(EINTERNAL, -30, false, "internal error: please report it")
 
 enum posta_err {

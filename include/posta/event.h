@@ -80,7 +80,8 @@ enum posta_err posta_event_to_json(const struct posta_event *event, char **json,
  * Reads a CloudEvent or plain {"type", "data", ...}; what lacks specversion, id, time gets them. JSON without "type" and "data"
  * is the data of an event without a type. Errors: EFORMAT (no JSON; says where), ETOOBIG, ENOMEM.
  */
-enum posta_err posta_event_from_json(const char *json, size_t len, struct posta_event **event, struct posta_error *error);
+enum posta_err posta_event_from_json(const char *json, size_t len, struct posta_event **event,
+				     struct posta_error *error);
 
 #ifdef __cplusplus
 }

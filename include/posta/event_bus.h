@@ -41,7 +41,8 @@ typedef enum posta_err posta_event_fn(void *context, const struct posta_event *e
  */
 struct posta_subscription *posta_event_bus_subscribe(struct posta_event_bus *bus, const char *topic, const char *group,
 						     posta_event_fn *handler, void *context,
-						     const struct posta_consume_options *options, struct posta_error *error);
+						     const struct posta_consume_options *options,
+						     struct posta_error *error);
 
 /*
  * Payload of POSTA_MSG_EVENT. The actor calls posta_job_done(job, result) before its handler returns, or later if it keeps the
@@ -51,8 +52,9 @@ struct posta_event_message {
 	const struct posta_event *event;
 	struct posta_job *job;
 };
-struct posta_subscription *posta_event_bus_subscribe_actor(struct posta_event_bus *bus, const char *topic, const char *group,
-							   posta_ref actor, const struct posta_consume_options *options,
+struct posta_subscription *posta_event_bus_subscribe_actor(struct posta_event_bus *bus, const char *topic,
+							   const char *group, posta_ref actor,
+							   const struct posta_consume_options *options,
 							   struct posta_error *error);
 
 /* Adds a type to those known. Errors: ENOMEM, EINVAL, EFULL (over 4,096). Idempotent. */

@@ -22,7 +22,8 @@ enum posta_err posta_group_leave(struct posta_actor *self, const char *group);
 /* Sends a copy to each member, self included. Returns: how many got it. */
 size_t posta_group_publish(struct posta_actor *self, const char *group, uint32_t type, const void *data, size_t size);
 /* key and key_len: for HASH only. Returns: POSTA_NOBODY when the group is empty. */
-posta_ref posta_group_pick(struct posta_actor *self, const char *group, enum posta_pick pick, const void *key, size_t key_len);
+posta_ref posta_group_pick(struct posta_actor *self, const char *group, enum posta_pick pick, const void *key,
+			   size_t key_len);
 size_t posta_group_size(struct posta_system *system, const char *group);
 
 #ifdef __cplusplus

@@ -42,7 +42,7 @@ struct posta_message {
 /* The payload of a message that carries somebody else's memory. */
 struct posta_slice {
 	void *data;
-	size_t size; /* bytes */
+	size_t size;                                /* bytes */
 	void (*release)(void *data, void *context); /* once, by the last holder, on any thread; may be NULL */
 	void *context;
 };

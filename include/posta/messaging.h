@@ -26,27 +26,28 @@ struct posta_messaging;
 
 struct posta_messaging_options {
 	size_t size;
-	struct posta_system *system;  /* the caller's, also a host-driven one; it must outlive this. NULL: a system of its own */
-	int workers;                  /* of its own system; 0: one per CPU */
-	const char *kafka_brokers;    /* "h:p,h:p", kafka://…, memory: */
-	const char *rabbitmq_url;     /* amqp://…, memory: */
-	const char *mqtt_broker_url;  /* mqtt://…, memory: */
-	bool use_local_brokers;       /* instead of memory: where nothing is said */
+	struct posta_system
+		*system; /* the caller's, also a host-driven one; it must outlive this. NULL: a system of its own */
+	int workers;     /* of its own system; 0: one per CPU */
+	const char *kafka_brokers;   /* "h:p,h:p", kafka://…, memory: */
+	const char *rabbitmq_url;    /* amqp://…, memory: */
+	const char *mqtt_broker_url; /* mqtt://…, memory: */
+	bool use_local_brokers;      /* instead of memory: where nothing is said */
 	const char *kafka_client_id;
 	const char *mqtt_client_id;
 	bool fixed_client_id;
-	const struct posta_bridge_options *kafka;    /* the rest of a connection: name and client_id are set here */
+	const struct posta_bridge_options *kafka; /* the rest of a connection: name and client_id are set here */
 	const struct posta_bridge_options *rabbitmq;
 	const struct posta_bridge_options *mqtt;
-	const char *service_name;     /* Last Will: servicios/health/<service_name> says unhealthy when the process dies */
-	uint32_t metric_buffer_max;   /* 0: 100 */
-	uint32_t in_flight_max;       /* unconfirmed publications a service takes. 0: 65,536 */
-	bool strict_types;            /* events of unregistered types are refused */
-	bool require_brokers;         /* start waits until all three are connected, or fails */
-	uint64_t require_timeout_ms;  /* 0: 10,000 */
-	posta_log_fn *log;            /* of its own system */
+	const char *service_name; /* Last Will: servicios/health/<service_name> says unhealthy when the process dies */
+	uint32_t metric_buffer_max;  /* 0: 100 */
+	uint32_t in_flight_max;      /* unconfirmed publications a service takes. 0: 65,536 */
+	bool strict_types;           /* events of unregistered types are refused */
+	bool require_brokers;        /* start waits until all three are connected, or fails */
+	uint64_t require_timeout_ms; /* 0: 10,000 */
+	posta_log_fn *log;           /* of its own system */
 	void *log_context;
-	int log_level;                /* enum posta_log_level; DEBUG raises it */
+	int log_level; /* enum posta_log_level; DEBUG raises it */
 };
 
 /*
@@ -66,7 +67,8 @@ struct posta_messaging_report {
  * A second call and NULL are allowed and do nothing; one at a time. Thread: none of posta's own. report may be NULL.
  * Errors: ETIMEDOUT (what was left is in report), EWRONGTHREAD.
  */
-enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t deadline_ms, struct posta_messaging_report *report);
+enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t deadline_ms,
+				    struct posta_messaging_report *report);
 /* Frees it; stops it first if nobody did (5 s). NULL is allowed. */
 void posta_messaging_free(struct posta_messaging *messaging);
 

@@ -33,13 +33,16 @@ struct posta_retry_options {
 };
 
 /* A child of self: it ends with it. Returns: its reference; POSTA_NOBODY with error (EINVAL, ENOMEM). options may be NULL. */
-posta_ref posta_retry_start(struct posta_actor *self, const struct posta_retry_options *options, posta_attempt_fn *attempt,
-			    posta_retry_done_fn *on_done, void *context, struct posta_error *error);
+posta_ref posta_retry_start(struct posta_actor *self, const struct posta_retry_options *options,
+			    posta_attempt_fn *attempt, posta_retry_done_fn *on_done, void *context,
+			    struct posta_error *error);
 /* The same from any thread, as a child of the system's root. */
-posta_ref posta_system_retry_start(struct posta_system *system, const struct posta_retry_options *options, posta_attempt_fn *attempt,
-				   posta_retry_done_fn *on_done, void *context, struct posta_error *error);
+posta_ref posta_system_retry_start(struct posta_system *system, const struct posta_retry_options *options,
+				   posta_attempt_fn *attempt, posta_retry_done_fn *on_done, void *context,
+				   struct posta_error *error);
 /* The end of a pending attempt; one that timed out meanwhile, or ended already, is ignored. Thread: any. Errors: EDEAD. */
-enum posta_err posta_retry_result(struct posta_system *system, posta_ref retry, uint32_t attempt, enum posta_err result);
+enum posta_err posta_retry_result(struct posta_system *system, posta_ref retry, uint32_t attempt,
+				  enum posta_err result);
 /* Ends it with ECANCELED unless it has ended. Thread: any. */
 void posta_retry_cancel(struct posta_system *system, posta_ref retry);
 

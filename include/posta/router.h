@@ -49,9 +49,9 @@ struct posta_route_letter {
 	const char *route;
 	const struct posta_envelope *envelope;
 	enum posta_err reason;
-	const char *text;   /* the broker's own words, or ours */
+	const char *text; /* the broker's own words, or ours */
 	uint32_t attempts;
-	bool kept;          /* the route's dead-letter target has it; else it was rejected at its source */
+	bool kept; /* the route's dead-letter target has it; else it was rejected at its source */
 };
 
 struct posta_router_options {
@@ -86,16 +86,16 @@ void posta_router_free(struct posta_router *router);
 struct posta_route_status {
 	size_t size;
 	uint64_t received;
-	uint64_t sent;          /* publications confirmed, one for each target */
+	uint64_t sent; /* publications confirmed, one for each target */
 	uint64_t filtered;
 	uint64_t dead_lettered; /* given up, kept or not */
 	uint64_t redelivered;   /* deliveries that may have been seen before */
 	uint64_t retried;
 	uint64_t in_flight;
-	bool running;           /* also while it drains */
-	bool drained;           /* it was told to end, by a stop or another file; false: it could not go on */
+	bool running; /* also while it drains */
+	bool drained; /* it was told to end, by a stop or another file; false: it could not go on */
 	char name[64];
-	char source[64];        /* the broker's name */
+	char source[64]; /* the broker's name */
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };
 

@@ -48,7 +48,7 @@ struct posta_dead_work {
 	struct posta_envelope *envelope; /* as delivered; borrowed for the call, posta_envelope_ref() to keep */
 	enum posta_err reason;           /* EFORMAT: not what this service reads; else the last error of the handler */
 	const char *text;
-	uint32_t attempts;               /* 0: no handler saw it */
+	uint32_t attempts; /* 0: no handler saw it */
 };
 /* Called on the subscription's thread, before the message goes to its dead-letter topic or queue. Must not block. */
 typedef void posta_dead_work_fn(void *context, const struct posta_dead_work *dead);
@@ -73,7 +73,8 @@ struct posta_subscription;
  * Waits until the broker has confirmed the subscription. Thread: none of posta's own (a host-driven system is driven
  * meanwhile). Errors: ETIMEDOUT, EWRONGTHREAD, EDEAD, the broker's.
  */
-enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms, struct posta_error *error);
+enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms,
+				       struct posta_error *error);
 /* Whether it is in force now. Thread: any. */
 bool posta_subscription_ready(const struct posta_subscription *subscription);
 /*
@@ -87,18 +88,18 @@ struct posta_connection_status {
 	size_t size;
 	bool connected;
 	enum posta_bridge_state state;
-	int64_t since_ms;           /* of the state, ms since 1970 */
+	int64_t since_ms; /* of the state, ms since 1970 */
 	uint64_t reconnects;
-	uint64_t published;         /* confirmed by the broker */
-	uint64_t in_flight;         /* accepted and not confirmed */
-	uint64_t handled;           /* deliveries acknowledged */
-	uint64_t dead;              /* deliveries given up */
-	uint64_t metrics_buffered;  /* telemetry: waiting for the broker */
-	uint64_t metrics_dropped;   /* telemetry: pushed out of the full buffer */
+	uint64_t published;        /* confirmed by the broker */
+	uint64_t in_flight;        /* accepted and not confirmed */
+	uint64_t handled;          /* deliveries acknowledged */
+	uint64_t dead;             /* deliveries given up */
+	uint64_t metrics_buffered; /* telemetry: waiting for the broker */
+	uint64_t metrics_dropped;  /* telemetry: pushed out of the full buffer */
 	char client_id[64];
-	char broker_url[256];       /* redacted */
+	char broker_url[256]; /* redacted */
 	char last_error[POSTA_ERROR_TEXT_MAX];
-	char **subscriptions;       /* topics, queues, filters */
+	char **subscriptions; /* topics, queues, filters */
 	size_t subscription_count;
 };
 /* Frees what a status holds, not the struct itself. */
@@ -107,7 +108,7 @@ void posta_connection_status_fini(struct posta_connection_status *status);
 /* Message of the actor forms: publications end as POSTA_MSG_PUBLISHED (bridge.h), deliveries come as one of these. */
 enum posta_service_message {
 	POSTA_MSG_EVENT = 0x7FFE1000, /* struct posta_event_message (event_bus.h) */
-	POSTA_MSG_TASK                 /* struct posta_task_message (task_queue.h) */
+	POSTA_MSG_TASK                /* struct posta_task_message (task_queue.h) */
 };
 
 #ifdef __cplusplus

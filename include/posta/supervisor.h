@@ -24,39 +24,40 @@ enum posta_when_down {
 	POSTA_DOWN_DEAD_LETTER /* they, and those it had not handled, become dead letters */
 };
 
-#define POSTA_SHUTDOWN_BRUTAL UINT64_C(1)           /* ms: no time */
+#define POSTA_SHUTDOWN_BRUTAL UINT64_C(1) /* ms: no time */
 #define POSTA_SHUTDOWN_INFINITY UINT64_MAX
 #define POSTA_INTENSITY_UNLIMITED UINT32_MAX
 
 struct posta_child_spec {
 	size_t size;
-	const char *id;           /* unique in the supervisor, copied; NULL with SIMPLE_ONE_FOR_ONE */
+	const char *id; /* unique in the supervisor, copied; NULL with SIMPLE_ONE_FOR_ONE */
 	const struct posta_actor_class *klass;
 	void *argument;
 	struct posta_spawn_options spawn;
 	enum posta_restart restart;
-	uint64_t shutdown_ms;     /* 0: 5,000 for a worker, infinity for a supervisor */
-	bool supervisor;          /* the child is a supervisor itself */
-	bool significant;         /* with auto_shutdown; not with PERMANENT */
-	uint32_t intensity;       /* restarts of this child in period_ms; 0: only the supervisor's limit */
+	uint64_t shutdown_ms; /* 0: 5,000 for a worker, infinity for a supervisor */
+	bool supervisor;      /* the child is a supervisor itself */
+	bool significant;     /* with auto_shutdown; not with PERMANENT */
+	uint32_t intensity;   /* restarts of this child in period_ms; 0: only the supervisor's limit */
 	uint64_t period_ms;
-	uint32_t redeliver_max;   /* a message that failed the child is handled again this often, then it is a dead letter */
+	uint32_t
+		redeliver_max; /* a message that failed the child is handled again this often, then it is a dead letter */
 	enum posta_when_down when_down;
 	struct posta_backoff backoff; /* all zero: the supervisor's */
 };
 
 struct posta_supervisor_options {
 	size_t size;
-	const char *name;         /* registered; NULL: none */
+	const char *name; /* registered; NULL: none */
 	enum posta_strategy strategy;
-	uint32_t intensity;       /* restarts in period_ms, then it gives up: 0: 1, as OTP; POSTA_INTENSITY_UNLIMITED */
-	uint64_t period_ms;       /* 0: 5,000 */
+	uint32_t intensity; /* restarts in period_ms, then it gives up: 0: 1, as OTP; POSTA_INTENSITY_UNLIMITED */
+	uint64_t period_ms; /* 0: 5,000 */
 	enum posta_auto_shutdown auto_shutdown;
-	struct posta_backoff backoff; /* default of the children; all zero: restart at once */
-	uint32_t children_max;    /* dynamic children; 0: 1,000,000 */
+	struct posta_backoff backoff;            /* default of the children; all zero: restart at once */
+	uint32_t children_max;                   /* dynamic children; 0: 1,000,000 */
 	const struct posta_child_spec *children; /* copied; with SIMPLE_ONE_FOR_ONE: one template */
 	size_t child_count;
-	int worker;               /* as in posta_spawn_options, with pinned */
+	int worker; /* as in posta_spawn_options, with pinned */
 	bool pinned;
 };
 
@@ -64,9 +65,11 @@ struct posta_supervisor_options {
  * A supervisor as a child of self. Its children start in order, each start awaited; if one fails the started ones stop in
  * reverse and the supervisor ends with that reason. Errors: EINVAL names the spec and the field; EEXISTS; ENOMEM.
  */
-posta_ref posta_supervise(struct posta_actor *self, const struct posta_supervisor_options *options, struct posta_error *error);
+posta_ref posta_supervise(struct posta_actor *self, const struct posta_supervisor_options *options,
+			  struct posta_error *error);
 /* The same from any thread, as a child of the system's root. */
-posta_ref posta_system_supervise(struct posta_system *system, const struct posta_supervisor_options *options, struct posta_error *error);
+posta_ref posta_system_supervise(struct posta_system *system, const struct posta_supervisor_options *options,
+				 struct posta_error *error);
 /*
  * A child spec whose child is a supervisor with these options (id and the rest remain to be filled). Takes on success of the
  * call that is given the spec: what spec->argument holds, once. Errors: as posta_supervise.
@@ -76,10 +79,10 @@ enum posta_err posta_supervisor_spec(struct posta_system *system, const struct p
 
 /* Answer to the control calls, and what which_children fills. */
 struct posta_child_info {
-	char id[64];       /* cut where longer */
-	posta_ref ref;     /* POSTA_NOBODY: not running */
+	char id[64];   /* cut where longer */
+	posta_ref ref; /* POSTA_NOBODY: not running */
 	bool running;
-	bool restarting;   /* waits for its back-off */
+	bool restarting; /* waits for its back-off */
 	bool supervisor;
 	uint64_t restarts;
 	enum posta_err last_reason;
@@ -91,25 +94,31 @@ struct posta_child_info {
  * Errors in result: EEXISTS (id taken; or running), ENOTFOUND (id), EFULL (children_max), ESTATE (restarting), the start's own.
  * spec is copied. Thread: the actor's own.
  */
-typedef enum posta_err posta_control_fn(struct posta_actor *self, void *state, enum posta_err result, posta_ref child, void *context);
+typedef enum posta_err posta_control_fn(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+					void *context);
 enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor, const struct posta_child_spec *spec,
 				 posta_control_fn *on_done, void *context);
 /* With SIMPLE_ONE_FOR_ONE: the template with this argument. */
 enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument,
 					posta_control_fn *on_done, void *context);
-enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context);
-enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref supervisor, posta_ref child, posta_control_fn *on_done, void *context);
-enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context);
-enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id, posta_control_fn *on_done, void *context);
+enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id,
+				posta_control_fn *on_done, void *context);
+enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref supervisor, posta_ref child,
+				       posta_control_fn *on_done, void *context);
+enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id,
+				   posta_control_fn *on_done, void *context);
+enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id,
+				  posta_control_fn *on_done, void *context);
 /* children: borrowed for the call, in start order. */
 typedef enum posta_err posta_children_fn(struct posta_actor *self, void *state, enum posta_err result,
 					 const struct posta_child_info *children, size_t count, void *context);
-enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done, void *context);
+enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done,
+				    void *context);
 /* The same for a thread that is none of posta's: blocks at most timeout_ms. *count: in, room in children; out, how many there are. */
 enum posta_err posta_system_which_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
 					   struct posta_child_info *children, size_t *count);
-enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor, const struct posta_child_spec *spec,
-					uint64_t timeout_ms, posta_ref *child);
+enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor,
+					const struct posta_child_spec *spec, uint64_t timeout_ms, posta_ref *child);
 
 #ifdef __cplusplus
 }

@@ -27,12 +27,12 @@ struct posta_allocator {
 };
 
 enum posta_dead_reason {
-	POSTA_DEAD_NO_ACTOR,   /* the receiver ended or never was */
-	POSTA_DEAD_MAILBOX,    /* full */
+	POSTA_DEAD_NO_ACTOR, /* the receiver ended or never was */
+	POSTA_DEAD_MAILBOX,  /* full */
 	POSTA_DEAD_EXPIRED,
-	POSTA_DEAD_UNHANDLED,  /* the handler did not understand it */
-	POSTA_DEAD_STOPPED,    /* left in the mailbox of an actor that ended */
-	POSTA_DEAD_POISON      /* failed its handler too often */
+	POSTA_DEAD_UNHANDLED, /* the handler did not understand it */
+	POSTA_DEAD_STOPPED,   /* left in the mailbox of an actor that ended */
+	POSTA_DEAD_POISON     /* failed its handler too often */
 };
 
 struct posta_dead_letter {
@@ -46,19 +46,21 @@ struct posta_dead_letter {
 
 struct posta_system_options {
 	size_t size;
-	const char *name;        /* of its threads; NULL: "posta" */
-	int workers;             /* threads; 0: one per CPU this process may use; POSTA_HOST_DRIVEN: none */
-	struct ev_loop *loop;    /* host-driven: run on this loop of the host's (its default or own); NULL: a loop of posta's own, stepped */
-	uint32_t actors_max;     /* 0: 16,777,216; the table grows as needed */
-	uint32_t dedicated_max;  /* 0: 64; at most 200 */
-	bool pin_cpus;           /* worker n on the n-th CPU of the process's mask */
-	uint64_t turn_us_max;    /* longest turn before others run; 0: 100 */
-	bool virtual_clock;      /* time stands still until posta_system_advance; host-driven only */
-	uint64_t seed;           /* of posta_random; 0: from the system's entropy. With virtual_clock also the order of ready actors */
+	const char *name; /* of its threads; NULL: "posta" */
+	int workers;      /* threads; 0: one per CPU this process may use; POSTA_HOST_DRIVEN: none */
+	struct ev_loop *
+		loop; /* host-driven: run on this loop of the host's (its default or own); NULL: a loop of posta's own, stepped */
+	uint32_t actors_max;    /* 0: 16,777,216; the table grows as needed */
+	uint32_t dedicated_max; /* 0: 64; at most 200 */
+	bool pin_cpus;          /* worker n on the n-th CPU of the process's mask */
+	uint64_t turn_us_max;   /* longest turn before others run; 0: 100 */
+	bool virtual_clock;     /* time stands still until posta_system_advance; host-driven only */
+	uint64_t
+		seed; /* of posta_random; 0: from the system's entropy. With virtual_clock also the order of ready actors */
 	struct posta_allocator allocator; /* all NULL: aligned_alloc and free */
 	void (*log)(void *context, int level, const char *event, const char *text); /* see log.h */
 	void *log_context;
-	int log_level;           /* enum posta_log_level */
+	int log_level;                                                              /* enum posta_log_level */
 	void (*dead_letter)(void *context, const struct posta_dead_letter *letter); /* any worker; must not block */
 	void *dead_letter_context;
 };
@@ -66,7 +68,8 @@ struct posta_system_options {
 #define POSTA_HOST_DRIVEN (-1)
 
 /* Errors: ENOMEM, EINVAL (names the option), EIO (threads, descriptors). Returns: owned through *system. */
-enum posta_err posta_system_start(const struct posta_system_options *options, struct posta_system **system, struct posta_error *error);
+enum posta_err posta_system_start(const struct posta_system_options *options, struct posta_system **system,
+				  struct posta_error *error);
 
 struct posta_stop_report {
 	uint64_t actors_left;   /* still running at the deadline */
@@ -84,8 +87,10 @@ enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_
 posta_ref posta_system_spawn(struct posta_system *system, const struct posta_actor_class *klass, void *argument,
 			     const struct posta_spawn_options *options, struct posta_error *error);
 /* Thread: any, also one that is none of posta's. Errors: as posta_send; ECLOSED: the system stops. */
-enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint32_t type, const void *data, size_t size);
-enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type, const struct posta_slice *slice);
+enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint32_t type, const void *data,
+				 size_t size);
+enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type,
+				       const struct posta_slice *slice);
 void posta_system_stop_actor(struct posta_system *system, posta_ref ref, enum posta_err reason);
 
 /*
@@ -94,7 +99,8 @@ void posta_system_stop_actor(struct posta_system *system, posta_ref ref, enum po
  */
 size_t posta_system_step(struct posta_system *system, uint64_t timeout_ms);
 /* Steps until done(context) or timeout_ms have passed. Returns: whether it was done. */
-bool posta_system_run_until(struct posta_system *system, bool (*done)(void *context), void *context, uint64_t timeout_ms);
+bool posta_system_run_until(struct posta_system *system, bool (*done)(void *context), void *context,
+			    uint64_t timeout_ms);
 /* virtual_clock: moves time, stopping at each timer on the way and running what it wakes. */
 void posta_system_advance(struct posta_system *system, uint64_t ms);
 /* Nanoseconds of the system's clock. */
@@ -104,20 +110,20 @@ int posta_system_workers(const struct posta_system *system);
 /* Counters since the start, summed over the workers without stopping them. */
 struct posta_metrics {
 	size_t size;
-	uint64_t actors;        /* alive now */
+	uint64_t actors; /* alive now */
 	uint64_t spawned;
 	uint64_t stopped;
 	uint64_t restarts;
 	uint64_t failures;
-	uint64_t messages;      /* handled */
+	uint64_t messages; /* handled */
 	uint64_t turns;
-	uint64_t remote;        /* mailboxes notified from another thread */
-	uint64_t moved;         /* actors that changed worker */
+	uint64_t remote; /* mailboxes notified from another thread */
+	uint64_t moved;  /* actors that changed worker */
 	uint64_t sleeps;
 	uint64_t wakes;
 	uint64_t dead_letters;
 	uint64_t late_replies;
-	uint64_t timers;        /* armed now */
+	uint64_t timers; /* armed now */
 };
 void posta_system_metrics(struct posta_system *system, struct posta_metrics *metrics);
 

@@ -62,18 +62,21 @@ enum posta_err posta_task_queue_publish_wait(struct posta_task_queue *queue, con
 typedef enum posta_err posta_task_fn(void *context, const struct posta_task *task, struct posta_job *job);
 
 /* options.credit is the prefetch. A task whose last attempt failed goes to "<name>.dlq". */
-struct posta_subscription *posta_task_queue_subscribe(struct posta_task_queue *queue, const char *name, posta_task_fn *handler,
-						      void *context, const struct posta_consume_options *options,
+struct posta_subscription *posta_task_queue_subscribe(struct posta_task_queue *queue, const char *name,
+						      posta_task_fn *handler, void *context,
+						      const struct posta_consume_options *options,
 						      struct posta_error *error);
 struct posta_task_message { /* payload of POSTA_MSG_TASK; rules as of struct posta_event_message */
 	const struct posta_task *task;
 	struct posta_job *job;
 };
-struct posta_subscription *posta_task_queue_subscribe_actor(struct posta_task_queue *queue, const char *name, posta_ref actor,
+struct posta_subscription *posta_task_queue_subscribe_actor(struct posta_task_queue *queue, const char *name,
+							    posta_ref actor,
 							    const struct posta_consume_options *options,
 							    struct posta_error *error);
 
-enum posta_err posta_task_queue_connection_status(struct posta_task_queue *queue, struct posta_connection_status *status);
+enum posta_err posta_task_queue_connection_status(struct posta_task_queue *queue,
+						  struct posta_connection_status *status);
 char *posta_task_queue_connection_status_json(struct posta_task_queue *queue);
 
 #ifdef __cplusplus

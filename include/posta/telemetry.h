@@ -19,11 +19,12 @@ struct posta_telemetry;
 enum posta_health { POSTA_HEALTHY, POSTA_DEGRADED, POSTA_UNHEALTHY };
 
 /* Retained on servicios/health/<service>: {"service", "status": "healthy" | "degraded" | "unhealthy", "timestamp"}. */
-enum posta_err posta_telemetry_publish_health(struct posta_telemetry *telemetry, const char *service, enum posta_health health,
-					      posta_done_fn *on_done, void *context);
+enum posta_err posta_telemetry_publish_health(struct posta_telemetry *telemetry, const char *service,
+					      enum posta_health health, posta_done_fn *on_done, void *context);
 /* On servicios/api/<service>: {"service", "endpoint", "responseTime" (ms), "statusCode", "timestamp"}. */
-enum posta_err posta_telemetry_publish_api_metric(struct posta_telemetry *telemetry, const char *service, const char *endpoint,
-						  double response_time_ms, int status_code, posta_done_fn *on_done, void *context);
+enum posta_err posta_telemetry_publish_api_metric(struct posta_telemetry *telemetry, const char *service,
+						  const char *endpoint, double response_time_ms, int status_code,
+						  posta_done_fn *on_done, void *context);
 
 struct posta_metric_options {
 	size_t size;
@@ -32,26 +33,31 @@ struct posta_metric_options {
 };
 /* json: one JSON value; an object without "timestamp" gets one. Errors: EINVAL (topic), EFORMAT (json), ECLOSED, ENOMEM. */
 enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry, const char *topic, const char *json,
-					      const struct posta_metric_options *options, posta_done_fn *on_done, void *context);
+					      const struct posta_metric_options *options, posta_done_fn *on_done,
+					      void *context);
 /* For an actor: the end arrives as POSTA_MSG_PUBLISHED with this cookie. */
-enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry, const char *topic,
-						   const char *json, const struct posta_metric_options *options, uint64_t cookie);
-enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic, const char *json,
-						   const struct posta_metric_options *options, uint64_t timeout_ms,
-						   struct posta_error *error);
+enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry,
+						   const char *topic, const char *json,
+						   const struct posta_metric_options *options, uint64_t cookie);
+enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic,
+						   const char *json, const struct posta_metric_options *options,
+						   uint64_t timeout_ms, struct posta_error *error);
 
 /* json: len bytes and a zero, borrowed for the call. Returns as every handler does. */
-typedef enum posta_err posta_metric_fn(void *context, const char *topic, const char *json, size_t len, struct posta_job *job);
+typedef enum posta_err posta_metric_fn(void *context, const char *topic, const char *json, size_t len,
+				       struct posta_job *job);
 
 /*
  * filter: + is one level, # all below; $share/<group>/ shares them among the members. Overlapping filters of several
  * subscriptions: each handler gets the metric. Errors: EINVAL names the bad place of a filter.
  */
-struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *telemetry, const char *filter, posta_metric_fn *handler,
-						     void *context, const struct posta_consume_options *options,
+struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *telemetry, const char *filter,
+						     posta_metric_fn *handler, void *context,
+						     const struct posta_consume_options *options,
 						     struct posta_error *error);
 
-enum posta_err posta_telemetry_connection_status(struct posta_telemetry *telemetry, struct posta_connection_status *status);
+enum posta_err posta_telemetry_connection_status(struct posta_telemetry *telemetry,
+						 struct posta_connection_status *status);
 char *posta_telemetry_connection_status_json(struct posta_telemetry *telemetry);
 
 #ifdef __cplusplus

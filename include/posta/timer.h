@@ -16,9 +16,11 @@ extern "C" {
 typedef uint64_t posta_timer; /* 0: none */
 
 /* One message after delay_ms. Returns: the timer; 0 when out of memory. */
-posta_timer posta_send_after(struct posta_actor *self, uint64_t delay_ms, posta_ref to, uint32_t type, const void *data, size_t size);
+posta_timer posta_send_after(struct posta_actor *self, uint64_t delay_ms, posta_ref to, uint32_t type, const void *data,
+			     size_t size);
 /* A message every period_ms (> 0), the first after one period, without drift; missed periods are skipped. */
-posta_timer posta_send_every(struct posta_actor *self, uint64_t period_ms, posta_ref to, uint32_t type, const void *data, size_t size);
+posta_timer posta_send_every(struct posta_actor *self, uint64_t period_ms, posta_ref to, uint32_t type,
+			     const void *data, size_t size);
 /*
  * Exact: after it returns true the message will not come (a periodic one: not again). False: it fired already, or never was.
  */

@@ -39,7 +39,8 @@ struct scene {
 	struct posta_telemetry *telemetry;
 };
 
-static inline void scene_begin_with(struct scene *scene, struct posta_system *system, struct posta_messaging_options options)
+static inline void scene_begin_with(struct scene *scene, struct posta_system *system,
+				    struct posta_messaging_options options)
 {
 	struct posta_error error = { 0 };
 	options.system = system;
@@ -98,7 +99,8 @@ static inline enum posta_err on_task(void *context, const struct posta_task *tas
 	return note(context, posta_task_payload(task, NULL), job);
 }
 
-static inline enum posta_err on_metric(void *context, const char *topic, const char *json, size_t len, struct posta_job *job)
+static inline enum posta_err on_metric(void *context, const char *topic, const char *json, size_t len,
+				       struct posta_job *job)
 {
 	assert_int_equal(strlen(json), len);
 	assert_string_equal(topic, posta_job_topic(job));
@@ -122,7 +124,8 @@ static inline void on_end(void *context, enum posta_err result, const char *text
 	notes->end = result;
 }
 
-static inline void publish_event(struct scene *scene, const char *topic, const char *data, const char *key, struct notes *notes)
+static inline void publish_event(struct scene *scene, const char *topic, const char *data, const char *key,
+				 struct notes *notes)
 {
 	struct posta_event *event = posta_event_create(POSTA_EVENT_RESERVA_CREADA, data, "test");
 	assert_int_equal(posta_event_set_key(event, key), POSTA_OK);
@@ -130,7 +133,8 @@ static inline void publish_event(struct scene *scene, const char *topic, const c
 	posta_event_unref(event);
 }
 
-static inline void publish_task(struct scene *scene, const char *queue, const char *payload, enum posta_task_priority priority)
+static inline void publish_task(struct scene *scene, const char *queue, const char *payload,
+				enum posta_task_priority priority)
 {
 	struct posta_task *task = posta_task_create(POSTA_TASK_ENVIAR_EMAIL, payload, priority);
 	assert_int_equal(posta_task_queue_publish(scene->queue, queue, task, NULL, NULL), POSTA_OK);
@@ -162,11 +166,13 @@ static inline enum posta_err raw_receive(struct posta_actor *self, void *state, 
 	return POSTA_OK;
 }
 
-static inline void publish_raw(struct scene *scene, enum posta_messaging_bridge which, const char *name, const char *body)
+static inline void publish_raw(struct scene *scene, enum posta_messaging_bridge which, const char *name,
+			       const char *body)
 {
 	static const struct posta_actor_class klass = { .start = raw_start, .receive = raw_receive };
 	struct posta_error error;
-	struct raw raw = { .bridge = posta_messaging_bridge(scene->messaging, which), .body = body,
+	struct raw raw = { .bridge = posta_messaging_bridge(scene->messaging, which),
+			   .body = body,
 			   .target = { .qos = -1, .format = POSTA_FORMAT_RAW } };
 	*(which == POSTA_MESSAGING_RABBITMQ ? &raw.target.queue : &raw.target.topic) = name;
 	raw.target.queue_priority_max = which == POSTA_MESSAGING_RABBITMQ ? 10 : 0;

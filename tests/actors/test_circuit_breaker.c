@@ -43,8 +43,9 @@ static bool only_io(enum posta_err error)
 
 static void begin(struct scene *scene, bool (*counts)(enum posta_err))
 {
-	struct posta_circuit_breaker_options options = { .counts = counts, .on_change = on_change, .context = scene,
-							 .now_ms = now, .now_context = scene };
+	struct posta_circuit_breaker_options options = {
+		.counts = counts, .on_change = on_change, .context = scene, .now_ms = now, .now_context = scene
+	};
 	*scene = (struct scene){ .now = 1000, .answer = POSTA_EIO };
 	scene->breaker = posta_circuit_breaker_new(&options);
 	assert_non_null(scene->breaker);

@@ -31,7 +31,8 @@ static bool contains(const struct posta_event *event, const char *part)
 static void create__has_what_a_cloud_event_needs(void **state)
 {
 	(void)state;
-	struct posta_event *event = posta_event_create(POSTA_EVENT_RESERVA_CREADA, " {\"reservaId\": \"123\"} ", "micro-estudiantes");
+	struct posta_event *event =
+		posta_event_create(POSTA_EVENT_RESERVA_CREADA, " {\"reservaId\": \"123\"} ", "micro-estudiantes");
 	assert_non_null(event);
 	assert_string_equal(posta_event_type(event), "reserva.creada");
 	assert_string_equal(posta_event_source(event), "micro-estudiantes");
@@ -80,8 +81,8 @@ static void json__is_what_a_node_handler_parses(void **state)
 static void read__plain_node_event__is_completed(void **state)
 {
 	(void)state;
-	struct posta_event *event =
-		read("{\"type\":\"t\",\"source\":\"s\",\"data\":{\"a\":[1]},\"timestamp\":\"2025-11-24T16:00:00.000Z\",\"mas\":{\"x\":5}}");
+	struct posta_event *event = read("{\"type\":\"t\",\"source\":\"s\",\"data\":{\"a\":[1]},\"timestamp\":\"2025-"
+					 "11-24T16:00:00.000Z\",\"mas\":{\"x\":5}}");
 	assert_string_equal(posta_event_type(event), "t");
 	assert_string_equal(posta_event_data(event, NULL), "{\"a\":[1]}");
 	assert_int_equal(strlen(posta_event_id(event)), 36);
@@ -92,7 +93,8 @@ static void read__plain_node_event__is_completed(void **state)
 static void read__unchanged__gives_back_the_very_text(void **state)
 {
 	(void)state;
-	static const char text[] = "{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"s\",\"n\":5,\"data\":null, \"o\":{} }";
+	static const char text[] = "{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"s\",\"n\":5,"
+				   "\"data\":null, \"o\":{} }";
 	struct posta_event *event = read(text);
 	assert_true(contains(event, text));
 	assert_int_equal(posta_event_set_subject(event, "sub"), POSTA_OK);

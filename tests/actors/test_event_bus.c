@@ -61,7 +61,8 @@ static void handler__fails__tried_again_after_1000_and_2000_ms_then_dead(void **
 	struct posta_error error;
 	scene_begin(&scene);
 	assert_non_null(posta_event_bus_subscribe(scene.bus, "reservas.dlq", "dlq", on_event, &letters, NULL, &error));
-	subscribe(&scene, "g", &notes, &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes });
+	subscribe(&scene, "g", &notes,
+		  &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes });
 	publish_event(&scene, "reservas", "7", NULL, NULL);
 	kit_settle(scene.system);
 	assert_int_equal(notes.count, 1);
@@ -159,7 +160,8 @@ static void body__not_json__is_a_dead_letter_and_the_flow_goes_on(void **state)
 	struct scene scene;
 	struct notes notes = { 0 };
 	scene_begin(&scene);
-	subscribe(&scene, "g", &notes, &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes });
+	subscribe(&scene, "g", &notes,
+		  &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes });
 	publish_raw(&scene, POSTA_MESSAGING_KAFKA, "reservas", "hola");
 	publish_raw(&scene, POSTA_MESSAGING_KAFKA, "reservas", "{\"type\":\"t\",\"data\":{\"n\":1}}");
 	assert_int_equal(notes.dead, 1);

@@ -7,7 +7,8 @@
 
 static void clear_environment(void)
 {
-	static const char *const names[] = { "KAFKA_BROKERS", "KAFKA_CLIENT_ID", "RABBITMQ_URL", "MQTT_BROKER_URL", "MQTT_CLIENT_ID", "DEBUG" };
+	static const char *const names[] = { "KAFKA_BROKERS",   "KAFKA_CLIENT_ID", "RABBITMQ_URL",
+					     "MQTT_BROKER_URL", "MQTT_CLIENT_ID",  "DEBUG" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		unsetenv(names[i]);
 }
@@ -85,8 +86,12 @@ static void start__required_broker_is_down__fails_with_its_name(void **state)
 	assert_int_equal(posta_system_start(&one, &system, &error), POSTA_OK);
 	posta__memory_refuse(system, "work", 1000000);
 	struct posta_messaging_options options = {
-		.system = system, .kafka_brokers = "memory:", .rabbitmq_url = "memory:work", .mqtt_broker_url = "memory:",
-		.require_brokers = true, .require_timeout_ms = 100,
+		.system = system,
+		.kafka_brokers = "memory:",
+		.rabbitmq_url = "memory:work",
+		.mqtt_broker_url = "memory:",
+		.require_brokers = true,
+		.require_timeout_ms = 100,
 	};
 	assert_int_equal(posta_messaging_start(&options, &messaging, &error), POSTA_ETIMEDOUT);
 	assert_non_null(strstr(error.text, "task_queue is not connected to memory:work"));
@@ -177,8 +182,8 @@ static void job__done_by_another_thread(void **state)
 	struct posta_error error;
 	struct posta_messaging_report report;
 	scene_begin_with(&scene, NULL, (struct posta_messaging_options){ .workers = 2 });
-	struct posta_subscription *subscription =
-		posta_event_bus_subscribe(scene.bus, "t", "g", on_late, &late, &(struct posta_consume_options){ .dedicated = true }, &error);
+	struct posta_subscription *subscription = posta_event_bus_subscribe(
+		scene.bus, "t", "g", on_late, &late, &(struct posta_consume_options){ .dedicated = true }, &error);
 	assert_non_null(subscription);
 	assert_int_equal(posta_subscription_wait(subscription, 5000, &error), POSTA_OK);
 	publish_event(&scene, "t", "1", NULL, NULL);

@@ -87,7 +87,8 @@ static void waits__grow_up_to_the_cap(void **state)
 {
 	(void)state;
 	struct scene scene = { .answers = { POSTA_EIO, POSTA_EIO, POSTA_EIO, POSTA_EIO, POSTA_OK } };
-	begin(&scene, &(struct posta_retry_options){ .attempts = 5, .backoff = { .initial_ms = 10, .factor = 3, .max_ms = 50 } });
+	begin(&scene, &(struct posta_retry_options){ .attempts = 5,
+						     .backoff = { .initial_ms = 10, .factor = 3, .max_ms = 50 } });
 	posta_system_advance(scene.system, 1000);
 	assert_int_equal(scene.attempts, 5);
 	assert_int_equal(scene.at_ms[1] - scene.at_ms[0], 10);
@@ -121,7 +122,8 @@ static void pending__too_long__fails_and_goes_on(void **state)
 {
 	(void)state;
 	struct scene scene = { .answers = { POSTA_EPENDING, POSTA_EPENDING } };
-	begin(&scene, &(struct posta_retry_options){ .attempts = 2, .backoff.initial_ms = 10, .attempt_timeout_ms = 100 });
+	begin(&scene,
+	      &(struct posta_retry_options){ .attempts = 2, .backoff.initial_ms = 10, .attempt_timeout_ms = 100 });
 	posta_system_advance(scene.system, 110);
 	assert_int_equal(scene.attempts, 2);
 	posta_system_advance(scene.system, 100);

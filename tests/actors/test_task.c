@@ -25,7 +25,9 @@ static void create__has_the_seeds_fields(void **state)
 	struct posta_task *task = posta_task_create(POSTA_TASK_ENVIAR_EMAIL, "{\"to\":\"a@b\"}", POSTA_TASK_HIGH);
 	char *json = posta_task_to_json(task, NULL);
 	assert_int_equal(strlen(posta_task_id(task)), 36);
-	assert_non_null(strstr(json, "\"type\":\"task.enviar-email\",\"payload\":{\"to\":\"a@b\"},\"priority\":\"high\",\"createdAt\":\"2"));
+	assert_non_null(strstr(
+		json,
+		"\"type\":\"task.enviar-email\",\"payload\":{\"to\":\"a@b\"},\"priority\":\"high\",\"createdAt\":\"2"));
 	assert_non_null(strstr(json, ",\"attempts\":0,\"maxAttempts\":3}"));
 	free(json);
 	posta_task_unref(task);
@@ -36,8 +38,9 @@ static void create__has_the_seeds_fields(void **state)
 static void read__node_task__keeps_unknown_fields(void **state)
 {
 	(void)state;
-	struct posta_task *task = read("{\"type\":\"t\",\"payload\":{\"a\":1},\"priority\":\"low\",\"createdAt\":1764000000123,"
-				       "\"attempts\":1,\"maxAttempts\":7,\"id\":\"x\",\"tags\":[1,{\"b\":2}]}");
+	struct posta_task *task =
+		read("{\"type\":\"t\",\"payload\":{\"a\":1},\"priority\":\"low\",\"createdAt\":1764000000123,"
+		     "\"attempts\":1,\"maxAttempts\":7,\"id\":\"x\",\"tags\":[1,{\"b\":2}]}");
 	assert_string_equal(posta_task_id(task), "x");
 	assert_int_equal(posta_task_priority(task), POSTA_TASK_LOW);
 	assert_int_equal(posta_task_created_at(task), 1764000000123);

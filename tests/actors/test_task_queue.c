@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "services.h"
 
-static void subscribe(struct scene *scene, const char *name, struct notes *notes, const struct posta_consume_options *options)
+static void subscribe(struct scene *scene, const char *name, struct notes *notes,
+		      const struct posta_consume_options *options)
 {
 	struct posta_error error = { 0 };
 	if (!posta_task_queue_subscribe(scene->queue, name, on_task, notes, options, &error))
@@ -107,7 +108,8 @@ static void body__no_task__is_a_dead_letter_and_the_flow_goes_on(void **state)
 	struct notes notes = { 0 };
 	scene_begin(&scene);
 	subscribe(&scene, "email", &notes,
-		  &(struct posta_consume_options){ .on_dead = on_dead, .on_dead_context = &notes, .no_dead_letters = true });
+		  &(struct posta_consume_options){
+			  .on_dead = on_dead, .on_dead_context = &notes, .no_dead_letters = true });
 	publish_raw(&scene, POSTA_MESSAGING_RABBITMQ, "email", "[1]");
 	publish_raw(&scene, POSTA_MESSAGING_RABBITMQ, "email", "{\"type\":\"t\",\"payload\":5}");
 	assert_int_equal(notes.dead, 1);

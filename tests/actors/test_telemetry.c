@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "services.h"
 
-static void subscribe(struct scene *scene, const char *filter, struct notes *notes, const struct posta_consume_options *options)
+static void subscribe(struct scene *scene, const char *filter, struct notes *notes,
+		      const struct posta_consume_options *options)
 {
 	struct posta_error error = { 0 };
 	if (!posta_telemetry_subscribe(scene->telemetry, filter, on_metric, notes, options, &error))
@@ -15,7 +16,8 @@ static void health__is_retained(void **state)
 	struct scene scene;
 	struct notes notes = { 0 };
 	scene_begin(&scene);
-	assert_int_equal(posta_telemetry_publish_health(scene.telemetry, "micro", POSTA_DEGRADED, on_end, &notes), POSTA_OK);
+	assert_int_equal(posta_telemetry_publish_health(scene.telemetry, "micro", POSTA_DEGRADED, on_end, &notes),
+			 POSTA_OK);
 	kit_settle(scene.system);
 	assert_int_equal(notes.ended, 1);
 	subscribe(&scene, "servicios/health/+", &notes, NULL);
@@ -32,11 +34,14 @@ static void api_metric__has_endpoint_time_and_status(void **state)
 	struct notes notes = { 0 };
 	scene_begin(&scene);
 	subscribe(&scene, "servicios/api/micro", &notes, NULL);
-	assert_int_equal(posta_telemetry_publish_api_metric(scene.telemetry, "micro", "/reservas", 45, 200, NULL, NULL), POSTA_OK);
-	assert_int_equal(posta_telemetry_publish_api_metric(scene.telemetry, "a/+", "/reservas", 45, 200, NULL, NULL), POSTA_EINVAL);
+	assert_int_equal(posta_telemetry_publish_api_metric(scene.telemetry, "micro", "/reservas", 45, 200, NULL, NULL),
+			 POSTA_OK);
+	assert_int_equal(posta_telemetry_publish_api_metric(scene.telemetry, "a/+", "/reservas", 45, 200, NULL, NULL),
+			 POSTA_EINVAL);
 	kit_settle(scene.system);
 	assert_int_equal(notes.count, 1);
-	assert_non_null(strstr(notes.seen[0], "\"endpoint\":\"/reservas\",\"responseTime\":45,\"statusCode\":200,\"timestamp\":\"2"));
+	assert_non_null(strstr(notes.seen[0],
+			       "\"endpoint\":\"/reservas\",\"responseTime\":45,\"statusCode\":200,\"timestamp\":\"2"));
 	notes_free(&notes);
 	scene_end(&scene);
 }
@@ -50,7 +55,8 @@ static void metric__gets_the_timestamp_it_lacks(void **state)
 	subscribe(&scene, "m/#", &notes, NULL);
 	static const char *const bodies[] = { "{}", "{\"a\":1}", "{\"timestamp\":5}", "7" };
 	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(posta_telemetry_publish_metric(scene.telemetry, "m/x", bodies[i], NULL, NULL, NULL), POSTA_OK);
+		assert_int_equal(posta_telemetry_publish_metric(scene.telemetry, "m/x", bodies[i], NULL, NULL, NULL),
+				 POSTA_OK);
 	assert_int_equal(posta_telemetry_publish_metric(scene.telemetry, "m/x", "{", NULL, NULL, NULL), POSTA_EFORMAT);
 	assert_int_equal(posta_telemetry_publish_metric(scene.telemetry, "m/#", "{}", NULL, NULL, NULL), POSTA_EINVAL);
 	kit_settle(scene.system);
@@ -88,7 +94,8 @@ static void body__not_json__is_told_and_the_flow_goes_on(void **state)
 	struct scene scene;
 	struct notes notes = { 0 };
 	scene_begin(&scene);
-	subscribe(&scene, "m", &notes, &(struct posta_consume_options){ .qos = 1, .on_dead = on_dead, .on_dead_context = &notes });
+	subscribe(&scene, "m", &notes,
+		  &(struct posta_consume_options){ .qos = 1, .on_dead = on_dead, .on_dead_context = &notes });
 	publish_raw(&scene, POSTA_MESSAGING_MQTT, "m", "on");
 	publish_raw(&scene, POSTA_MESSAGING_MQTT, "m", "{\"on\":true}");
 	assert_int_equal(notes.dead, 1);
@@ -109,7 +116,8 @@ static void broker_away__the_last_100_wait_and_older_ones_are_told(void **state)
 	scene_begin_with(&scene, scene.system, (struct posta_messaging_options){ 0 });
 	for (int i = 0; i < 150; i++) {
 		snprintf(body, sizeof body, "%d", i);
-		assert_int_equal(posta_telemetry_publish_metric(scene.telemetry, "m", body, NULL, on_end, &sent), POSTA_OK);
+		assert_int_equal(posta_telemetry_publish_metric(scene.telemetry, "m", body, NULL, on_end, &sent),
+				 POSTA_OK);
 	}
 	kit_settle(scene.system);
 	assert_int_equal(sent.ended, 50);
@@ -146,7 +154,9 @@ static void status__as_json_has_what_the_seed_shows(void **state)
 	subscribe(&scene, "servicios/health/+", &notes, NULL);
 	char *json = posta_telemetry_connection_status_json(scene.telemetry);
 	assert_memory_equal(json, "{\"connected\":true,\"clientId\":\"telemetry-", 39);
-	assert_non_null(strstr(json, "\"brokerUrl\":\"memory:field\",\"subscriptions\":[\"servicios/health/+\"],\"metricsBuffered\":0,"));
+	assert_non_null(strstr(
+		json,
+		"\"brokerUrl\":\"memory:field\",\"subscriptions\":[\"servicios/health/+\"],\"metricsBuffered\":0,"));
 	free(json);
 	json = posta_messaging_connection_status_json(scene.messaging);
 	assert_memory_equal(json, "{\"eventBus\":{\"connected\":true", 29);

@@ -111,7 +111,8 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, st
 			  uint64_t id, bool redelivered)
 {
 	assert_true(bridge->delivery_count < CORE_EVENTS_MAX);
-	bridge->deliveries[bridge->delivery_count++] = (struct core_delivery){subscription, id, redelivered, envelope};
+	bridge->deliveries[bridge->delivery_count++] =
+		(struct core_delivery){ subscription, id, redelivered, envelope };
 	return true;
 }
 
@@ -176,10 +177,11 @@ void core_run_once(struct posta_bridge *core)
 struct posta_bridge *core_new(const char *url)
 {
 	static const struct posta_actor_class klass = {
-		.size = sizeof klass, .name = "core", .state_size = 8, .receive = receive, .start = start};
+		.size = sizeof klass, .name = "core", .state_size = 8, .receive = receive, .start = start
+	};
 	struct posta_bridge *core = calloc(1, sizeof *core);
-	struct posta_system_options options = {.size = sizeof options, .workers = POSTA_HOST_DRIVEN};
-	struct posta_error error = {0};
+	struct posta_system_options options = { .size = sizeof options, .workers = POSTA_HOST_DRIVEN };
+	struct posta_error error = { 0 };
 
 	assert_non_null(core);
 	core->loop = ev_loop_new(EVFLAG_AUTO);
@@ -188,11 +190,11 @@ struct posta_bridge *core_new(const char *url)
 	posta_system_spawn(core->system, &klass, core, NULL, NULL);
 	core->next_id = core->confirmed_through = 1;
 	core->ops = &posta__amqp_ops;
-	core->options = (struct posta_bridge_options){.size = sizeof core->options,
-						      .message_bytes_max = 16u << 20,
-						      .heartbeat_ms = 10000,
-						      .connect_timeout_ms = 15000,
-						      .pending_max = 65536};
+	core->options = (struct posta_bridge_options){ .size = sizeof core->options,
+						       .message_bytes_max = 16u << 20,
+						       .heartbeat_ms = 10000,
+						       .connect_timeout_ms = 15000,
+						       .pending_max = 65536 };
 	snprintf(core->url, sizeof core->url, "%s", url);
 	core_wait(core, core->actor);
 	return core;
@@ -208,7 +210,7 @@ enum posta_err core_connect(struct posta_bridge *core, struct posta_error *error
 void core_connected(struct posta_bridge *core)
 {
 	int ups = core->ups;
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
 	core_wait(core, core->ups > ups || core->downs);
@@ -255,7 +257,7 @@ uint64_t core_publish(struct posta_bridge *core, const struct posta_target *targ
 {
 	assert_true(core->next_id < CORE_EVENTS_MAX);
 	struct posta_publication *publication = &core->publications[core->next_id];
-	const struct posta_publication *batch[1] = {publication};
+	const struct posta_publication *batch[1] = { publication };
 
 	publication->id = core->next_id++;
 	publication->target = target;

@@ -44,7 +44,7 @@ bool peer_dribble(struct peer *peer)
 void peer_send(struct peer_link *link, uint16_t channel, amqp_method_number_t method, const void *fields)
 {
 	uint8_t out[4096];
-	amqp_bytes_t bytes = {sizeof out - 20, out + 11};
+	amqp_bytes_t bytes = { sizeof out - 20, out + 11 };
 	int used = amqp_encode_method(method, (void *)(uintptr_t)fields, bytes);
 
 	assert_true(used >= 0);
@@ -56,7 +56,7 @@ void peer_send(struct peer_link *link, uint16_t channel, amqp_method_number_t me
 void peer_send_content(struct peer_link *link, uint16_t channel, const void *properties, size_t properties_len,
 		       const char *body, size_t body_len)
 {
-	uint8_t out[4096] = {0};
+	uint8_t out[4096] = { 0 };
 
 	posta__amqp_put16(out + 7, AMQP_BASIC_CLASS);
 	posta__amqp_put32(out + 15, (uint32_t)body_len);
@@ -72,10 +72,10 @@ void peer_send_content(struct peer_link *link, uint16_t channel, const void *pro
 
 void peer_deliver(struct peer_link *link, uint64_t tag, const char *body)
 {
-	amqp_basic_deliver_t deliver = {.consumer_tag = amqp_cstring_bytes(link->consumer_tag),
-					.delivery_tag = tag,
-					.routing_key = amqp_cstring_bytes("q")};
-	static const uint8_t none[2] = {0, 0};
+	amqp_basic_deliver_t deliver = { .consumer_tag = amqp_cstring_bytes(link->consumer_tag),
+					 .delivery_tag = tag,
+					 .routing_key = amqp_cstring_bytes("q") };
+	static const uint8_t none[2] = { 0, 0 };
 
 	peer_send(link, link->consumer_channel, AMQP_BASIC_DELIVER_METHOD, &deliver);
 	if (body)
@@ -85,8 +85,9 @@ void peer_deliver(struct peer_link *link, uint64_t tag, const char *body)
 static void send_start(struct peer_link *link)
 {
 	static uint8_t nested[200000];
-	amqp_connection_start_t start = {
-		.version_minor = 9, .mechanisms = amqp_cstring_bytes("PLAIN"), .locales = amqp_cstring_bytes("en_US")};
+	amqp_connection_start_t start = { .version_minor = 9,
+					  .mechanisms = amqp_cstring_bytes("PLAIN"),
+					  .locales = amqp_cstring_bytes("en_US") };
 	unsigned depth = link->peer->nesting;
 
 	if (!depth) {
@@ -123,9 +124,9 @@ static void note_ack(struct peer_link *link, uint64_t tag, bool multiple, bool n
 static void answer_connection(struct peer_link *link, amqp_method_number_t method,
 			      const struct posta__amqp_frame *frame)
 {
-	static const amqp_connection_open_ok_t open_ok = {{0, NULL}};
-	static const amqp_connection_close_ok_t close_ok = {0};
-	amqp_connection_tune_t tune = {2047, 131072, link->peer->heartbeat};
+	static const amqp_connection_open_ok_t open_ok = { { 0, NULL } };
+	static const amqp_connection_close_ok_t close_ok = { 0 };
+	amqp_connection_tune_t tune = { 2047, 131072, link->peer->heartbeat };
 
 	if (method == AMQP_CONNECTION_START_OK_METHOD) {
 		link->consumes = memmem(frame->payload, frame->size, "(consume)", 9) != NULL;
@@ -141,7 +142,7 @@ static void answer_connection(struct peer_link *link, amqp_method_number_t metho
 
 static void answer_consume(struct peer_link *link, uint16_t channel, const amqp_basic_consume_t *consume)
 {
-	amqp_basic_consume_ok_t ok = {consume->consumer_tag};
+	amqp_basic_consume_ok_t ok = { consume->consumer_tag };
 
 	link->consumer_channel = channel;
 	snprintf(link->consumer_tag, sizeof link->consumer_tag, "%.*s", (int)consume->consumer_tag.len,
@@ -151,11 +152,11 @@ static void answer_consume(struct peer_link *link, uint16_t channel, const amqp_
 
 static void answer_channel(struct peer_link *link, uint16_t channel, amqp_method_number_t method, const void *decoded)
 {
-	static const amqp_channel_open_ok_t open_ok = {{0, NULL}};
-	static const amqp_channel_close_ok_t close_ok = {0};
-	static const amqp_confirm_select_ok_t select_ok = {0};
-	static const amqp_queue_declare_ok_t declare_ok = {{0, NULL}, 0, 0};
-	static const amqp_basic_qos_ok_t qos_ok = {0};
+	static const amqp_channel_open_ok_t open_ok = { { 0, NULL } };
+	static const amqp_channel_close_ok_t close_ok = { 0 };
+	static const amqp_confirm_select_ok_t select_ok = { 0 };
+	static const amqp_queue_declare_ok_t declare_ok = { { 0, NULL }, 0, 0 };
+	static const amqp_basic_qos_ok_t qos_ok = { 0 };
 	const amqp_basic_ack_t *ack = decoded;
 	const amqp_basic_nack_t *nack = decoded;
 
@@ -198,7 +199,7 @@ static void take_frame(struct peer_link *link, const struct posta__amqp_frame *f
 
 	init_amqp_pool(&pool, 4096);
 	assert_true(amqp_decode_method(method, &pool,
-				       (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)},
+				       (amqp_bytes_t){ frame->size - 4, (void *)(uintptr_t)(frame->payload + 4) },
 				       &decoded) >= 0);
 	if (frame->channel == 0)
 		answer_connection(link, method, frame);
@@ -209,7 +210,7 @@ static void take_frame(struct peer_link *link, const struct posta__amqp_frame *f
 
 static void take_bytes(struct peer_link *link)
 {
-	static const struct posta__amqp_limits limits = {131072, 2047};
+	static const struct posta__amqp_limits limits = { 131072, 2047 };
 	struct posta__amqp_frame frame;
 	const char *why;
 	size_t used = 0;
@@ -265,7 +266,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 struct peer *peer_new(struct ev_loop *loop)
 {
 	struct peer *peer = calloc(1, sizeof *peer);
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof address;
 
 	assert_non_null(peer);

@@ -21,7 +21,7 @@ struct posta_bridge *connected(void)
 
 void subscribe(struct posta_bridge *core, uint32_t id, const char *queue, uint32_t credit)
 {
-	struct posta_source source = {.size = sizeof source, .queue = queue, .credit = credit};
+	struct posta_source source = { .size = sizeof source, .queue = queue, .credit = credit };
 	int before = core->subscribed_count;
 
 	core->ops->subscribe(core, core->state, id, &source);
@@ -31,7 +31,7 @@ void subscribe(struct posta_bridge *core, uint32_t id, const char *queue, uint32
 
 struct posta_target to_queue(const char *queue)
 {
-	return (struct posta_target){.size = sizeof(struct posta_target), .queue = queue};
+	return (struct posta_target){ .size = sizeof(struct posta_target), .queue = queue };
 }
 
 void publish_numbers(struct posta_bridge *core, const struct posta_target *target, int from, int to)
@@ -77,7 +77,7 @@ void finish(struct posta_bridge *core)
 int start_broker(void **state)
 {
 	(void)state;
-	struct kit_broker_options options = {.tls = true, .message_bytes_max = MESSAGE_MAX};
+	struct kit_broker_options options = { .tls = true, .message_bytes_max = MESSAGE_MAX };
 
 	broker = kit_broker_start(KIT_RABBITMQ, &options);
 	return 0;

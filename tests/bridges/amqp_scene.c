@@ -11,7 +11,7 @@
 
 struct scene scene_new(void)
 {
-	struct scene scene = {.core = core_new("amqp://guest:guest@127.0.0.1")};
+	struct scene scene = { .core = core_new("amqp://guest:guest@127.0.0.1") };
 
 	scene.peer = peer_new(scene.core->loop);
 	snprintf(scene.core->url, sizeof scene.core->url, "amqp://guest:guest@127.0.0.1:%d", scene.peer->port);
@@ -35,7 +35,7 @@ void scene_end(struct scene scene)
 struct scene subscribed(void)
 {
 	struct scene scene = connected();
-	struct posta_source source = {.size = sizeof source, .queue = "q", .credit = 100};
+	struct posta_source source = { .size = sizeof source, .queue = "q", .credit = 100 };
 
 	scene.core->ops->subscribe(scene.core, scene.core->state, 1, &source);
 	core_wait(scene.core, scene.core->subscribed_count == 1);

@@ -19,6 +19,6 @@ struct scene subscribed(void);
 void scene_end(struct scene scene);
 void assert_down(struct scene scene, enum posta_err code, const char *words);
 
-static const struct posta_target to_exchange = {.size = sizeof(struct posta_target), .routing_key = "k"};
+static const struct posta_target to_exchange = { .size = sizeof(struct posta_target), .routing_key = "k" };
 
 #endif

@@ -66,14 +66,14 @@ enum posta_err kafka_subscribe_from(struct posta_bridge *core, uint32_t id, cons
 
 void kafka_subscribe(struct posta_bridge *core, uint32_t id, const char *topic, const char *group)
 {
-	struct posta_source source = {.size = sizeof source, .topic = topic, .group = group, .credit = 10000};
+	struct posta_source source = { .size = sizeof source, .topic = topic, .group = group, .credit = 10000 };
 
 	assert_int_equal(kafka_subscribe_from(core, id, &source), POSTA_OK);
 }
 
 struct posta_target kafka_to(const char *topic)
 {
-	return (struct posta_target){.size = sizeof(struct posta_target), .topic = topic};
+	return (struct posta_target){ .size = sizeof(struct posta_target), .topic = topic };
 }
 
 void kafka_send(struct posta_bridge *core, const struct posta_target *target, int from, int to, const char *key)
@@ -142,7 +142,7 @@ void kafka_assert_text(const char *text, const char *words)
 
 void kafka_assert_down(struct posta_bridge *core, enum posta_err code, const char *words)
 {
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
 	core_wait(core, core->downs);

@@ -40,14 +40,14 @@ enum posta_err subscribe_from(struct posta_bridge *core, uint32_t id, const stru
 
 void subscribe(struct posta_bridge *core, uint32_t id, const char *filter, uint32_t credit)
 {
-	struct posta_source source = {.size = sizeof source, .filter = filter, .credit = credit, .qos = -1};
+	struct posta_source source = { .size = sizeof source, .filter = filter, .credit = credit, .qos = -1 };
 
 	assert_int_equal(subscribe_from(core, id, &source), POSTA_OK);
 }
 
 struct posta_target to_topic(const char *topic)
 {
-	return (struct posta_target){.size = sizeof(struct posta_target), .topic = topic, .qos = -1};
+	return (struct posta_target){ .size = sizeof(struct posta_target), .topic = topic, .qos = -1 };
 }
 
 void publish_numbers(struct posta_bridge *core, const struct posta_target *target, int from, int to)
@@ -114,7 +114,7 @@ void assert_text(const char *text, const char *words)
 /* A connection that cannot be made. */
 void assert_down(struct posta_bridge *core, enum posta_err code, const char *words)
 {
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
 	core_wait(core, core->downs);

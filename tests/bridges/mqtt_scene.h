@@ -31,8 +31,8 @@ struct posta_envelope *big(size_t size);
 /* A connection that cannot be made. Frees core. */
 void assert_down(struct posta_bridge *core, enum posta_err code, const char *words);
 
-#define EACH_VERSION(version)                                                                                         \
-	for (size_t v_ = 0; v_ < 2; v_++)                                                                             \
+#define EACH_VERSION(version)                                                                                          \
+	for (size_t v_ = 0; v_ < 2; v_++)                                                                              \
 		for (int version = v_ ? 4 : 5, once_ = 1; once_; once_ = 0)
 
 #endif

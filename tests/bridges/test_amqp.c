@@ -118,7 +118,7 @@ static void publish__no_queue_bound__that_one_is_refused(void **state)
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("bound"), *nowhere = kit_unique("nowhere");
 	struct posta_target good = to_queue(queue),
-			    bad = {.size = sizeof bad, .exchange = "amq.direct", .routing_key = nowhere};
+			    bad = { .size = sizeof bad, .exchange = "amq.direct", .routing_key = nowhere };
 	uint64_t first = core_publish(core, &good, core_text("1", "a"), true);
 	uint64_t lost = core_publish(core, &bad, core_text("2", "b"), true);
 	uint64_t last = core_publish(core, &good, core_text("3", "c"), false);
@@ -137,7 +137,8 @@ static void publish__exchange_missing__others_go_on(void **state)
 	(void)state;
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("good"), *missing = kit_unique("missing");
-	struct posta_target good = to_queue(queue), bad = {.size = sizeof bad, .exchange = missing, .routing_key = "k"};
+	struct posta_target good = to_queue(queue),
+			    bad = { .size = sizeof bad, .exchange = missing, .routing_key = "k" };
 	uint64_t refused = core_publish(core, &bad, core_text("1", "a"), true);
 	uint64_t ok = core_publish(core, &good, core_text("2", "b"), false);
 
@@ -177,7 +178,7 @@ static void publish__larger_than_the_broker_takes__that_one_is_too_big(void **st
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("limit"), *body = malloc(MESSAGE_MAX + 2), id[16];
 	struct posta_target target = to_queue(queue);
-	uint64_t big[2] = {0};
+	uint64_t big[2] = { 0 };
 
 	memset(body, 'x', MESSAGE_MAX + 1);
 	body[MESSAGE_MAX + 1] = '\0';
@@ -246,7 +247,7 @@ static void publish__many__are_confirmed_and_come_in_order(void **state)
 static void settle__in_any_order__nothing_comes_again(void **state)
 {
 	(void)state;
-	static const int order[] = {3, 1, 0, 2, 7, 5, 9, 8, 6, 4};
+	static const int order[] = { 3, 1, 0, 2, 7, 5, 9, 8, 6, 4 };
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("order");
 	struct posta_target target = to_queue(queue);
@@ -443,8 +444,8 @@ static void subscribe__other_arguments__refused_until_they_fit(void **state)
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("args"), *good = kit_unique("good");
 	struct posta_target target = to_queue(queue), other = to_queue(good);
-	struct posta_source source = {.size = sizeof source, .queue = queue, .queue_priority_max = 10};
-	const char *const delete_queue[] = {"delete_queue", queue, NULL};
+	struct posta_source source = { .size = sizeof source, .queue = queue, .queue_priority_max = 10 };
+	const char *const delete_queue[] = { "delete_queue", queue, NULL };
 
 	publish_numbers(core, &target, 0, 1);
 	subscribe(core, 1, good, 10);
@@ -468,7 +469,7 @@ static void subscribe__queue_deleted__comes_in_force_again(void **state)
 	struct posta_bridge *core = connected();
 	char *queue = kit_unique("gone");
 	struct posta_target target = to_queue(queue);
-	const char *const delete_queue[] = {"delete_queue", queue, NULL};
+	const char *const delete_queue[] = { "delete_queue", queue, NULL };
 
 	subscribe(core, 1, queue, 10);
 	kit_broker_ctl(broker, delete_queue);
@@ -487,8 +488,8 @@ static void subscribe__exchange_without_queue__has_one_of_its_own(void **state)
 	(void)state;
 	struct posta_bridge *core = connected();
 	char *key = kit_unique("key");
-	struct posta_source source = {.size = sizeof source, .exchange = "amq.topic", .routing_key = key};
-	struct posta_target target = {.size = sizeof target, .exchange = "amq.topic", .routing_key = key};
+	struct posta_source source = { .size = sizeof source, .exchange = "amq.topic", .routing_key = key };
+	struct posta_target target = { .size = sizeof target, .exchange = "amq.topic", .routing_key = key };
 
 	core->ops->subscribe(core, core->state, 1, &source);
 	core_wait(core, core->subscribed_count == 1);
@@ -497,7 +498,7 @@ static void subscribe__exchange_without_queue__has_one_of_its_own(void **state)
 	core_wait(core, core->delivery_count == 2);
 	assert_string_equal(posta_envelope_text(core->deliveries[0].envelope, POSTA_ATTR_TOPIC), key);
 	finish(core);
-	char *left = kit_broker_ctl_output(broker, (const char *const[]){"list_queues", "name", NULL});
+	char *left = kit_broker_ctl_output(broker, (const char *const[]){ "list_queues", "name", NULL });
 
 	assert_null(strstr(left, "posta.")); /* it ended with its connection */
 	free(left);

@@ -26,7 +26,7 @@ static void publish(struct scene scene, int n)
 
 static void ack(struct scene scene, uint64_t tag, bool multiple)
 {
-	amqp_basic_ack_t fields = {tag, multiple};
+	amqp_basic_ack_t fields = { tag, multiple };
 
 	peer_send(scene.peer->publishing, 1, AMQP_BASIC_ACK_METHOD, &fields);
 }
@@ -49,7 +49,7 @@ static void confirms__in_any_order__meet_their_publications(void **state)
 	ack(scene, 7, false);
 	core_wait(core, core->confirm_count == 6);
 	assert_int_equal(core->confirms[5].id, 7);
-	amqp_basic_nack_t nack = {8, true, false};
+	amqp_basic_nack_t nack = { 8, true, false };
 
 	peer_send(scene.peer->publishing, 1, AMQP_BASIC_NACK_METHOD, &nack);
 	core_wait(core, core->confirm_count == 8);
@@ -67,9 +67,9 @@ static void returned__then_acknowledged__only_that_one_is_refused(void **state)
 	(void)state;
 	struct scene scene = connected();
 	struct posta_bridge *core = scene.core;
-	amqp_basic_return_t returned = {312, amqp_cstring_bytes("NO_ROUTE"), amqp_cstring_bytes(""),
-					amqp_cstring_bytes("k")};
-	static const uint8_t id_1[] = {0, 0x80, 1, '1'};
+	amqp_basic_return_t returned = { 312, amqp_cstring_bytes("NO_ROUTE"), amqp_cstring_bytes(""),
+					 amqp_cstring_bytes("k") };
+	static const uint8_t id_1[] = { 0, 0x80, 1, '1' };
 
 	publish(scene, 2);
 	peer_send(scene.peer->publishing, 1, AMQP_BASIC_RETURN_METHOD, &returned);
@@ -93,7 +93,7 @@ static void channel_closed__for_one__others_are_sent_again_in_order(void **state
 	struct scene scene = connected();
 	struct posta_bridge *core = scene.core;
 	struct peer_link *link;
-	amqp_channel_close_t close = {406, amqp_cstring_bytes("PRECONDITION_FAILED - something"), 60, 40};
+	amqp_channel_close_t close = { 406, amqp_cstring_bytes("PRECONDITION_FAILED - something"), 60, 40 };
 	uint64_t tag = 0;
 	int seen;
 
@@ -139,10 +139,10 @@ static void publish__peer_reads_nothing__is_bounded_and_told_when_there_is_room(
 	core_run_for(core, .05);
 	for (; taken < 2000; taken++) {
 		struct posta_publication *publication = &core->publications[core->next_id];
-		const struct posta_publication *batch[1] = {publication};
+		const struct posta_publication *batch[1] = { publication };
 
 		*publication =
-			(struct posta_publication){core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL};
+			(struct posta_publication){ core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL };
 		core->next_id++;
 		size_t k = core->ops->publish(core, core->state, batch, 1);
 

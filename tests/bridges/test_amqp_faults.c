@@ -15,7 +15,7 @@
 static void assert_down(const char *url, enum posta_err code, const char *words)
 {
 	struct posta_bridge *core = core_new(url);
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
 	core_wait(core, core->downs || core->ups);
@@ -77,12 +77,12 @@ static void tls_connect(const char *host, const char *ca, const char *cert, cons
 	char *ca_file = ca ? kit_broker_file(broker, ca) : NULL;
 	char *cert_file = cert ? kit_broker_file(broker, cert) : NULL,
 	     *key_file = key ? kit_broker_file(broker, key) : NULL;
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	snprintf(url, sizeof url, "amqps://guest:guest@%s:%d", host, kit_broker_door(broker, KIT_TLS));
 	struct posta_bridge *core = core_new(url);
 
-	core->options.tls = (struct posta_tls){.ca = ca_file, .cert = cert_file, .key = key_file};
+	core->options.tls = (struct posta_tls){ .ca = ca_file, .cert = cert_file, .key = key_file };
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
 	core_wait(core, core->ups || core->downs);
 	if (down_words) {
@@ -152,12 +152,12 @@ static void broker_stopped__heartbeats_find_out(void **state)
 
 static void set_memory_limit(const char *how, const char *value)
 {
-	const char *const argv[] = {"set_vm_memory_high_watermark", how, value, NULL};
+	const char *const argv[] = { "set_vm_memory_high_watermark", how, value, NULL };
 
 	if (*how)
 		kit_broker_ctl(broker, argv);
 	else
-		kit_broker_ctl(broker, (const char *const[]){"set_vm_memory_high_watermark", value, NULL});
+		kit_broker_ctl(broker, (const char *const[]){ "set_vm_memory_high_watermark", value, NULL });
 }
 
 static void broker_short_of_memory__blocked_but_acknowledges(void **state)
@@ -216,7 +216,7 @@ static void offer_numbers(struct posta_bridge *core, const struct posta_target *
 static void offer_unconfirmed(struct posta_bridge *core)
 {
 	for (uint64_t id = 1; id < core->next_id; id++) {
-		const struct posta_publication *batch[1] = {&core->publications[id]};
+		const struct posta_publication *batch[1] = { &core->publications[id] };
 
 		if (!core->confirmed[id])
 			assert_int_equal(core->ops->publish(core, core->state, batch, 1), 1);

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static const struct posta__amqp_limits limits = {.frame_max = 4096, .channel_max = 10};
+static const struct posta__amqp_limits limits = { .frame_max = 4096, .channel_max = 10 };
 
 static enum posta__amqp_cut cut(const uint8_t *bytes, size_t len, struct posta__amqp_frame *frame)
 {
@@ -24,7 +24,7 @@ static enum posta__amqp_cut cut(const uint8_t *bytes, size_t len, struct posta__
 static void cut__byte_by_byte__one_frame_at_its_end(void **state)
 {
 	(void)state;
-	uint8_t bytes[64] = {0};
+	uint8_t bytes[64] = { 0 };
 	struct posta__amqp_frame frame;
 
 	memcpy(bytes + 7, "payload", 7);
@@ -46,21 +46,21 @@ static void cut__hostile_head__refused_before_its_payload(void **state)
 		const char *name;
 		uint8_t bytes[8];
 	} heads[] = {
-		{"type", {7, 0, 1, 0, 0, 0, 0}},
-		{"channel", {1, 0, 11, 0, 0, 0, 4}},
-		{"size", {3, 0, 1, 0, 0, 0x0F, 0xF9}},
-		{"huge", {3, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF}},
-		{"heartbeat with a payload", {8, 0, 0, 0, 0, 0, 1}},
-		{"heartbeat of a channel", {8, 0, 1, 0, 0, 0, 0}},
-		{"another protocol", {'A', 'M', 'Q', 'P', 0, 1, 0, 0}},
-		{"http", {'H', 'T', 'T', 'P', '/', '1', '.', '1'}},
+		{ "type", { 7, 0, 1, 0, 0, 0, 0 } },
+		{ "channel", { 1, 0, 11, 0, 0, 0, 4 } },
+		{ "size", { 3, 0, 1, 0, 0, 0x0F, 0xF9 } },
+		{ "huge", { 3, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF } },
+		{ "heartbeat with a payload", { 8, 0, 0, 0, 0, 0, 1 } },
+		{ "heartbeat of a channel", { 8, 0, 1, 0, 0, 0, 0 } },
+		{ "another protocol", { 'A', 'M', 'Q', 'P', 0, 1, 0, 0 } },
+		{ "http", { 'H', 'T', 'T', 'P', '/', '1', '.', '1' } },
 	};
 	struct posta__amqp_frame frame;
 
 	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
 		if (cut(heads[i].bytes, 7, &frame) != POSTA__AMQP_CUT_BAD)
 			fail_msg("%s was let through", heads[i].name);
-	static const uint8_t largest[7] = {3, 0, 1, 0, 0, 0x0F, 0xF8};
+	static const uint8_t largest[7] = { 3, 0, 1, 0, 0, 0x0F, 0xF8 };
 
 	assert_int_equal(cut(largest, 7, &frame), POSTA__AMQP_CUT_MORE);
 }
@@ -68,7 +68,7 @@ static void cut__hostile_head__refused_before_its_payload(void **state)
 static void cut__no_end_byte__refused(void **state)
 {
 	(void)state;
-	uint8_t bytes[8] = {8, 0, 0, 0, 0, 0, 0, 0xCD};
+	uint8_t bytes[8] = { 8, 0, 0, 0, 0, 0, 0, 0xCD };
 	struct posta__amqp_frame frame;
 
 	assert_int_equal(cut(bytes, 8, &frame), POSTA__AMQP_CUT_BAD);
@@ -107,8 +107,8 @@ static void table__as_deep_as_allowed__passes_and_no_deeper(void **state)
 static void table__cut_short_anywhere__refused(void **state)
 {
 	(void)state;
-	static const uint8_t bytes[] = {0,   0,   0, 23, 1, 'a', 'S', 0,   0,   0, 2, 'x', 'y', 1,
-					'b', 'I', 0, 0,  0, 7,   1,   'c', 't', 1, 1, 'd', 'V'};
+	static const uint8_t bytes[] = { 0,   0,   0, 23, 1, 'a', 'S', 0,   0,   0, 2, 'x', 'y', 1,
+					 'b', 'I', 0, 0,  0, 7,   1,   'c', 't', 1, 1, 'd', 'V' };
 
 	assert_true(posta__amqp_table_ok(bytes, sizeof bytes));
 	for (size_t len = 0; len < sizeof bytes; len++)
@@ -118,9 +118,9 @@ static void table__cut_short_anywhere__refused(void **state)
 static void table__unknown_kind_or_inner_length__refused(void **state)
 {
 	(void)state;
-	static const uint8_t kind[] = {0, 0, 0, 3, 1, 'a', '?'};
-	static const uint8_t longer[] = {0, 0, 0, 8, 1, 'a', 'S', 0, 0, 0, 2, 'x', 'y', 'z'};
-	static const uint8_t array[] = {0, 0, 0, 9, 1, 'a', 'A', 0, 0, 0, 9, 't', 1};
+	static const uint8_t kind[] = { 0, 0, 0, 3, 1, 'a', '?' };
+	static const uint8_t longer[] = { 0, 0, 0, 8, 1, 'a', 'S', 0, 0, 0, 2, 'x', 'y', 'z' };
+	static const uint8_t array[] = { 0, 0, 0, 9, 1, 'a', 'A', 0, 0, 0, 9, 't', 1 };
 
 	assert_false(posta__amqp_table_ok(kind, sizeof kind));
 	assert_false(posta__amqp_table_ok(longer, sizeof longer));
@@ -130,9 +130,9 @@ static void table__unknown_kind_or_inner_length__refused(void **state)
 static void properties__second_word_of_flags__refused(void **state)
 {
 	(void)state;
-	static const uint8_t more[] = {0x80, 0x01, 0x00, 0x00, 1, 'a'};
-	static const uint8_t fine[] = {0x80, 0x00, 1, 'a'};
-	static const uint8_t cut_off[] = {0x80, 0x00, 2, 'a'};
+	static const uint8_t more[] = { 0x80, 0x01, 0x00, 0x00, 1, 'a' };
+	static const uint8_t fine[] = { 0x80, 0x00, 1, 'a' };
+	static const uint8_t cut_off[] = { 0x80, 0x00, 2, 'a' };
 
 	assert_true(posta__amqp_properties_ok(fine, sizeof fine));
 	assert_false(posta__amqp_properties_ok(more, sizeof more));
@@ -143,8 +143,8 @@ static void properties__second_word_of_flags__refused(void **state)
 static void method__not_for_a_client__refused(void **state)
 {
 	(void)state;
-	uint8_t payload[64] = {0};
-	struct posta__amqp_frame frame = {.type = AMQP_FRAME_METHOD, .payload = payload, .size = sizeof payload};
+	uint8_t payload[64] = { 0 };
+	struct posta__amqp_frame frame = { .type = AMQP_FRAME_METHOD, .payload = payload, .size = sizeof payload };
 	amqp_method_number_t method;
 
 	posta__amqp_put32(payload, AMQP_QUEUE_DECLARE_METHOD);
@@ -163,8 +163,8 @@ static enum posta_err encode(const struct posta_envelope *envelope, enum posta_f
 			     size_t *len)
 {
 	uint8_t scratch_bytes[4096];
-	struct posta__amqp_scratch scratch = {scratch_bytes, sizeof scratch_bytes, 0};
-	struct posta__wire_body body = {0};
+	struct posta__amqp_scratch scratch = { scratch_bytes, sizeof scratch_bytes, 0 };
+	struct posta__wire_body body = { 0 };
 	const char *why = NULL;
 	enum posta_err code = posta__amqp_properties_encode(envelope, format, INT64_C(1000000), &scratch, out, size,
 							    len, &body, &why);
@@ -182,7 +182,7 @@ static struct posta_envelope *decode(const void *bytes, size_t len, enum posta_e
 
 	init_amqp_pool(&pool, 4096);
 	enum posta_err code =
-		posta__amqp_properties_decode((amqp_bytes_t){len, (void *)(uintptr_t)bytes}, amqp_cstring_bytes("rk"),
+		posta__amqp_properties_decode((amqp_bytes_t){ len, (void *)(uintptr_t)bytes }, amqp_cstring_bytes("rk"),
 					      INT64_C(1000000), &pool, &envelope, &why);
 
 	assert_int_equal(code, expected);
@@ -207,7 +207,7 @@ static void encode__native_fields__are_the_protocols_own(void **state)
 	posta_envelope_set_expiry(e, 1000000 + 1500);
 	assert_int_equal(encode(e, POSTA_FORMAT_BINARY, out, sizeof out, &len), POSTA_OK);
 	init_amqp_pool(&pool, 4096);
-	assert_true(amqp_decode_properties(AMQP_BASIC_CLASS, &pool, (amqp_bytes_t){len, out}, &decoded) >= 0);
+	assert_true(amqp_decode_properties(AMQP_BASIC_CLASS, &pool, (amqp_bytes_t){ len, out }, &decoded) >= 0);
 	const amqp_basic_properties_t *p = decoded;
 
 	assert_int_equal(p->delivery_mode, 2);
@@ -226,7 +226,7 @@ static void encode__more_than_a_frame__too_big(void **state)
 {
 	(void)state;
 	struct posta_envelope *e = posta_envelope_new();
-	char value[3000] = {0};
+	char value[3000] = { 0 };
 	uint8_t out[4000];
 	size_t len;
 
@@ -254,25 +254,27 @@ static void encode__past_its_expiry__expired(void **state)
 static void decode__headers_of_every_kind__become_text(void **state)
 {
 	(void)state;
-	amqp_table_entry_t inner = {amqp_cstring_bytes("n"), {AMQP_FIELD_KIND_I32, {.i32 = 3}}};
-	amqp_field_value_t list[2] = {{AMQP_FIELD_KIND_UTF8, {.bytes = amqp_cstring_bytes("p")}},
-				      {AMQP_FIELD_KIND_TABLE, {.table = {1, &inner}}}};
+	amqp_table_entry_t inner = { amqp_cstring_bytes("n"), { AMQP_FIELD_KIND_I32, { .i32 = 3 } } };
+	amqp_field_value_t list[2] = { { AMQP_FIELD_KIND_UTF8, { .bytes = amqp_cstring_bytes("p") } },
+				       { AMQP_FIELD_KIND_TABLE, { .table = { 1, &inner } } } };
 	amqp_table_entry_t entries[] = {
-		{amqp_cstring_bytes("bool"), {AMQP_FIELD_KIND_BOOLEAN, {.boolean = 1}}},
-		{amqp_cstring_bytes("int"), {AMQP_FIELD_KIND_I64, {.i64 = -5}}},
-		{amqp_cstring_bytes("double"), {AMQP_FIELD_KIND_F64, {.f64 = 1.5}}},
-		{amqp_cstring_bytes("time"), {AMQP_FIELD_KIND_TIMESTAMP, {.u64 = 0}}},
-		{amqp_cstring_bytes("table"), {AMQP_FIELD_KIND_TABLE, {.table = {1, &inner}}}},
-		{amqp_cstring_bytes("list"), {AMQP_FIELD_KIND_ARRAY, {.array = {2, list}}}},
-		{amqp_cstring_bytes("void"), {AMQP_FIELD_KIND_VOID, {.u64 = 0}}},
+		{ amqp_cstring_bytes("bool"), { AMQP_FIELD_KIND_BOOLEAN, { .boolean = 1 } } },
+		{ amqp_cstring_bytes("int"), { AMQP_FIELD_KIND_I64, { .i64 = -5 } } },
+		{ amqp_cstring_bytes("double"), { AMQP_FIELD_KIND_F64, { .f64 = 1.5 } } },
+		{ amqp_cstring_bytes("time"), { AMQP_FIELD_KIND_TIMESTAMP, { .u64 = 0 } } },
+		{ amqp_cstring_bytes("table"), { AMQP_FIELD_KIND_TABLE, { .table = { 1, &inner } } } },
+		{ amqp_cstring_bytes("list"), { AMQP_FIELD_KIND_ARRAY, { .array = { 2, list } } } },
+		{ amqp_cstring_bytes("void"), { AMQP_FIELD_KIND_VOID, { .u64 = 0 } } },
 	};
-	amqp_basic_properties_t p = {
-		._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_PRIORITY_FLAG, .headers = {7, entries}, .priority = 200};
+	amqp_basic_properties_t p = { ._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_PRIORITY_FLAG,
+				      .headers = { 7, entries },
+				      .priority = 200 };
 	uint8_t bytes[1000];
-	int len = amqp_encode_properties(AMQP_BASIC_CLASS, &p, (amqp_bytes_t){sizeof bytes, bytes});
-	static const char *const expected[][2] = {
-		{"bool", "true"},       {"int", "-5"}, {"double", "1.5"},     {"time", "1970-01-01T00:00:00.000Z"},
-		{"table", "{\"n\":3}"}, {"list", "p"}, {"list", "{\"n\":3}"}, {"void", ""}};
+	int len = amqp_encode_properties(AMQP_BASIC_CLASS, &p, (amqp_bytes_t){ sizeof bytes, bytes });
+	static const char *const expected[][2] = { { "bool", "true" },       { "int", "-5" },
+						   { "double", "1.5" },      { "time", "1970-01-01T00:00:00.000Z" },
+						   { "table", "{\"n\":3}" }, { "list", "p" },
+						   { "list", "{\"n\":3}" },  { "void", "" } };
 
 	assert_true(len > 0);
 	struct posta_envelope *e = decode(bytes, (size_t)len, POSTA_OK);
@@ -296,12 +298,14 @@ static void decode__timestamp_in_milliseconds__is_understood(void **state)
 	static const struct {
 		uint64_t stamp;
 		int64_t time_ms;
-	} cases[] = {{1764000000, 1764000000000}, {1764000000123, 1764000000123}, {UINT64_MAX, POSTA_TIME_NONE}};
+	} cases[] = { { 1764000000, 1764000000000 },
+		      { 1764000000123, 1764000000123 },
+		      { UINT64_MAX, POSTA_TIME_NONE } };
 
 	for (size_t i = 0; i < 3; i++) {
-		amqp_basic_properties_t p = {._flags = AMQP_BASIC_TIMESTAMP_FLAG, .timestamp = cases[i].stamp};
+		amqp_basic_properties_t p = { ._flags = AMQP_BASIC_TIMESTAMP_FLAG, .timestamp = cases[i].stamp };
 		uint8_t bytes[100];
-		int len = amqp_encode_properties(AMQP_BASIC_CLASS, &p, (amqp_bytes_t){sizeof bytes, bytes});
+		int len = amqp_encode_properties(AMQP_BASIC_CLASS, &p, (amqp_bytes_t){ sizeof bytes, bytes });
 		struct posta_envelope *e = decode(bytes, (size_t)len, POSTA_OK);
 
 		assert_int_equal(posta_envelope_time(e), cases[i].time_ms);
@@ -312,7 +316,7 @@ static void decode__timestamp_in_milliseconds__is_understood(void **state)
 static void decode__malformed__is_a_format_error(void **state)
 {
 	(void)state;
-	static const uint8_t bytes[] = {0x20, 0x00, 0, 0, 0, 9, 1, 'a', 'S', 0, 0, 0, 200, 'x', 'y'};
+	static const uint8_t bytes[] = { 0x20, 0x00, 0, 0, 0, 9, 1, 'a', 'S', 0, 0, 0, 200, 'x', 'y' };
 
 	assert_null(decode(bytes, sizeof bytes, POSTA_EFORMAT));
 }
@@ -353,8 +357,8 @@ static bool on_ack(void *context, uint64_t tag, bool multiple, enum posta_outcom
 static void unsettled__contiguous__one_multiple(void **state)
 {
 	(void)state;
-	struct posta__amqp_unsettled unsettled = {0};
-	struct written written = {0};
+	struct posta__amqp_unsettled unsettled = { 0 };
+	struct written written = { 0 };
 
 	for (uint64_t tag = 1; tag <= 100; tag++)
 		assert_true(posta__amqp_unsettled_add(&unsettled, tag));
@@ -378,7 +382,7 @@ static void unsettled__at_random__each_has_its_own_outcome_once(void **state)
 	(void)state;
 	static struct written written;
 	static int meant[4096];
-	struct posta__amqp_unsettled unsettled = {0};
+	struct posta__amqp_unsettled unsettled = { 0 };
 	unsigned seed = 7;
 	uint64_t delivered = 0;
 

@@ -47,7 +47,7 @@ static void handshake__silent__times_out(void **state)
 static void handshake__nested_tables__protocol_error(void **state)
 {
 	(void)state;
-	static const unsigned depths[] = {33, 1000, 20000};
+	static const unsigned depths[] = { 33, 1000, 20000 };
 
 	for (size_t i = 0; i < 3; i++) {
 		struct scene scene = scene_new();
@@ -119,23 +119,24 @@ static void on_failed(void *context, enum posta_err code, const char *text)
 
 static void try_ports(struct scene scene, const int ports[2], struct attempt *attempt)
 {
-	static const struct posta__amqp_socket_ops ops = {on_opened, on_bytes, on_drained, on_failed};
+	static const struct posta__amqp_socket_ops ops = { on_opened, on_bytes, on_drained, on_failed };
 	struct sockaddr_in to[2];
-	struct addrinfo list[2] = {{0}, {0}};
-	struct posta__amqp_socket sock = {.ops = &ops,
-					  .context = attempt,
-					  .loop = scene.core->loop,
-					  .host = "h",
-					  .peer = "h:1",
-					  .in_max = 4096,
-					  .out_max = 4096};
+	struct addrinfo list[2] = { { 0 }, { 0 } };
+	struct posta__amqp_socket sock = { .ops = &ops,
+					   .context = attempt,
+					   .loop = scene.core->loop,
+					   .host = "h",
+					   .peer = "h:1",
+					   .in_max = 4096,
+					   .out_max = 4096 };
 
 	for (int i = 0; i < 2; i++) {
-		to[i] = (struct sockaddr_in){.sin_family = AF_INET,
-					     .sin_port = htons((uint16_t)ports[i]),
-					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-		list[i] = (struct addrinfo){
-			.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&to[i], .ai_addrlen = sizeof to[i]};
+		to[i] = (struct sockaddr_in){ .sin_family = AF_INET,
+					      .sin_port = htons((uint16_t)ports[i]),
+					      .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		list[i] = (struct addrinfo){ .ai_family = AF_INET,
+					     .ai_addr = (struct sockaddr *)&to[i],
+					     .ai_addrlen = sizeof to[i] };
 	}
 	list[0].ai_next = &list[1];
 	posta__amqp_socket_connect(&sock, list, 5.);
@@ -149,11 +150,11 @@ static void connect__first_address_refuses__takes_the_next(void **state)
 {
 	(void)state;
 	struct scene scene = scene_new();
-	struct attempt good = {0}, bad = {0};
+	struct attempt good = { 0 }, bad = { 0 };
 
-	try_ports(scene, (const int[2]){1, scene.peer->port}, &good);
+	try_ports(scene, (const int[2]){ 1, scene.peer->port }, &good);
 	assert_int_equal(good.opened, 1);
-	try_ports(scene, (const int[2]){1, 1}, &bad);
+	try_ports(scene, (const int[2]){ 1, 1 }, &bad);
 	assert_int_equal(bad.failed, 1);
 	assert_non_null(strstr(bad.text, "h:1: Connection refused"));
 	scene_end(scene);
@@ -204,7 +205,7 @@ static void deliver__more_body_than_announced__protocol_error(void **state)
 {
 	(void)state;
 	struct scene scene = subscribed();
-	static const uint8_t none[2] = {0, 0};
+	static const uint8_t none[2] = { 0, 0 };
 
 	peer_deliver(scene.peer->consuming, 1, NULL);
 	peer_send_content(scene.peer->consuming, 1, none, 2, NULL, 3);
@@ -217,7 +218,7 @@ static void deliver__malformed_headers__rejected_and_the_flow_goes_on(void **sta
 {
 	(void)state;
 	struct scene scene = subscribed();
-	static const uint8_t bad[] = {0x20, 0x00, 0, 0, 0, 4, 1, 'a', 'S', 0};
+	static const uint8_t bad[] = { 0x20, 0x00, 0, 0, 0, 4, 1, 'a', 'S', 0 };
 
 	peer_deliver(scene.peer->consuming, 1, NULL);
 	peer_send_content(scene.peer->consuming, 1, bad, sizeof bad, "body", 4);
@@ -235,7 +236,7 @@ static void deliver__larger_than_allowed__rejected(void **state)
 {
 	(void)state;
 	struct scene scene = scene_new();
-	struct posta_source source = {.size = sizeof source, .queue = "q"};
+	struct posta_source source = { .size = sizeof source, .queue = "q" };
 
 	scene.core->options.message_bytes_max = 8;
 	core_connected(scene.core);
@@ -253,7 +254,7 @@ static void deliver__in_pieces__comes_whole(void **state)
 {
 	(void)state;
 	struct scene scene = subscribed();
-	static const uint8_t none[2] = {0, 0};
+	static const uint8_t none[2] = { 0, 0 };
 
 	scene.peer->dribble = true;
 	peer_deliver(scene.peer->consuming, 1, NULL);
@@ -297,8 +298,8 @@ static void fill_and_wait(struct scene scene, double seconds)
 	scene.peer->deaf = true;
 	for (int i = 0; i < 200; i++) {
 		core->publications[core->next_id] =
-			(struct posta_publication){core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL};
-		const struct posta_publication *batch[1] = {&core->publications[core->next_id++]};
+			(struct posta_publication){ core->next_id, &to_exchange, posta_envelope_ref(envelope), NULL };
+		const struct posta_publication *batch[1] = { &core->publications[core->next_id++] };
 
 		core->ops->publish(core, core->state, batch, 1);
 		core->ops->flush(core, core->state);
@@ -315,7 +316,7 @@ static void stuck_output__blocked__is_borne(void **state)
 {
 	(void)state;
 	struct scene scene = scene_new();
-	amqp_connection_blocked_t blocked = {amqp_cstring_bytes("low on memory")};
+	amqp_connection_blocked_t blocked = { amqp_cstring_bytes("low on memory") };
 
 	scene.core->options.heartbeat_ms = 1000;
 	core_connected(scene.core);
@@ -343,7 +344,7 @@ static void connection_closed__by_the_broker__its_words(void **state)
 {
 	(void)state;
 	struct scene scene = subscribed();
-	amqp_connection_close_t close = {320, amqp_cstring_bytes("CONNECTION_FORCED - broker\r\nshutdown"), 0, 0};
+	amqp_connection_close_t close = { 320, amqp_cstring_bytes("CONNECTION_FORCED - broker\r\nshutdown"), 0, 0 };
 
 	peer_send(scene.peer->consuming, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
 	assert_down(scene, POSTA_ECONNECTION, "320 CONNECTION_FORCED - broker  shutdown");
@@ -387,25 +388,25 @@ static void check__what_amqp_has_no_use_for__is_named(void **state)
 	struct posta_bridge *core = core_new("amqp://x");
 	const struct posta_bridge_ops *ops = core->ops;
 	struct posta_error error;
-	char long_name[300] = {0};
+	char long_name[300] = { 0 };
 
 	memset(long_name, 'n', 256);
 	const struct {
 		struct posta_target target;
 		const char *word;
-	} targets[] = {{{.topic = "t"}, "topic"},
-		       {{.queue = "q", .retain = true}, "retain"},
-		       {{.queue = "q", .exchange = "e"}, "either"},
-		       {{0}, "needs"},
-		       {{.queue = long_name}, "255"},
-		       {{.queue = "q", .queue_priority_max = 256}, "queue_priority_max"}};
+	} targets[] = { { { .topic = "t" }, "topic" },
+			{ { .queue = "q", .retain = true }, "retain" },
+			{ { .queue = "q", .exchange = "e" }, "either" },
+			{ { 0 }, "needs" },
+			{ { .queue = long_name }, "255" },
+			{ { .queue = "q", .queue_priority_max = 256 }, "queue_priority_max" } };
 	const struct {
 		struct posta_source source;
 		const char *word;
-	} sources[] = {{{.queue = "q", .group = "g"}, "group"},
-		       {{.filter = "f"}, "filter"},
-		       {{0}, "needs"},
-		       {{.queue = "q", .routing_key = "k"}, "exchange"}};
+	} sources[] = { { { .queue = "q", .group = "g" }, "group" },
+			{ { .filter = "f" }, "filter" },
+			{ { 0 }, "needs" },
+			{ { .queue = "q", .routing_key = "k" }, "exchange" } };
 
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
 		assert_int_equal(ops->check_target(&targets[i].target, &error), POSTA_EINVAL);
@@ -422,9 +423,9 @@ static void check__url_and_extras__errors_hide_the_password(void **state)
 {
 	(void)state;
 	struct posta_bridge *core = core_new("amqp://x");
-	const char *const good[] = {"frame_max", "8192", NULL}, *const bad[] = {"frame_max", "1", NULL},
-			  *const unknown[] = {"x", "1", NULL};
-	struct posta_bridge_options options = {.size = sizeof options};
+	const char *const good[] = { "frame_max", "8192", NULL }, *const bad[] = { "frame_max", "1", NULL },
+			  *const unknown[] = { "x", "1", NULL };
+	struct posta_bridge_options options = { .size = sizeof options };
 	struct posta_error error;
 
 	assert_int_equal(core->ops->check("amqp://u:s3cret@h:99999999/v", &options, &error), POSTA_EINVAL);

@@ -8,8 +8,7 @@
 static const struct kit_bridge *const bridges[] = {
 	&kit_bridge_memory,
 #if defined(POSTA_HAVE_MQTT)
-	&kit_bridge_mqtt,
-	&kit_bridge_mqtt3,
+	&kit_bridge_mqtt,   &kit_bridge_mqtt3,
 #endif
 #if defined(POSTA_HAVE_AMQP)
 	&kit_bridge_amqp,

@@ -235,7 +235,7 @@ static void source__from_latest__only_what_is_published_later(void **state)
 {
 	const char *topic = kafka_name("latest");
 	struct posta_bridge *core = kafka_connected(url);
-	struct posta_source source = {.size = sizeof source, .topic = topic, .from_latest = true, .credit = 100};
+	struct posta_source source = { .size = sizeof source, .topic = topic, .from_latest = true, .credit = 100 };
 
 	(void)state;
 	kafka_publish(core, topic, 0, 5);
@@ -292,10 +292,10 @@ static void pause__nothing_comes_until_resume(void **state)
 
 static void group__second_member__takes_over_and_nothing_is_missed(void **state)
 {
-	static const char *const keys[] = {"a", "b", "c", "d"};
+	static const char *const keys[] = { "a", "b", "c", "d" };
 	const char *topic = kafka_name("group"), *group = kafka_name("group");
 	struct posta_bridge *first = kafka_connected(url), *second = kafka_connected(url);
-	struct posta_source source = {.size = sizeof source, .topic = topic, .group = group, .credit = 1000};
+	struct posta_source source = { .size = sizeof source, .topic = topic, .group = group, .credit = 1000 };
 	struct posta_target target = kafka_to(topic);
 
 	(void)state;
@@ -354,9 +354,9 @@ static void close__with_publications_in_flight__lets_them_go(void **state)
 static void check__what_kafka_has_not__is_refused(void **state)
 {
 	struct posta_target target = kafka_to("t");
-	struct posta_source source = {.size = sizeof source, .topic = "a,b"};
+	struct posta_source source = { .size = sizeof source, .topic = "a,b" };
 	struct posta_bridge *core = kafka_at("kafka://h:1");
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	(void)state;
 	assert_int_equal(core->ops->check_target(&target, &error), POSTA_OK);
@@ -368,7 +368,7 @@ static void check__what_kafka_has_not__is_refused(void **state)
 	assert_int_not_equal(core->ops->check_target(&target, &error), POSTA_OK);
 	source.topic = "a,,b";
 	assert_int_not_equal(core->ops->check_source(&source, &error), POSTA_OK);
-	source = (struct posta_source){.size = sizeof source, .filter = "a"};
+	source = (struct posta_source){ .size = sizeof source, .filter = "a" };
 	assert_int_not_equal(core->ops->check_source(&source, &error), POSTA_OK);
 	core_free(core);
 }
@@ -386,9 +386,9 @@ static enum posta_err checked(const char *at, const char *const *extra, struct p
 
 static void check__urls_and_extras__say_what_is_wrong(void **state)
 {
-	static const char *const good[] = {"linger.ms", "5", "compression.type", "lz4", NULL};
-	static const char *const bad[] = {"linger.msx", "5", NULL};
-	struct posta_error error = {0};
+	static const char *const good[] = { "linger.ms", "5", "compression.type", "lz4", NULL };
+	static const char *const bad[] = { "linger.msx", "5", NULL };
+	struct posta_error error = { 0 };
 
 	(void)state;
 	assert_int_equal(checked("kafka://u:p%40@a:1,b:2", good, &error), POSTA_OK);
@@ -402,7 +402,7 @@ static void check__urls_and_extras__say_what_is_wrong(void **state)
 
 static int start(void **state)
 {
-	struct kit_broker_options options = {.partitions = 2};
+	struct kit_broker_options options = { .partitions = 2 };
 
 	(void)state;
 	broker = kit_broker_start(KIT_KAFKA, &options);

@@ -53,7 +53,7 @@ static void connect__right_password__is_up(void **state)
 static void connect__wrong_password__is_an_auth_error(void **state)
 {
 	struct posta_bridge *core = at_door("kafka", "someone:wr0ng@", KIT_SASL);
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	(void)state;
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
@@ -66,7 +66,7 @@ static void connect__wrong_password__is_an_auth_error(void **state)
 /* The nonce that librdkafka before 2.6.1 sends is refused by this broker. */
 static void connect__scram_with_an_old_library__the_error_says_why(void **state)
 {
-	static const char *const extra[] = {"sasl.mechanism", "SCRAM-SHA-256", NULL};
+	static const char *const extra[] = { "sasl.mechanism", "SCRAM-SHA-256", NULL };
 	struct posta_bridge *core = at_door("kafka", "scram:scram-secret@", KIT_SASL);
 
 	(void)state;
@@ -83,7 +83,7 @@ static void connect__tls__by_the_ca_of_the_broker_only(void **state)
 {
 	char *ca = kit_broker_file(broker, "tls/ca.pem");
 	struct posta_bridge *core = at_door("kafkas", "", KIT_TLS);
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 
 	(void)state;
 	core->options.tls.ca = ca;
@@ -101,15 +101,15 @@ static void connect__tls__by_the_ca_of_the_broker_only(void **state)
 static void connect__mutual_tls__needs_a_certificate_of_that_ca(void **state)
 {
 	char *ca = kit_broker_file(broker, "tls/ca.pem");
-	char *certs[] = {kit_broker_file(broker, "tls/client.pem"), kit_broker_file(broker, "tls/stranger.pem")};
-	char *keys[] = {kit_broker_file(broker, "tls/client.key"), kit_broker_file(broker, "tls/stranger.key")};
+	char *certs[] = { kit_broker_file(broker, "tls/client.pem"), kit_broker_file(broker, "tls/stranger.pem") };
+	char *keys[] = { kit_broker_file(broker, "tls/client.key"), kit_broker_file(broker, "tls/stranger.key") };
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		struct posta_bridge *core = at_door("kafkas", "", KIT_MTLS);
-		struct posta_error error = {0};
+		struct posta_error error = { 0 };
 
-		core->options.tls = (struct posta_tls){.ca = ca, .cert = certs[i], .key = keys[i]};
+		core->options.tls = (struct posta_tls){ .ca = ca, .cert = certs[i], .key = keys[i] };
 		assert_int_equal(core_connect(core, &error), POSTA_OK);
 		core_wait(core, core->ups || core->downs);
 		assert_int_equal(core->ups, i == 0);
@@ -125,7 +125,7 @@ static void connect__mutual_tls__needs_a_certificate_of_that_ca(void **state)
 /* What the common part does: a new connection, and all without a confirmation again, in order. */
 static void again(struct posta_bridge *core)
 {
-	struct posta_error error = {0};
+	struct posta_error error = { 0 };
 	int ups = core->ups;
 
 	core_close(core);
@@ -133,7 +133,7 @@ static void again(struct posta_bridge *core)
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
 	core_wait(core, core->ups > ups || core->downs);
 	for (uint64_t id = 1; id < core->next_id && !core->downs; id++) {
-		const struct posta_publication *batch[1] = {&core->publications[id]};
+		const struct posta_publication *batch[1] = { &core->publications[id] };
 
 		if (!core->confirmed[id])
 			assert_int_equal(core->ops->publish(core, core->state, batch, 1), 1);
@@ -216,7 +216,7 @@ static void broker_frozen__publications_in_flight__is_down(void **state)
 
 static int start(void **state)
 {
-	struct kit_broker_options options = {.tls = true, .user = "someone", .password = "s3cr3t"};
+	struct kit_broker_options options = { .tls = true, .user = "someone", .password = "s3cr3t" };
 
 	(void)state;
 	broker = kit_broker_start(KIT_KAFKA, &options);

@@ -21,7 +21,7 @@ static uint64_t add(struct posta__kafka_offsets *offsets, int64_t offset)
 
 static void settle__in_order__moves_one_by_one(void **state)
 {
-	struct posta__kafka_offsets offsets = {.settled = -1};
+	struct posta__kafka_offsets offsets = { .settled = -1 };
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
@@ -37,7 +37,7 @@ static void settle__in_order__moves_one_by_one(void **state)
 
 static void settle__out_of_order__waits_for_the_oldest(void **state)
 {
-	struct posta__kafka_offsets offsets = {.settled = -1};
+	struct posta__kafka_offsets offsets = { .settled = -1 };
 	uint64_t first = add(&offsets, 5), second = add(&offsets, 9), third = add(&offsets, 12);
 
 	(void)state;
@@ -52,7 +52,7 @@ static void settle__out_of_order__waits_for_the_oldest(void **state)
 
 static void settle__twice_or_unknown__is_refused(void **state)
 {
-	struct posta__kafka_offsets offsets = {.settled = -1};
+	struct posta__kafka_offsets offsets = { .settled = -1 };
 	uint64_t first = add(&offsets, 0), second = add(&offsets, 1);
 
 	(void)state;
@@ -66,7 +66,7 @@ static void settle__twice_or_unknown__is_refused(void **state)
 
 static void requeue__holds_the_offset_until_settled(void **state)
 {
-	struct posta__kafka_offsets offsets = {.settled = -1};
+	struct posta__kafka_offsets offsets = { .settled = -1 };
 	uint64_t first = add(&offsets, 0), second = add(&offsets, 1);
 
 	(void)state;
@@ -85,7 +85,7 @@ static void window__any_order__matches_a_plain_model(void **state)
 {
 	enum { N = 3000 };
 	static bool settled[N];
-	struct posta__kafka_offsets offsets = {.settled = -1};
+	struct posta__kafka_offsets offsets = { .settled = -1 };
 	uint64_t random = 1, added = 0;
 
 	(void)state;

@@ -97,8 +97,12 @@ static enum posta_err consumer_receive(struct posta_actor *self, void *state, st
 	return POSTA_OK;
 }
 
-static const struct posta_actor_class producer = { .name = "producer", .start = producer_start, .receive = producer_receive };
-static const struct posta_actor_class consumer = { .name = "consumer", .start = consumer_start, .receive = consumer_receive };
+static const struct posta_actor_class producer = { .name = "producer",
+						   .start = producer_start,
+						   .receive = producer_receive };
+static const struct posta_actor_class consumer = { .name = "consumer",
+						   .start = consumer_start,
+						   .receive = consumer_receive };
 
 /* Waits on a condition of threads of the system's own, letting them run; no longer than the test's patience. */
 static bool reaches(const _Atomic(uint32_t) *counter, uint32_t goal)
@@ -114,7 +118,8 @@ static void scene_start(struct scene *scene, int workers)
 	struct posta_error error;
 	const struct posta_system_options options = { .size = sizeof options, .workers = workers };
 	const struct posta_bridge_options quick = {
-		.size = sizeof quick, .backoff = { .initial_ms = 5, .max_ms = 20, .factor = 2, .jitter = POSTA_JITTER_NONE },
+		.size = sizeof quick,
+		.backoff = { .initial_ms = 5, .max_ms = 20, .factor = 2, .jitter = POSTA_JITTER_NONE },
 	};
 	memset(scene, 0, sizeof *scene);
 	assert_int_equal(posta_system_start(&options, &scene->system, &error), POSTA_OK);
@@ -140,8 +145,12 @@ static void bridges__on_several_workers_with_drops__lose_nothing(void **state)
 	scene_start(&scene, 3);
 	for (unsigned i = 0; i < 4; i++) {
 		uint32_t half = TOTAL / 2;
-		roles[i] = (struct role){ .scene = &scene, .bridge = scene.bridges[i], .target = &to_queue, .source = &from_queue,
-					  .next = i % 2 * half, .last = (i % 2 + 1) * half };
+		roles[i] = (struct role){ .scene = &scene,
+					  .bridge = scene.bridges[i],
+					  .target = &to_queue,
+					  .source = &from_queue,
+					  .next = i % 2 * half,
+					  .last = (i % 2 + 1) * half };
 		posta_system_spawn(scene.system, i < 2 ? &producer : &consumer, &roles[i], NULL, NULL);
 	}
 	for (uint32_t goal = TOTAL / 5; goal < TOTAL; goal += TOTAL / 5) {
@@ -164,7 +173,9 @@ static void drop__group_of_its_own__goes_on_where_it_was(void **state)
 	scene_start(&scene, 1);
 	struct role reader = { .scene = &scene, .bridge = scene.bridges[0], .source = &from_topic };
 	struct role first = { .scene = &scene, .bridge = scene.bridges[1], .target = &to_topic, .next = 0, .last = 10 };
-	struct role later = { .scene = &scene, .bridge = scene.bridges[1], .target = &to_topic, .next = 10, .last = 11 };
+	struct role later = {
+		.scene = &scene, .bridge = scene.bridges[1], .target = &to_topic, .next = 10, .last = 11
+	};
 	struct posta_bridge_status status = { .size = sizeof status };
 	posta_system_spawn(scene.system, &consumer, &reader, NULL, NULL);
 	posta_system_spawn(scene.system, &producer, &first, NULL, NULL);
@@ -202,7 +213,8 @@ static void refuse__that_many_connections__then_one_gets_in(void **state)
 	struct posta_error error;
 	const struct posta_system_options options = { .size = sizeof options, .workers = 1 };
 	const struct posta_bridge_options quick = {
-		.size = sizeof quick, .backoff = { .initial_ms = 5, .max_ms = 20, .factor = 2, .jitter = POSTA_JITTER_NONE },
+		.size = sizeof quick,
+		.backoff = { .initial_ms = 5, .max_ms = 20, .factor = 2, .jitter = POSTA_JITTER_NONE },
 	};
 	memset(&scene, 0, sizeof scene);
 	assert_int_equal(posta_system_start(&options, &scene.system, &error), POSTA_OK);

@@ -123,7 +123,7 @@ static void publish__retained__comes_to_a_later_subscriber(void **state)
 
 static void publish__larger_than_the_broker_takes__is_refused_and_the_connection_stays(void **state)
 {
-	struct kit_broker_options options = {.message_bytes_max = 10000};
+	struct kit_broker_options options = { .message_bytes_max = 10000 };
 	struct kit_broker *small = kit_broker_start(KIT_MOSQUITTO, &options);
 	struct posta_bridge *core = make_at(kit_broker_url(small), 5);
 	struct posta_target target = to_topic("a/big");
@@ -299,7 +299,8 @@ static void settle__in_a_steady_flow__nothing_is_left_behind(void **state)
 static void credit__is_what_comes_unsettled(void **state)
 {
 	(void)state;
-	EACH_VERSION(version) {
+	EACH_VERSION(version)
+	{
 		struct posta_bridge *core = connected(version);
 		struct posta_target target = to_topic("s/credit");
 
@@ -374,7 +375,7 @@ static void subscribe__overlapping_filters__one_delivery_each(void **state)
 	{
 		struct posta_bridge *core = connected(version);
 		struct posta_target target = to_topic("o/a/b");
-		int counts[4] = {0};
+		int counts[4] = { 0 };
 
 		subscribe(core, 1, "o/#", 10);
 		subscribe(core, 2, "o/+/b", 10);
@@ -413,10 +414,11 @@ static void subscribe__slow_one__does_not_hold_up_another(void **state)
 static void subscribe__shared__each_message_to_one(void **state)
 {
 	struct posta_source source = {
-	    .size = sizeof source, .filter = "o/shared", .share = "g", .credit = 10, .qos = -1};
+		.size = sizeof source, .filter = "o/shared", .share = "g", .credit = 10, .qos = -1
+	};
 	struct posta_bridge *core = connected(5);
 	struct posta_target target = to_topic("o/shared");
-	int counts[3] = {0};
+	int counts[3] = { 0 };
 
 	(void)state;
 	assert_int_equal(subscribe_from(core, 1, &source), POSTA_OK);
@@ -433,7 +435,7 @@ static void subscribe__shared__each_message_to_one(void **state)
 
 static void subscribe__qos_2__becomes_1(void **state)
 {
-	struct posta_source source = {.size = sizeof source, .filter = "o/two", .qos = 2};
+	struct posta_source source = { .size = sizeof source, .filter = "o/two", .qos = 2 };
 	struct posta_bridge *core = connected(5);
 	struct posta_target target = to_topic("o/two");
 
@@ -520,26 +522,26 @@ static void unsubscribe__then_requeue__the_next_one_gets_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(publish__every_qos__is_confirmed),
-	    cmocka_unit_test(publish__more_than_the_window__all_in_order),
-	    cmocka_unit_test(publish__attributes__come_back),
-	    cmocka_unit_test(publish__past_its_expiry__is_not_sent),
-	    cmocka_unit_test(publish__retained__comes_to_a_later_subscriber),
-	    cmocka_unit_test(publish__larger_than_the_broker_takes__is_refused_and_the_connection_stays),
-	    cmocka_unit_test(publish__megabytes__arrive_whole),
-	    cmocka_unit_test(settle__one_is_left__the_whole_batch_comes_again),
-	    cmocka_unit_test(kill9__before_settlement__all_comes_again),
-	    cmocka_unit_test(settle__in_a_steady_flow__nothing_is_left_behind),
-	    cmocka_unit_test(credit__is_what_comes_unsettled),
-	    cmocka_unit_test(requeue__comes_again_from_memory),
-	    cmocka_unit_test(finish__with_unsettled__gives_them_back),
-	    cmocka_unit_test(subscribe__overlapping_filters__one_delivery_each),
-	    cmocka_unit_test(subscribe__slow_one__does_not_hold_up_another),
-	    cmocka_unit_test(subscribe__shared__each_message_to_one),
-	    cmocka_unit_test(subscribe__qos_2__becomes_1),
-	    cmocka_unit_test(pause__holds_back_until_resume),
-	    cmocka_unit_test(unsubscribe__no_more_comes_and_the_rest_is_settled),
-	    cmocka_unit_test(unsubscribe__then_requeue__the_next_one_gets_it),
+		cmocka_unit_test(publish__every_qos__is_confirmed),
+		cmocka_unit_test(publish__more_than_the_window__all_in_order),
+		cmocka_unit_test(publish__attributes__come_back),
+		cmocka_unit_test(publish__past_its_expiry__is_not_sent),
+		cmocka_unit_test(publish__retained__comes_to_a_later_subscriber),
+		cmocka_unit_test(publish__larger_than_the_broker_takes__is_refused_and_the_connection_stays),
+		cmocka_unit_test(publish__megabytes__arrive_whole),
+		cmocka_unit_test(settle__one_is_left__the_whole_batch_comes_again),
+		cmocka_unit_test(kill9__before_settlement__all_comes_again),
+		cmocka_unit_test(settle__in_a_steady_flow__nothing_is_left_behind),
+		cmocka_unit_test(credit__is_what_comes_unsettled),
+		cmocka_unit_test(requeue__comes_again_from_memory),
+		cmocka_unit_test(finish__with_unsettled__gives_them_back),
+		cmocka_unit_test(subscribe__overlapping_filters__one_delivery_each),
+		cmocka_unit_test(subscribe__slow_one__does_not_hold_up_another),
+		cmocka_unit_test(subscribe__shared__each_message_to_one),
+		cmocka_unit_test(subscribe__qos_2__becomes_1),
+		cmocka_unit_test(pause__holds_back_until_resume),
+		cmocka_unit_test(unsubscribe__no_more_comes_and_the_rest_is_settled),
+		cmocka_unit_test(unsubscribe__then_requeue__the_next_one_gets_it),
 	};
 	int failed;
 

@@ -22,7 +22,7 @@
 static struct kit_broker *with_acl(char *path)
 {
 	static const char rules[] = "topic readwrite open/#\ntopic read seen/#\n";
-	struct kit_broker_options options = {0};
+	struct kit_broker_options options = { 0 };
 	char config[128];
 	int fd = mkstemp(path);
 
@@ -59,7 +59,7 @@ static void acl__forbids__words_of_the_broker(void **state)
 
 static void connect__bad_password__is_eauth(void **state)
 {
-	struct kit_broker_options options = {.user = "u", .password = "p@ss:w/rd"};
+	struct kit_broker_options options = { .user = "u", .password = "p@ss:w/rd" };
 	struct kit_broker *strict = kit_broker_start(KIT_MOSQUITTO, &options);
 	struct posta_bridge *core;
 	char url[64];
@@ -112,15 +112,15 @@ static void connect__taken_over__says_so(void **state)
 /* A broker that answers by the book, but refuses every SUBSCRIBE: the packets of up to four connections. */
 static void refuse_subscriptions(int listener)
 {
-	static const unsigned char connack[] = {0x20, 3, 0, 0, 0};
-	struct pollfd fds[5] = {{.fd = listener, .events = POLLIN}};
+	static const unsigned char connack[] = { 0x20, 3, 0, 0, 0 };
+	struct pollfd fds[5] = { { .fd = listener, .events = POLLIN } };
 	nfds_t count = 1;
 
 	while (poll(fds, count, 20000) > 0) {
 		if (fds[0].revents && count < 5)
-			fds[count++] = (struct pollfd){.fd = accept(listener, NULL, NULL), .events = POLLIN};
+			fds[count++] = (struct pollfd){ .fd = accept(listener, NULL, NULL), .events = POLLIN };
 		for (nfds_t i = 1; i < count; i++) {
-			unsigned char packet[512], suback[] = {0x90, 4, 0, 0, 0, 0x87};
+			unsigned char packet[512], suback[] = { 0x90, 4, 0, 0, 0, 0x87 };
 
 			if (!fds[i].revents || read(fds[i].fd, packet, sizeof packet) <= 0)
 				continue;
@@ -136,7 +136,7 @@ static void refuse_subscriptions(int listener)
 
 static pid_t start_peer(char *url, size_t size)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof address;
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	pid_t child;
@@ -154,7 +154,7 @@ static pid_t start_peer(char *url, size_t size)
 
 static void peer__refuses_a_subscription__the_connection_stays(void **state)
 {
-	struct posta_source source = {.size = sizeof source, .filter = "closed/x", .qos = 1};
+	struct posta_source source = { .size = sizeof source, .filter = "closed/x", .qos = 1 };
 	char url[64];
 	pid_t peer = start_peer(url, sizeof url);
 	struct posta_bridge *core = make_at(url, 5);
@@ -195,14 +195,14 @@ static void broker__frozen__is_noticed_within_one_and_a_half_heartbeats(void **s
 
 static void broker__killed_and_back__nothing_is_lost(void **state)
 {
-	struct kit_broker_options options = {.persistent = true};
+	struct kit_broker_options options = { .persistent = true };
 	(void)state;
 	EACH_VERSION(version)
 	{
 		struct kit_broker *mortal = kit_broker_start(KIT_MOSQUITTO, &options);
 		struct posta_bridge *core = make_at(kit_broker_url(mortal), version);
 		struct posta_target target = to_topic("t/mortal");
-		bool seen[100] = {false};
+		bool seen[100] = { false };
 
 		core_connected(core);
 		subscribe(core, 1, "t/mortal", 10);
@@ -266,7 +266,7 @@ static void will__is_published_when_the_connection_breaks_only(void **state)
 
 static void sigpipe__stays_as_the_process_had_it(void **state)
 {
-	struct sigaction before = {.sa_handler = SIG_DFL}, after;
+	struct sigaction before = { .sa_handler = SIG_DFL }, after;
 	struct posta_bridge *core;
 
 	(void)state;
@@ -290,7 +290,7 @@ static bool has_ipv6(void)
 
 static void tls__right_and_wrong_certificates(void **state)
 {
-	struct kit_broker_options options = {.tls = true};
+	struct kit_broker_options options = { .tls = true };
 	struct kit_broker *secure = kit_broker_start(KIT_MOSQUITTO, &options);
 	struct posta_target target = to_topic("tls/x");
 	char *ca = kit_broker_file(secure, "tls/ca.pem"), *cert = kit_broker_file(secure, "tls/client.pem");
@@ -300,11 +300,10 @@ static void tls__right_and_wrong_certificates(void **state)
 
 	(void)state;
 	for (int mutual = 0; mutual < 2; mutual++) {
-		snprintf(url, sizeof url, "mqtts://localhost:%d",
-			 kit_broker_door(secure, mutual ? KIT_MTLS : KIT_TLS));
+		snprintf(url, sizeof url, "mqtts://localhost:%d", kit_broker_door(secure, mutual ? KIT_MTLS : KIT_TLS));
 		core = make_at(url, mutual ? 4 : 5);
-		core->options.tls = (struct posta_tls){
-		    .ca = ca, .cert = mutual ? cert : NULL, .key = mutual ? key : NULL};
+		core->options.tls =
+			(struct posta_tls){ .ca = ca, .cert = mutual ? cert : NULL, .key = mutual ? key : NULL };
 		core_connected(core);
 		subscribe(core, 1, "tls/x", 100);
 		publish_numbers(core, &target, 0, 500);
@@ -315,18 +314,18 @@ static void tls__right_and_wrong_certificates(void **state)
 		finish(core);
 	}
 	core = make_at(url, 5);
-	core->options.tls = (struct posta_tls){.ca = ca};
+	core->options.tls = (struct posta_tls){ .ca = ca };
 	assert_down(core, POSTA_ECONNECTION, "certificate");
 	snprintf(url, sizeof url, "mqtts://127.0.0.1:%d", kit_broker_door(secure, KIT_TLS));
 	assert_down(make_at(url, 5), POSTA_ECONNECTION, "certificate");
 	/* Another address, and a name, of the same listener that the certificate doesn't have. */
 	snprintf(url, sizeof url, "mqtts://[::ffff:127.0.0.1]:%d", kit_broker_door(secure, KIT_TLS));
 	core = make_at(url, 5);
-	core->options.tls = (struct posta_tls){.ca = ca};
+	core->options.tls = (struct posta_tls){ .ca = ca };
 	assert_down(core, POSTA_ECONNECTION, has_ipv6() ? "certificate" : "");
 	snprintf(url, sizeof url, "mqtts://127.1:%d", kit_broker_door(secure, KIT_TLS));
 	core = make_at(url, 5);
-	core->options.tls = (struct posta_tls){.ca = ca};
+	core->options.tls = (struct posta_tls){ .ca = ca };
 	assert_down(core, POSTA_ECONNECTION, "certificate");
 	core = make_at(url, 5);
 	core->options.tls.insecure = true;
@@ -334,7 +333,7 @@ static void tls__right_and_wrong_certificates(void **state)
 	finish(core);
 	snprintf(url, sizeof url, "mqtts://127.0.0.1:%d", kit_broker_port(secure));
 	core = make_at(url, 5);
-	core->options.tls = (struct posta_tls){.ca = ca};
+	core->options.tls = (struct posta_tls){ .ca = ca };
 	core->options.connect_timeout_ms = 2000;
 	assert_down(core, POSTA_ECONNECTION, "");
 	free(ca);
@@ -346,16 +345,16 @@ static void tls__right_and_wrong_certificates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(acl__forbids__words_of_the_broker),
-	    cmocka_unit_test(connect__bad_password__is_eauth),
-	    cmocka_unit_test(connect__nobody_listens__says_where),
-	    cmocka_unit_test(connect__taken_over__says_so),
-	    cmocka_unit_test(peer__refuses_a_subscription__the_connection_stays),
-	    cmocka_unit_test(broker__frozen__is_noticed_within_one_and_a_half_heartbeats),
-	    cmocka_unit_test(broker__killed_and_back__nothing_is_lost),
-	    cmocka_unit_test(will__is_published_when_the_connection_breaks_only),
-	    cmocka_unit_test(sigpipe__stays_as_the_process_had_it),
-	    cmocka_unit_test(tls__right_and_wrong_certificates),
+		cmocka_unit_test(acl__forbids__words_of_the_broker),
+		cmocka_unit_test(connect__bad_password__is_eauth),
+		cmocka_unit_test(connect__nobody_listens__says_where),
+		cmocka_unit_test(connect__taken_over__says_so),
+		cmocka_unit_test(peer__refuses_a_subscription__the_connection_stays),
+		cmocka_unit_test(broker__frozen__is_noticed_within_one_and_a_half_heartbeats),
+		cmocka_unit_test(broker__killed_and_back__nothing_is_lost),
+		cmocka_unit_test(will__is_published_when_the_connection_breaks_only),
+		cmocka_unit_test(sigpipe__stays_as_the_process_had_it),
+		cmocka_unit_test(tls__right_and_wrong_certificates),
 	};
 	int failed;
 

@@ -57,7 +57,9 @@ static int posta_on(const char *arguments, const char *text)
 	return status;
 }
 
-#define GOOD "brokers: { a: 'memory:a' }\nroutes: [ { name: r, from: { broker: a, topic: x }, to: { broker: a, topic: y } } ]\n"
+#define GOOD                                                                                                           \
+	"brokers: { a: 'memory:a' }\nroutes: [ { name: r, from: { broker: a, topic: x }, to: { broker: a, topic: y } " \
+	"} ]\n"
 
 static void help__each_command__is_told(void **state)
 {
@@ -77,8 +79,17 @@ static void help__each_command__is_told(void **state)
 
 static void usage__wrong__is_status_2(void **state)
 {
-	static const char *const wrong[] = { "", "fly", "run", "check", "check a b", "run --workers 0 x", "run --no x",
-					     "pub memory:", "sub memory:", "sub -n 0 memory: x", "pub memory: filter:x" };
+	static const char *const wrong[] = { "",
+					     "fly",
+					     "run",
+					     "check",
+					     "check a b",
+					     "run --workers 0 x",
+					     "run --no x",
+					     "pub memory:",
+					     "sub memory:",
+					     "sub -n 0 memory: x",
+					     "pub memory: filter:x" };
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		if (posta(wrong[i]) != 2)
 			fail_msg("posta %s is not 2: %s", wrong[i], output);
@@ -122,12 +133,9 @@ static void sub__nothing__ends_when_idle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(help__each_command__is_told),
-		cmocka_unit_test(usage__wrong__is_status_2),
-		cmocka_unit_test(check__file__errors_are_status_1),
-		cmocka_unit_test(run__idle__ends_with_a_summary),
-		cmocka_unit_test(pub__bad_event__is_status_1),
-		cmocka_unit_test(sub__nothing__ends_when_idle),
+		cmocka_unit_test(help__each_command__is_told),      cmocka_unit_test(usage__wrong__is_status_2),
+		cmocka_unit_test(check__file__errors_are_status_1), cmocka_unit_test(run__idle__ends_with_a_summary),
+		cmocka_unit_test(pub__bad_event__is_status_1),      cmocka_unit_test(sub__nothing__ends_when_idle),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

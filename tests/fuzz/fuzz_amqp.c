@@ -6,14 +6,14 @@
 
 #define NOW_MS INT64_C(1700000000000)
 
-static const struct posta__amqp_limits limits = {.frame_max = 65536, .channel_max = 16};
+static const struct posta__amqp_limits limits = { .frame_max = 65536, .channel_max = 16 };
 
 /* What an envelope became on the wire says the same when it is read. */
 static void again(const struct posta_envelope *envelope, amqp_pool_t *pool)
 {
 	static uint8_t out[65536], kept[65536];
-	struct posta__amqp_scratch scratch = {kept, sizeof kept, 0};
-	struct posta__wire_body body = {0};
+	struct posta__amqp_scratch scratch = { kept, sizeof kept, 0 };
+	struct posta__wire_body body = { 0 };
 	struct posta_envelope *other = NULL;
 	const char *why;
 	size_t len = 0;
@@ -22,7 +22,7 @@ static void again(const struct posta_envelope *envelope, amqp_pool_t *pool)
 					  &why))
 		return;
 	posta__wire_body_fini(&body);
-	enum posta_err code = posta__amqp_properties_decode((amqp_bytes_t){len, out}, amqp_cstring_bytes("k"), NOW_MS,
+	enum posta_err code = posta__amqp_properties_decode((amqp_bytes_t){ len, out }, amqp_cstring_bytes("k"), NOW_MS,
 							    pool, &other, &why);
 
 	CHECK(code == POSTA_OK);
@@ -40,7 +40,8 @@ static void take(const struct posta__amqp_frame *frame, amqp_pool_t *pool)
 
 	if (frame->type == AMQP_FRAME_METHOD && posta__amqp_method_ok(frame, &method))
 		amqp_decode_method(method, pool,
-				   (amqp_bytes_t){frame->size - 4, (void *)(uintptr_t)(frame->payload + 4)}, &decoded);
+				   (amqp_bytes_t){ frame->size - 4, (void *)(uintptr_t)(frame->payload + 4) },
+				   &decoded);
 	if (frame->type != AMQP_FRAME_HEADER || !posta__amqp_header_read(frame, &header))
 		return;
 	if (posta__amqp_properties_decode(header.properties, amqp_cstring_bytes("k"), NOW_MS, pool, &envelope, &why))

@@ -20,7 +20,7 @@ enum { MSG_GO = 1 };
 const char *const legs_broker_names[KIT_KIND_COUNT] = { "bus", "work", "field" };
 
 static const enum kit_kind ways[LEGS][2] = {
-	{ KIT_KAFKA, KIT_RABBITMQ },	 { KIT_KAFKA, KIT_MOSQUITTO }, { KIT_RABBITMQ, KIT_KAFKA },
+	{ KIT_KAFKA, KIT_RABBITMQ },     { KIT_KAFKA, KIT_MOSQUITTO }, { KIT_RABBITMQ, KIT_KAFKA },
 	{ KIT_RABBITMQ, KIT_MOSQUITTO }, { KIT_MOSQUITTO, KIT_KAFKA }, { KIT_MOSQUITTO, KIT_RABBITMQ },
 };
 
@@ -173,9 +173,9 @@ static void write_config(const struct legs *legs, const char *path)
 		char group[128] = "";
 		if (leg->from == KIT_KAFKA)
 			snprintf(group, sizeof group, ", group: %s-%d", legs->group, i);
-		fprintf(file, "  - name: leg-%d\n    from: { broker: %s, %s: %s%s }\n    to: { broker: %s, %s: %s }\n", i,
-			legs_broker_names[leg->from], leg->from == KIT_RABBITMQ ? "queue" : "topic", leg->from_name, group,
-			legs_broker_names[leg->to], leg->to == KIT_RABBITMQ ? "queue" : "topic", leg->to_name);
+		fprintf(file, "  - name: leg-%d\n    from: { broker: %s, %s: %s%s }\n    to: { broker: %s, %s: %s }\n",
+			i, legs_broker_names[leg->from], leg->from == KIT_RABBITMQ ? "queue" : "topic", leg->from_name,
+			group, legs_broker_names[leg->to], leg->to == KIT_RABBITMQ ? "queue" : "topic", leg->to_name);
 	}
 	assert_int_equal(fclose(file), 0);
 }
@@ -273,7 +273,8 @@ static void explain_and_fail(struct legs *legs, const char *what)
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
 		struct posta_bridge_status status = { .size = sizeof status };
 		posta_bridge_status(legs->bridges[i], &status);
-		print_error("reader %s: %s, %s\n", status.url, posta_bridge_state_name(status.state), status.last_error);
+		print_error("reader %s: %s, %s\n", status.url, posta_bridge_state_name(status.state),
+			    status.last_error);
 	}
 	for (int i = 0; i < LEGS; i++)
 		print_error("leg %d: published %u confirmed %u arrived %u\n", i, legs->leg[i].published,
@@ -293,7 +294,9 @@ static void open_bridges(struct legs *legs)
 		struct posta_error error;
 		char *client = kit_unique("legs");
 		struct posta_bridge_options options = {
-			.size = sizeof options, .client_id = client, .backoff = { 100, 2000, 2, POSTA_JITTER_FULL, 0 },
+			.size = sizeof options,
+			.client_id = client,
+			.backoff = { 100, 2000, 2, POSTA_JITTER_FULL, 0 },
 		};
 		legs->bridges[i] = posta_bridge_open(legs->system, kit_broker_url(legs->brokers[i]), &options, &error);
 		free(client);
@@ -435,9 +438,9 @@ void legs_check(const struct legs *legs)
 	unsigned lost = 0, bad = 0;
 	for (int i = 0; i < LEGS; i++) {
 		const struct leg *leg = &legs->leg[i];
-		print_message("%9s -> %-9s sent %u received %u duplicates %u lost %u out of order %u\n", names[leg->from],
-			      names[leg->to], leg->published, leg->arrived, leg->duplicates, MESSAGES - leg->arrived,
-			      leg->disordered);
+		print_message("%9s -> %-9s sent %u received %u duplicates %u lost %u out of order %u\n",
+			      names[leg->from], names[leg->to], leg->published, leg->arrived, leg->duplicates,
+			      MESSAGES - leg->arrived, leg->disordered);
 		lost += MESSAGES - leg->arrived;
 		bad += leg->disordered + leg->strangers;
 	}

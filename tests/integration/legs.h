@@ -41,8 +41,8 @@ struct legs {
 	posta_ref driver;
 	struct leg leg[LEGS];
 	uint32_t subscriptions[LEGS];
-	unsigned subscribed;   /* sinks that are being read */
-	unsigned refused;      /* publications that ended with an error */
+	unsigned subscribed; /* sinks that are being read */
+	unsigned refused;    /* publications that ended with an error */
 	char refusal[POSTA_ERROR_TEXT_MAX];
 	bool flowing;
 	char folder[64];

@@ -55,9 +55,13 @@ static int start(void **state)
 	const bool mqtt = false;
 #endif
 	struct posta_messaging_options options = {
-		.size = sizeof options, .workers = 2, .kafka_brokers = url_of(kafka, KIT_KAFKA),
-		.rabbitmq_url = url_of(amqp, KIT_RABBITMQ), .mqtt_broker_url = url_of(mqtt, KIT_MOSQUITTO),
-		.require_brokers = true, .require_timeout_ms = 30000,
+		.size = sizeof options,
+		.workers = 2,
+		.kafka_brokers = url_of(kafka, KIT_KAFKA),
+		.rabbitmq_url = url_of(amqp, KIT_RABBITMQ),
+		.mqtt_broker_url = url_of(mqtt, KIT_MOSQUITTO),
+		.require_brokers = true,
+		.require_timeout_ms = 30000,
 	};
 	if (posta_messaging_start(&options, &messaging, &error) == POSTA_OK)
 		return 0;
@@ -73,8 +77,8 @@ static int stop(void **state)
 	posta_messaging_free(messaging);
 	if (!err && !report.unsent && !report.unsettled)
 		return 0;
-	fprintf(stderr, "stop: %s, unsent %llu, unsettled %llu\n", posta_strerror(err), (unsigned long long)report.unsent,
-		(unsigned long long)report.unsettled);
+	fprintf(stderr, "stop: %s, unsent %llu, unsettled %llu\n", posta_strerror(err),
+		(unsigned long long)report.unsent, (unsigned long long)report.unsettled);
 	return -1;
 }
 
@@ -117,7 +121,10 @@ static void ready(struct posta_subscription *subscription, const struct posta_er
 		fail_msg("%s", error.text);
 }
 
-#define SEEN { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER }
+#define SEEN                                                                                                           \
+	{                                                                                                              \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                                 \
+	}
 
 static enum posta_err on_event(void *context, const struct posta_event *event, struct posta_job *job)
 {
@@ -164,7 +171,8 @@ static void events__each_group_gets_all_in_the_order_of_their_keys(void **state)
 static enum posta_err on_task(void *context, const struct posta_task *task, struct posta_job *job)
 {
 	char text[128];
-	snprintf(text, sizeof text, "%s %u %u", posta_task_payload(task, NULL), posta_job_attempt(job), posta_task_attempts(task));
+	snprintf(text, sizeof text, "%s %u %u", posta_task_payload(task, NULL), posta_job_attempt(job),
+		 posta_task_attempts(task));
 	return saw(context, text);
 }
 
@@ -174,7 +182,9 @@ static void tasks__high_ones_first_and_failing_ones_again(void **state)
 	struct posta_task_queue *queue = posta_messaging_task_queue(messaging);
 	struct seen seen = SEEN, letters = SEEN;
 	struct posta_error error = { 0 };
-	struct posta_consume_options options = { .size = sizeof options, .credit = 1, .backoff = { .initial_ms = 20, .factor = 2 } };
+	struct posta_consume_options options = { .size = sizeof options,
+						 .credit = 1,
+						 .backoff = { .initial_ms = 20, .factor = 2 } };
 	char *name = kit_unique("email"), dead[256];
 	static const enum posta_task_priority priorities[] = { POSTA_TASK_LOW, POSTA_TASK_NORMAL, POSTA_TASK_HIGH };
 	snprintf(dead, sizeof dead, "%s.dlq", name);

@@ -12,7 +12,7 @@ static struct kit_broker *broker;
 
 static void start(void)
 {
-	struct kit_broker_options options = {.message_bytes_max = 4 << 20};
+	struct kit_broker_options options = { .message_bytes_max = 4 << 20 };
 
 	broker = kit_broker_start(KIT_RABBITMQ, &options);
 }
@@ -44,17 +44,19 @@ static void fresh(char name[KIT_NAME_MAX], const char *prefix)
 static void queue(struct kit_pair *pair)
 {
 	fresh(pair->names[0], "queue");
-	pair->target = (struct posta_target){.size = sizeof pair->target, .queue = pair->names[0]};
-	pair->source = (struct posta_source){.size = sizeof pair->source, .queue = pair->names[0]};
+	pair->target = (struct posta_target){ .size = sizeof pair->target, .queue = pair->names[0] };
+	pair->source = (struct posta_source){ .size = sizeof pair->source, .queue = pair->names[0] };
 }
 
 /* A topic exchange of the broker's own; each source without a queue's name has an exclusive one. */
 static void aim(struct kit_pair *pair)
 {
-	pair->target = (struct posta_target){
-		.size = sizeof pair->target, .exchange = "amq.topic", .routing_key = pair->names[0]};
-	pair->source = (struct posta_source){
-		.size = sizeof pair->source, .exchange = "amq.topic", .routing_key = pair->names[0]};
+	pair->target = (struct posta_target){ .size = sizeof pair->target,
+					      .exchange = "amq.topic",
+					      .routing_key = pair->names[0] };
+	pair->source = (struct posta_source){ .size = sizeof pair->source,
+					      .exchange = "amq.topic",
+					      .routing_key = pair->names[0] };
 }
 
 static void topic(struct kit_pair *pair)
@@ -74,7 +76,7 @@ static void wildcard(struct kit_pair *first, struct kit_pair *second, struct pos
 	free(root);
 	aim(first);
 	aim(second);
-	*source = (struct posta_source){.size = sizeof *source, .exchange = "amq.topic", .routing_key = name};
+	*source = (struct posta_source){ .size = sizeof *source, .exchange = "amq.topic", .routing_key = name };
 }
 
 static void no_such(struct kit_pair *pair)
@@ -82,7 +84,7 @@ static void no_such(struct kit_pair *pair)
 	queue(pair);
 	fresh(pair->names[1], "missing");
 	pair->target =
-		(struct posta_target){.size = sizeof pair->target, .exchange = pair->names[1], .routing_key = "k"};
+		(struct posta_target){ .size = sizeof pair->target, .exchange = pair->names[1], .routing_key = "k" };
 }
 
 static void down(struct posta_system *system)

@@ -32,7 +32,8 @@ static rd_kafka_t *admin_new(void)
 	char words[256];
 	rd_kafka_t *rk;
 
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", kit_broker_url(broker) + strlen("kafka://"), words, sizeof words))
+	if (rd_kafka_conf_set(conf, "bootstrap.servers", kit_broker_url(broker) + strlen("kafka://"), words,
+			      sizeof words))
 		give_up(words);
 	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words);
 	if (!rk)
@@ -87,7 +88,7 @@ static void make_topics(void)
 
 static void start(void)
 {
-	struct kit_broker_options options = {.no_auto_create = true, .message_bytes_max = 4 << 20};
+	struct kit_broker_options options = { .no_auto_create = true, .message_bytes_max = 4 << 20 };
 
 	broker = kit_broker_start(KIT_KAFKA, &options);
 	prefix = kit_unique("suite");
@@ -121,8 +122,8 @@ static void next_topic(char name[KIT_NAME_MAX])
 
 static void aim(struct kit_pair *pair)
 {
-	pair->target = (struct posta_target){.size = sizeof pair->target, .topic = pair->names[0]};
-	pair->source = (struct posta_source){.size = sizeof pair->source, .topic = pair->names[0]};
+	pair->target = (struct posta_target){ .size = sizeof pair->target, .topic = pair->names[0] };
+	pair->source = (struct posta_source){ .size = sizeof pair->source, .topic = pair->names[0] };
 }
 
 /* What one member of a group settles no other one gets. */
@@ -147,7 +148,7 @@ static void wildcard(struct kit_pair *first, struct kit_pair *second, struct pos
 	topic(second);
 	snprintf(name, KIT_NAME_MAX, "^%s\\.(%s|%s)$", prefix, strrchr(first->names[0], '.') + 1,
 		 strrchr(second->names[0], '.') + 1);
-	*source = (struct posta_source){.size = sizeof *source, .topic = name};
+	*source = (struct posta_source){ .size = sizeof *source, .topic = name };
 }
 
 static void no_such(struct kit_pair *pair)

@@ -36,7 +36,8 @@ static void topic(struct kit_pair *pair)
 	pair->source = (struct posta_source){ .size = sizeof pair->source, .topic = pair->names[0] };
 }
 
-static void wildcard(struct kit_pair *first, struct kit_pair *second, struct posta_source *source, char name[KIT_NAME_MAX])
+static void wildcard(struct kit_pair *first, struct kit_pair *second, struct posta_source *source,
+		     char name[KIT_NAME_MAX])
 {
 	char *root = kit_unique("root");
 	topic(first);

@@ -20,7 +20,7 @@ static void start(void)
 {
 	/* Rules of the other kind, "topic", would not hold for a session that nobody has resumed after a restart. */
 	static const char rules[] = "pattern deny closed/#\npattern readwrite #\n";
-	struct kit_broker_options options = {0};
+	struct kit_broker_options options = { 0 };
 	int fd = mkstemp(acl);
 	char config[128];
 
@@ -57,8 +57,8 @@ static void fresh(char name[KIT_NAME_MAX], const char *prefix)
 
 static void aim(struct kit_pair *pair)
 {
-	pair->target = (struct posta_target){.size = sizeof pair->target, .topic = pair->names[0], .qos = -1};
-	pair->source = (struct posta_source){.size = sizeof pair->source, .filter = pair->names[0], .qos = -1};
+	pair->target = (struct posta_target){ .size = sizeof pair->target, .topic = pair->names[0], .qos = -1 };
+	pair->source = (struct posta_source){ .size = sizeof pair->source, .filter = pair->names[0], .qos = -1 };
 }
 
 static void topic(struct kit_pair *pair)
@@ -80,7 +80,7 @@ static void wildcard(struct kit_pair *first, struct kit_pair *second, struct pos
 	snprintf(name, KIT_NAME_MAX, "%s/+/x", root);
 	aim(first);
 	aim(second);
-	*source = (struct posta_source){.size = sizeof *source, .filter = name, .qos = -1};
+	*source = (struct posta_source){ .size = sizeof *source, .filter = name, .qos = -1 };
 }
 
 static void no_such(struct kit_pair *pair)

@@ -52,8 +52,7 @@ static long long now_ms(void)
 
 static bool log_says_port_taken(const struct kit_broker *b)
 {
-	static const char *const words[] = { "ddress already in use", "eaddrinuse",
-		"BindException" };
+	static const char *const words[] = { "ddress already in use", "eaddrinuse", "BindException" };
 	char *path = kit_broker_file(b, "log");
 	FILE *f = fopen(path, "re");
 	char line[1024];
@@ -91,8 +90,7 @@ static bool becomes_ready(struct kit_broker *b)
 			return false;
 		/* That it still runs is asked once more: on a taken port it was
 		 * another one who answered. */
-		if (b->kind->probe(b->ports[0], b->user, b->password) &&
-			kit__is(kit__ask(b, "status"), "up"))
+		if (b->kind->probe(b->ports[0], b->user, b->password) && kit__is(kit__ask(b, "status"), "up"))
 			return true;
 		if (now_ms() > end)
 			kit__end_test(b, 1, "not ready within %d ms", b->ready_ms);
@@ -190,8 +188,8 @@ struct kit_broker *kit_broker_shared(enum kit_kind kind)
 	if (!registered)
 		registered = !atexit(stop_shared);
 	if (!shared[kind])
-		shared[kind] = address && *address ? from_environment(&kinds[kind], address)
-			: kit_broker_start(kind, NULL);
+		shared[kind] =
+			address && *address ? from_environment(&kinds[kind], address) : kit_broker_start(kind, NULL);
 	return shared[kind];
 }
 
@@ -199,8 +197,9 @@ struct kit_broker *kit_broker_shared(enum kit_kind kind)
 
 int kit_broker_door(const struct kit_broker *b, enum kit_door door)
 {
-	bool offered = door == KIT_PLAIN || (b->kind == &kinds[KIT_KAFKA] && door == KIT_SASL
-		? b->user != NULL : b->tls && door != KIT_SASL);
+	bool offered =
+		door == KIT_PLAIN ||
+		(b->kind == &kinds[KIT_KAFKA] && door == KIT_SASL ? b->user != NULL : b->tls && door != KIT_SASL);
 
 	if (!offered)
 		kit__end_test((struct kit_broker *)b, 1, "has no such door; see its options");
@@ -221,10 +220,9 @@ const char *kit_broker_url(const struct kit_broker *b)
 	const char *password = b->password ? b->password : "guest";
 	bool login = amqp || (b->user && !kafka);
 
-	snprintf(own->url, sizeof(own->url), "%s://%s%s%s%s127.0.0.1:%d%s%s",
-		b->kind->scheme, login ? user : "", login ? ":" : "",
-		login ? password : "", login ? "@" : "", b->ports[0],
-		amqp && b->vhost ? "/" : "", amqp && b->vhost ? b->vhost : "");
+	snprintf(own->url, sizeof(own->url), "%s://%s%s%s%s127.0.0.1:%d%s%s", b->kind->scheme, login ? user : "",
+		 login ? ":" : "", login ? password : "", login ? "@" : "", b->ports[0], amqp && b->vhost ? "/" : "",
+		 amqp && b->vhost ? b->vhost : "");
 	return b->url;
 }
 
@@ -244,7 +242,7 @@ char *kit_unique(const char *prefix)
 	char *name;
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random) ||
-		asprintf(&name, "%s-%08x%08xn%u", prefix, random[0], random[1], n) < 0)
+	    asprintf(&name, "%s-%08x%08xn%u", prefix, random[0], random[1], n) < 0)
 		kit__end_test(NULL, 1, "no name");
 	return name;
 }

@@ -28,10 +28,10 @@ enum kit_kind { KIT_KAFKA, KIT_RABBITMQ, KIT_MOSQUITTO };
 
 /* How the client is to come in; what a broker offers depends on its options. */
 enum kit_door {
-	KIT_PLAIN,	/* TCP, as in kit_broker_url() */
-	KIT_TLS,	/* server certificate only: needs options.tls */
-	KIT_MTLS,	/* client certificate required: needs options.tls */
-	KIT_SASL,	/* Kafka only, SASL_PLAINTEXT: needs options.user */
+	KIT_PLAIN, /* TCP, as in kit_broker_url() */
+	KIT_TLS,   /* server certificate only: needs options.tls */
+	KIT_MTLS,  /* client certificate required: needs options.tls */
+	KIT_SASL,  /* Kafka only, SASL_PLAINTEXT: needs options.user */
 };
 
 /* Zero is the default of every field. Strings are borrowed during the call. */
@@ -115,8 +115,8 @@ char *kit_broker_file(const struct kit_broker *broker, const char *name);
  * return when the process is gone. */
 void kit_broker_kill9(struct kit_broker *broker);
 void kit_broker_shutdown(struct kit_broker *broker);
-void kit_broker_pause(struct kit_broker *broker);	/* SIGSTOP */
-void kit_broker_cont(struct kit_broker *broker);	/* SIGCONT */
+void kit_broker_pause(struct kit_broker *broker); /* SIGSTOP */
+void kit_broker_cont(struct kit_broker *broker);  /* SIGCONT */
 
 /* Start it again after kill9 or shutdown: same ports, same data, waits until
  * ready. restart = shutdown if it runs, then start_again. */

@@ -40,7 +40,8 @@ static void run_one(const struct kit_bridge *bridge, const struct kit_behaviour 
 
 int kit_conformance(const struct kit_bridge *bridge, const char *only)
 {
-	const struct kit_behaviour *const themes[] = { kit_publish_behaviours, kit_consume_behaviours, kit_life_behaviours };
+	const struct kit_behaviour *const themes[] = { kit_publish_behaviours, kit_consume_behaviours,
+						       kit_life_behaviours };
 	struct tally tally = { 0 };
 	if (bridge->start)
 		bridge->start();
@@ -50,6 +51,7 @@ int kit_conformance(const struct kit_bridge *bridge, const char *only)
 				run_one(bridge, behaviour, &tally);
 	if (bridge->stop)
 		bridge->stop();
-	printf("%s: %d behaviours hold, %d do not, %d are left out\n", bridge->name, tally.passed, tally.failed, tally.left_out);
+	printf("%s: %d behaviours hold, %d do not, %d are left out\n", bridge->name, tally.passed, tally.failed,
+	       tally.left_out);
 	return tally.failed;
 }

@@ -33,7 +33,8 @@ enum kit_lack {
 	KIT_LACKS_DURABLE = 1 << 3,      /* what was published before a restart of the broker is gone */
 	KIT_LACKS_EXPIRY = 1 << 4,       /* the envelope's expiry does not arrive */
 	KIT_LACKS_KEY = 1 << 5,          /* the envelope's key does not arrive */
-	KIT_LACKS_SETTLE_APART = 1 << 6  /* settled ones may come again while others before or behind them are not settled */
+	KIT_LACKS_SETTLE_APART =
+		1 << 6 /* settled ones may come again while others before or behind them are not settled */
 };
 
 struct kit_bridge {
@@ -56,7 +57,8 @@ struct kit_bridge {
 	void (*queue)(struct kit_pair *pair);
 	void (*topic)(struct kit_pair *pair);
 	/* A source that matches the topics of several pairs by a wildcard: fills two pairs, and source. CAN_WILDCARDS. */
-	void (*wildcard)(struct kit_pair *first, struct kit_pair *second, struct posta_source *source, char name[KIT_NAME_MAX]);
+	void (*wildcard)(struct kit_pair *first, struct kit_pair *second, struct posta_source *source,
+			 char name[KIT_NAME_MAX]);
 	/* A target that the broker refuses or does not have. NULL with LACKS_BAD_TARGET. */
 	void (*no_such)(struct kit_pair *pair);
 	/*

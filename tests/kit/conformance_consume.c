@@ -348,10 +348,12 @@ static void subscribe__no_source__is_invalid(struct kit_world *world)
 }
 
 const struct kit_behaviour kit_consume_behaviours[] = {
-	{ "settle__unsettled__comes_again_after_a_reconnect", 0, KIT_LACKS_DURABLE, settle__unsettled__comes_again_after_a_reconnect },
+	{ "settle__unsettled__comes_again_after_a_reconnect", 0, KIT_LACKS_DURABLE,
+	  settle__unsettled__comes_again_after_a_reconnect },
 	{ "settle__settled__does_not_come_again_after_a_reconnect", 0, KIT_LACKS_DURABLE,
 	  settle__settled__does_not_come_again_after_a_reconnect },
-	{ "settle__stale_token__is_counted_and_ignored", 0, KIT_LACKS_DURABLE, settle__stale_token__is_counted_and_ignored },
+	{ "settle__stale_token__is_counted_and_ignored", 0, KIT_LACKS_DURABLE,
+	  settle__stale_token__is_counted_and_ignored },
 	{ "settle__twice__is_counted_as_stale", 0, 0, settle__twice__is_counted_as_stale },
 	{ "settle__requeue__comes_again_marked", POSTA_CAN_REQUEUE, 0, settle__requeue__comes_again_marked },
 	{ "settle__reject__never_comes_again", 0, KIT_LACKS_REJECT_APART, settle__reject__never_comes_again },
@@ -365,7 +367,8 @@ const struct kit_behaviour kit_consume_behaviours[] = {
 	{ "queue__two_consumers__share", POSTA_CAN_QUEUES, 0, queue__two_consumers__share },
 	{ "group__two_consumers__each_message_once", POSTA_CAN_GROUPS, 0, group__two_consumers__each_message_once },
 	{ "group__comes_back__goes_on_where_it_was", POSTA_CAN_GROUPS, 0, group__comes_back__goes_on_where_it_was },
-	{ "replay__new_group__begins_at_the_beginning", POSTA_CAN_REPLAY, 0, replay__new_group__begins_at_the_beginning },
+	{ "replay__new_group__begins_at_the_beginning", POSTA_CAN_REPLAY, 0,
+	  replay__new_group__begins_at_the_beginning },
 	{ "subscriber__ends__its_messages_go_to_another", POSTA_CAN_QUEUES | POSTA_CAN_REQUEUE, 0,
 	  subscriber__ends__its_messages_go_to_another },
 	{ "wildcard__matches_several_topics", POSTA_CAN_WILDCARDS, 0, wildcard__matches_several_topics },

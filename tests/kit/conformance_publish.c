@@ -64,7 +64,8 @@ static void body_of_size(struct kit_world *world, size_t size)
 		data[i] = (unsigned char)(i * 31 + i / 251);
 	enum posta_err result = kit_publish(flow.user, flow.bridge, &flow.pair.target, kit_bytes(data, size), 1);
 	bool came = !result && kit_wait(world, &flow.user->delivered, 1);
-	struct posta_bytes body = came ? posta_envelope_body(flow.user->deliveries[0].envelope) : (struct posta_bytes){ 0 };
+	struct posta_bytes body =
+		came ? posta_envelope_body(flow.user->deliveries[0].envelope) : (struct posta_bytes){ 0 };
 	bool same = came && body.len == size && (!size || memcmp(body.data, data, size) == 0);
 	free(data);
 	KIT_EXPECT(world, came);
@@ -108,7 +109,8 @@ static void header__attributes__arrive(struct kit_world *world)
 	posta_envelope_set_text(envelope, POSTA_ATTR_SUBJECT, "room 12");
 	posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE, "application/json");
 	posta_envelope_set_text(envelope, POSTA_ATTR_CORRELATION_ID, "correlation-9");
-	posta_envelope_set_text(envelope, POSTA_ATTR_TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+	posta_envelope_set_text(envelope, POSTA_ATTR_TRACEPARENT,
+				"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 	posta_envelope_set_time(envelope, 1764000000123);
 	KIT_EXPECT(world, !kit_publish(flow.user, flow.bridge, &flow.pair.target, envelope, 1));
 	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 1));
@@ -119,7 +121,8 @@ static void header__attributes__arrive(struct kit_world *world)
 	KIT_EXPECT(world, same(delivery, POSTA_ATTR_SUBJECT, "room 12"));
 	KIT_EXPECT(world, same(delivery, POSTA_ATTR_CONTENT_TYPE, "application/json"));
 	KIT_EXPECT(world, same(delivery, POSTA_ATTR_CORRELATION_ID, "correlation-9"));
-	KIT_EXPECT(world, same(delivery, POSTA_ATTR_TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+	KIT_EXPECT(world,
+		   same(delivery, POSTA_ATTR_TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
 	KIT_EXPECT(world, posta_envelope_time(delivery->envelope) == 1764000000123);
 }
 
@@ -284,10 +287,12 @@ static void retained__later_subscriber__gets_it(struct kit_world *world)
 const struct kit_behaviour kit_publish_behaviours[] = {
 	{ "publish__is_confirmed", 0, 0, publish__is_confirmed },
 	{ "publish__a_thousand__keep_their_order", 0, 0, publish__a_thousand__keep_their_order },
-	{ "publish__several_keys__each_keeps_its_order", 0, KIT_LACKS_KEY, publish__several_keys__each_keeps_its_order },
+	{ "publish__several_keys__each_keeps_its_order", 0, KIT_LACKS_KEY,
+	  publish__several_keys__each_keeps_its_order },
 	{ "publish__structured__arrives_as_an_event", 0, 0, publish__structured__arrives_as_an_event },
 	{ "publish__pending_max__is_full", 0, 0, publish__pending_max__is_full },
-	{ "publish__too_big__is_refused_and_the_flow_goes_on", 0, 0, publish__too_big__is_refused_and_the_flow_goes_on },
+	{ "publish__too_big__is_refused_and_the_flow_goes_on", 0, 0,
+	  publish__too_big__is_refused_and_the_flow_goes_on },
 	{ "publish__expired__is_not_sent", 0, 0, publish__expired__is_not_sent },
 	{ "publish__no_such_target__says_so", 0, KIT_LACKS_BAD_TARGET, publish__no_such_target__says_so },
 	{ "publish__no_destination__is_invalid", 0, 0, publish__no_destination__is_invalid },

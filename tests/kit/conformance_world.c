@@ -43,7 +43,9 @@ static void note_delivery(struct posta_actor *self, struct kit_user *user, const
 	if (user->delivered == KIT_RECORDS_MAX)
 		return;
 	user->deliveries[user->delivered++] = (struct kit_delivery){
-		.envelope = posta_envelope_ref(delivery->envelope), .token = delivery->token, .redelivered = delivery->redelivered,
+		.envelope = posta_envelope_ref(delivery->envelope),
+		.token = delivery->token,
+		.redelivered = delivery->redelivered,
 	};
 	if (user->acks)
 		posta_settle(self, delivery->token, POSTA_ACK);
@@ -165,8 +167,8 @@ static void do_numbers(struct posta_actor *self, void *context)
 	deed->done = true;
 }
 
-void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
-			 unsigned count)
+void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
+			 unsigned first, unsigned count)
 {
 	struct deed deed = { .user = user, .bridge = bridge, .target = target, .first = first, .count = count };
 	as_user(&deed, do_numbers);
@@ -178,8 +180,8 @@ static void do_numbers_and_down(struct posta_actor *self, void *context)
 	kit_down(((struct deed *)context)->user->world);
 }
 
-void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
-			  unsigned count)
+void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
+			  unsigned first, unsigned count)
 {
 	struct deed deed = { .user = user, .bridge = bridge, .target = target, .first = first, .count = count };
 	as_user(&deed, do_numbers_and_down);
@@ -293,7 +295,11 @@ void kit_world_init(struct kit_world *world, const struct kit_bridge *kit)
 {
 	*world = (struct kit_world){ .kit = kit };
 	const struct posta_system_options options = {
-		.size = sizeof options, .workers = POSTA_HOST_DRIVEN, .log = keep_log, .log_context = world, .log_level = 3,
+		.size = sizeof options,
+		.workers = POSTA_HOST_DRIVEN,
+		.log = keep_log,
+		.log_context = world,
+		.log_level = 3,
 	};
 	struct posta_error error;
 	if (posta_system_start(&options, &world->system, &error)) {
@@ -317,7 +323,8 @@ static void show(const struct kit_user *user)
 		fprintf(stderr, " %ld%s", kit_number(user, i), user->deliveries[i].redelivered ? "+" : "");
 	fprintf(stderr, "\n    published (cookie: result):");
 	for (size_t i = 0; i < user->answered && i < 200; i++)
-		fprintf(stderr, " %llu:%s", (unsigned long long)user->published[i].cookie, posta_err_name(user->published[i].result));
+		fprintf(stderr, " %llu:%s", (unsigned long long)user->published[i].cookie,
+			posta_err_name(user->published[i].result));
 	fprintf(stderr, "\n");
 }
 

@@ -53,16 +53,16 @@ struct kit_world {
 
 struct kit_behaviour {
 	const char *name;
-	uint32_t needs; /* enum posta_capability, all of them */
+	uint32_t needs;    /* enum posta_capability, all of them */
 	uint32_t not_with; /* enum kit_lack */
 	void (*run)(struct kit_world *world);
 };
 
 /* Ends the behaviour when the condition does not hold; says where. */
-#define KIT_EXPECT(world, condition) \
-	do { \
-		if (!kit_expect(world, condition, #condition, __FILE__, __LINE__)) \
-			return; \
+#define KIT_EXPECT(world, condition)                                                                                   \
+	do {                                                                                                           \
+		if (!kit_expect(world, condition, #condition, __FILE__, __LINE__))                                     \
+			return;                                                                                        \
 	} while (0)
 bool kit_expect(struct kit_world *world, bool holds, const char *what, const char *file, int line);
 
@@ -93,11 +93,11 @@ struct posta_bridge_status kit_status(const struct posta_bridge *bridge);
 enum posta_err kit_publish(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
 			   struct posta_envelope *envelope, uint64_t cookie);
 /* count messages with the bodies "first", "first + 1", ... in one turn. */
-void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
-			 unsigned count);
+void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
+			 unsigned first, unsigned count);
 /* The same, and the broker goes away in that very turn: the bridge offers them to a connection that is dead already. */
-void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target, unsigned first,
-			  unsigned count);
+void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
+			  unsigned first, unsigned count);
 /* Waits until it is in force. Returns: its number, 0 when it did not come. */
 uint32_t kit_subscribe(struct kit_user *user, struct posta_bridge *bridge, const struct posta_source *source);
 enum posta_err kit_try_subscribe(struct kit_user *user, struct posta_bridge *bridge, const struct posta_source *source,

@@ -28,13 +28,13 @@
 #include "brokers/probe.h"
 #include "kit_paths.h"
 
-static const char *self;	/* this program, to be run again as a child */
+static const char *self; /* this program, to be run again as a child */
 
 /* ---- children ------------------------------------------------------------ */
 
 struct outcome {
-	int status;		/* as from waitpid */
-	char text[8192];	/* standard output and error, until all holders closed them */
+	int status;      /* as from waitpid */
+	char text[8192]; /* standard output and error, until all holders closed them */
 };
 
 /* A host holds its test's standard error: end of file means that it is gone. */
@@ -155,7 +155,7 @@ static void nothing_is_left_of(const char *kind, const char *what)
 	o.text[strcspn(o.text, "\n")] = '\0';
 	assert_non_null(strstr(o.text, "/posta-"));
 	assert_int_equal(access(o.text, F_OK), -1);
-	o.text[strlen(o.text) - 1] = '\0';	/* the slash */
+	o.text[strlen(o.text) - 1] = '\0'; /* the slash */
 	assert_int_equal(processes_of(o.text), 0);
 }
 
@@ -195,8 +195,7 @@ static void orphans_of_the_broker__test_killed__are_killed(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(program, sizeof(program), "%s/mosquitto", dir);
 	f = fopen(program, "w");
-	fprintf(f, "#!/bin/sh\n(NAMED=$2 sleep 1000 &)\nPATH=%s:/usr/sbin exec mosquitto \"$@\"\n",
-		before);
+	fprintf(f, "#!/bin/sh\n(NAMED=$2 sleep 1000 &)\nPATH=%s:/usr/sbin exec mosquitto \"$@\"\n", before);
 	assert_int_equal(fchmod(fileno(f), 0700), 0);
 	fclose(f);
 	snprintf(path, sizeof(path), "%s:%s", dir, before);
@@ -284,7 +283,7 @@ static void broker__port_taken_meanwhile__uses_another(void **state)
 	int port = kit_broker_port(b), fd = take_port(port);
 
 	kit_broker_wait(b);
-	if (fd >= 0)	/* else the broker was quicker */
+	if (fd >= 0) /* else the broker was quicker */
 		assert_int_not_equal(kit_broker_port(b), port);
 	close(fd);
 	assert_true(kit_probe_mosquitto(kit_broker_port(b), NULL, NULL));
@@ -301,7 +300,7 @@ static void broker__test_ignores_signals__can_be_shut_down(void **state)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, &before);
 	b = kit_broker_start(KIT_MOSQUITTO, NULL);
-	alarm(20);	/* the host would give up on SIGTERM after 30 s */
+	alarm(20); /* the host would give up on SIGTERM after 30 s */
 	kit_broker_shutdown(b);
 	alarm(0);
 	assert_false(kit_broker_runs(b));
@@ -320,7 +319,7 @@ static bool process_stat(long pid, char *letter, int *parent)
 	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
 	f = fopen(path, "r");
 	ok = f && fgets(line, sizeof(line), f) && strrchr(line, ')') &&
-		sscanf(strrchr(line, ')') + 1, " %c %d", letter, parent) == 2;
+	     sscanf(strrchr(line, ')') + 1, " %c %d", letter, parent) == 2;
 	if (f)
 		fclose(f);
 	return ok;
@@ -339,7 +338,7 @@ static void broker__paused__stands_still_until_continued(void **state)
 	kit_broker_cont(b);
 	assert_true(kit_probe_mosquitto(kit_broker_port(b), NULL, NULL));
 	kit_broker_pause(b);
-	alarm(20);	/* the host would give up on SIGTERM after 30 s */
+	alarm(20); /* the host would give up on SIGTERM after 30 s */
 	kit_broker_shutdown(b);
 	alarm(0);
 	assert_false(kit_broker_runs(b));
@@ -417,9 +416,8 @@ static int mqtt_talk(int port, const void *packets, size_t size, size_t answer_s
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	ok = !connect(fd, (struct sockaddr *)&a, sizeof(a)) &&
-		send(fd, packets, size, MSG_NOSIGNAL) == (ssize_t)size &&
-		recv(fd, answer, answer_size, MSG_WAITALL) == (ssize_t)answer_size;
+	ok = !connect(fd, (struct sockaddr *)&a, sizeof(a)) && send(fd, packets, size, MSG_NOSIGNAL) == (ssize_t)size &&
+	     recv(fd, answer, answer_size, MSG_WAITALL) == (ssize_t)answer_size;
 	close(fd);
 	return ok ? answer[answer_size - 1] : -1;
 }
@@ -467,8 +465,7 @@ static void rabbitmq__killed_and_started_again__keeps_definitions(void **state)
 {
 	static const char *const add[] = { "add_vhost", "added", NULL };
 	static const char *const list[] = { "-q", "list_vhosts", NULL };
-	const struct kit_broker_options o = { .user = "ann", .password = "secret",
-		.vhost = "house" };
+	const struct kit_broker_options o = { .user = "ann", .password = "secret", .vhost = "house" };
 	struct kit_broker *b = kit_broker_start(KIT_RABBITMQ, &o);
 	char url[64], *text;
 
@@ -494,11 +491,10 @@ static bool handshake(struct kit_broker *b, enum kit_door door, const char *name
 	struct outcome o;
 
 	if (*name)
-		snprintf(with, sizeof(with), "-cert %s/%s.pem -key %s/%s.key", tls, name, tls,
-			name);
+		snprintf(with, sizeof(with), "-cert %s/%s.pem -key %s/%s.key", tls, name, tls, name);
 	o = shell("openssl s_client -tls1_2 -connect 127.0.0.1:%d -verify_ip 127.0.0.1 "
-		"-CAfile %s/ca.pem -verify_return_error %s < /dev/null > /dev/null 2>&1",
-		kit_broker_door(b, door), tls, with);
+		  "-CAfile %s/ca.pem -verify_return_error %s < /dev/null > /dev/null 2>&1",
+		  kit_broker_door(b, door), tls, with);
 	free(tls);
 	return o.status == 0;
 }
@@ -536,8 +532,7 @@ static void unique__called_often__never_repeats(void **state)
 	for (int i = 0; i < 100; i++)
 		for (int j = 0; j < i; j++)
 			assert_string_not_equal(names[i], names[j]);
-	assert_int_equal(strspn(names[0], "abcdefghijklmnopqrstuvwxyz0123456789-"),
-		strlen(names[0]));
+	assert_int_equal(strspn(names[0], "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(names[0]));
 	for (int i = 0; i < 100; i++)
 		free(names[i]);
 }
@@ -550,11 +545,13 @@ static void with_brokers__command_ends__passes_its_status(void **state)
 	*strrchr(dir, '/') = '\0';
 	/* Named ones are not started: this is quick. */
 	o = shell("POSTA_TEST_KAFKA=h:1 POSTA_TEST_AMQP=h:2 POSTA_TEST_MQTT=h:3 "
-		"%s/with_brokers sh -c 'echo $POSTA_TEST_MQTT; exit 7'", dir);
+		  "%s/with_brokers sh -c 'echo $POSTA_TEST_MQTT; exit 7'",
+		  dir);
 	assert_non_null(strstr(o.text, "h:3"));
 	assert_int_equal(WEXITSTATUS(o.status), 7);
 	o = shell("POSTA_TEST_KAFKA=h:1 POSTA_TEST_AMQP=h:2 "
-		"%s/with_brokers sh -c 'echo $POSTA_TEST_MQTT; kill -9 $$'", dir);
+		  "%s/with_brokers sh -c 'echo $POSTA_TEST_MQTT; kill -9 $$'",
+		  dir);
 	assert_non_null(strstr(o.text, "127.0.0.1:"));
 	assert_int_equal(WEXITSTATUS(o.status), 128 + 9);
 }

@@ -31,8 +31,10 @@ static inline void kit_on_dead_letter(void *context, const struct posta_dead_let
 static inline struct posta_system *kit_system(struct kit_letters *letters)
 {
 	struct posta_system_options options = {
-		.workers = POSTA_HOST_DRIVEN, .virtual_clock = true,
-		.dead_letter = letters ? kit_on_dead_letter : NULL, .dead_letter_context = letters,
+		.workers = POSTA_HOST_DRIVEN,
+		.virtual_clock = true,
+		.dead_letter = letters ? kit_on_dead_letter : NULL,
+		.dead_letter_context = letters,
 	};
 	struct posta_system *system = NULL;
 	struct posta_error error;
@@ -113,7 +115,8 @@ static const struct posta_actor_class kit_noter = {
 	.stop = kit_on_stop,
 };
 
-static inline posta_ref kit_spawn(struct posta_system *system, struct kit_log *log, const struct posta_spawn_options *options)
+static inline posta_ref kit_spawn(struct posta_system *system, struct kit_log *log,
+				  const struct posta_spawn_options *options)
 {
 	struct posta_error error;
 	posta_ref ref = posta_system_spawn(system, &kit_noter, log, options, &error);

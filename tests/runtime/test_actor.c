@@ -260,7 +260,8 @@ struct asker {
 	struct posta_caller waiting;
 };
 
-static enum posta_err on_answer(struct posta_actor *self, void *state, enum posta_err status, struct posta_message *reply, void *context)
+static enum posta_err on_answer(struct posta_actor *self, void *state, enum posta_err status,
+				struct posta_message *reply, void *context)
 {
 	(void)self;
 	struct asker *asker = state;
@@ -301,7 +302,8 @@ static void ask__reply_comes_back_once(void **state)
 	(void)state;
 	struct posta_system *system = kit_system(NULL);
 	struct asker answerer = { 0 };
-	struct asker asker = { .to = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL), .type = QUESTION };
+	struct asker asker = { .to = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL),
+			       .type = QUESTION };
 	kit_send(system, posta_system_spawn(system, &asker_class, &asker, NULL, NULL), ASK_IT);
 	posta_system_advance(system, 1000);
 	assert_int_equal(asker.answers, 1);
@@ -370,7 +372,9 @@ static void system_ask__foreign_thread__gets_the_reply(void **state)
 	posta_ref ref = posta_system_spawn(system, &asker_class, &answerer, NULL, NULL);
 	uint32_t question = 1, answer = 0, type = 0;
 	size_t size = sizeof answer;
-	assert_int_equal(posta_system_ask(system, ref, QUESTION, &question, sizeof question, 1000, &type, &answer, &size), POSTA_OK);
+	assert_int_equal(
+		posta_system_ask(system, ref, QUESTION, &question, sizeof question, 1000, &type, &answer, &size),
+		POSTA_OK);
 	assert_int_equal(answer, 2);
 	assert_int_equal(type, ANSWER);
 	assert_int_equal(size, sizeof answer);

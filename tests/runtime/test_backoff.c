@@ -24,9 +24,12 @@ static void jitter__stays_within_its_bounds(void **state)
 	uint64_t random = 88172645463325252u;
 	for (int i = 0; i < 100000; i++) {
 		random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-		struct posta_backoff backoff = { .initial_ms = 50, .max_ms = 700, .factor = 1.5, .jitter = (enum posta_jitter)(i % 4) };
+		struct posta_backoff backoff = {
+			.initial_ms = 50, .max_ms = 700, .factor = 1.5, .jitter = (enum posta_jitter)(i % 4)
+		};
 		uint32_t attempt = (uint32_t)(i % 20);
-		uint64_t previous = (uint64_t)(i % 700), delay = posta_backoff_delay_ms(&backoff, attempt, previous, random);
+		uint64_t previous = (uint64_t)(i % 700),
+			 delay = posta_backoff_delay_ms(&backoff, attempt, previous, random);
 		struct posta_backoff plain = backoff;
 		plain.jitter = POSTA_JITTER_NONE;
 		uint64_t full = posta_backoff_delay_ms(&plain, attempt, 0, 0);

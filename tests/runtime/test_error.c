@@ -10,7 +10,7 @@ static void every_code__has_name_and_text(void **state)
 		assert_string_not_equal(posta_err_name((enum posta_err)code), "?");
 		assert_string_not_equal(posta_strerror((enum posta_err)code), "unknown error");
 	}
-	assert_string_equal(posta_err_name((enum posta_err)-9999), "?");
+	assert_string_equal(posta_err_name((enum posta_err) - 9999), "?");
 }
 
 static void error_set__no_error_given__returns_code(void **state)

@@ -27,7 +27,8 @@ static void order__many_senders__fifo_per_pair(void **state)
 static void sizes__payloads_arrive_whole(void **state)
 {
 	(void)state;
-	static const size_t sizes[] = { 0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 96, 97, 500, 4064, 4065, 100000, 3000000 };
+	static const size_t sizes[] = { 0,  1,  3,  4,  7,   8,    15,   16,     17,     31,
+					32, 33, 96, 97, 500, 4064, 4065, 100000, 3000000 };
 	struct posta_system *system = kit_system(NULL);
 	struct kit_log log;
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -98,7 +99,9 @@ static void slice__is_released_once_whatever_happens(void **state)
 	posta_ref ref = kit_spawn(system, &log, NULL);
 	char bytes[] = "foreign";
 	unsigned released = 0;
-	const struct posta_slice slice = { .data = bytes, .size = sizeof bytes, .release = release, .context = &released };
+	const struct posta_slice slice = {
+		.data = bytes, .size = sizeof bytes, .release = release, .context = &released
+	};
 	posta_system_send_slice(system, ref, KIT_NOTE, &slice);
 	kit_settle(system);
 	assert_int_equal(released, 1);

@@ -20,9 +20,14 @@ static void tree_prepare(struct tree *tree, enum posta_strategy strategy)
 	memset(tree, 0, sizeof *tree);
 	tree->system = kit_system(&tree->letters);
 	for (int i = 0; i < CHILDREN; i++)
-		tree->specs[i] = (struct posta_child_spec){ .id = ids[i], .klass = &kit_noter, .argument = &tree->logs[i] };
+		tree->specs[i] =
+			(struct posta_child_spec){ .id = ids[i], .klass = &kit_noter, .argument = &tree->logs[i] };
 	tree->options = (struct posta_supervisor_options){
-		.name = "top", .strategy = strategy, .intensity = 100, .children = tree->specs, .child_count = CHILDREN,
+		.name = "top",
+		.strategy = strategy,
+		.intensity = 100,
+		.children = tree->specs,
+		.child_count = CHILDREN,
 	};
 }
 
@@ -131,7 +136,8 @@ static void backoff__waits_double_and_reset_when_healthy(void **state)
 	(void)state;
 	struct tree tree;
 	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100, .factor = 2, .max_ms = 1000, .reset_after_ms = 5000 };
+	tree.options.backoff =
+		(struct posta_backoff){ .initial_ms = 100, .factor = 2, .max_ms = 1000, .reset_after_ms = 5000 };
 	tree_start(&tree);
 	for (unsigned i = 0; i < 3; i++) {
 		fail_child(&tree, 0);
@@ -319,12 +325,17 @@ static enum posta_err hasty_receive(struct posta_actor *self, void *state, struc
 static void first_turn__fails__is_a_restart_not_a_failed_start(void **state)
 {
 	(void)state;
-	static const struct posta_actor_class hasty = { .name = "hasty", .receive = hasty_receive, .start = hasty_start };
+	static const struct posta_actor_class hasty = { .name = "hasty",
+							.receive = hasty_receive,
+							.start = hasty_start };
 	struct posta_system *system = kit_system(NULL);
 	unsigned starts = 0;
 	const struct posta_child_spec spec = { .id = "hasty", .klass = &hasty, .argument = &starts };
 	const struct posta_supervisor_options options = {
-		.intensity = POSTA_INTENSITY_UNLIMITED, .children = &spec, .child_count = 1, .backoff = { .initial_ms = 100, .max_ms = 100 },
+		.intensity = POSTA_INTENSITY_UNLIMITED,
+		.children = &spec,
+		.child_count = 1,
+		.backoff = { .initial_ms = 100, .max_ms = 100 },
 	};
 	assert_true(posta_system_supervise(system, &options, NULL) != POSTA_NOBODY);
 	posta_system_advance(system, 950);
@@ -383,7 +394,8 @@ struct caller {
 	unsigned answers;
 };
 
-static enum posta_err on_done(struct posta_actor *self, void *state, enum posta_err result, posta_ref child, void *context)
+static enum posta_err on_done(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+			      void *context)
 {
 	(void)self, (void)context;
 	struct caller *caller = state;
@@ -448,7 +460,11 @@ static void simple_one_for_one__children_come_and_go(void **state)
 	struct kit_log log = { 0 };
 	const struct posta_child_spec spec = { .klass = &kit_noter };
 	const struct posta_supervisor_options options = {
-		.strategy = POSTA_SIMPLE_ONE_FOR_ONE, .children = &spec, .child_count = 1, .children_max = 1, .intensity = 5,
+		.strategy = POSTA_SIMPLE_ONE_FOR_ONE,
+		.children = &spec,
+		.child_count = 1,
+		.children_max = 1,
+		.intensity = 5,
 	};
 	struct caller caller = { .supervisor = posta_system_supervise(system, &options, NULL), .argument = &log };
 	posta_ref ref = posta_system_spawn(system, &caller_class, &caller, NULL, NULL);
@@ -493,15 +509,21 @@ static void other_workers__children_restart_there(void **state)
 		{ .id = "two", .klass = &kit_noter, .argument = &logs[1], .spawn = { .pinned = true, .worker = 2 } },
 	};
 	const struct posta_supervisor_options options = {
-		.strategy = POSTA_ONE_FOR_ALL, .intensity = 100, .children = specs, .child_count = 2, .name = "both",
+		.strategy = POSTA_ONE_FOR_ALL,
+		.intensity = 100,
+		.children = specs,
+		.child_count = 2,
+		.name = "both",
 	};
 	posta_ref supervisor = posta_system_supervise(system, &options, NULL);
 	struct posta_child_info infos[2];
 	for (unsigned round = 0; round < 50; round++) {
 		size_t count = 2;
 		do
-			assert_int_equal(posta_system_which_children(system, supervisor, 5000, infos, &count), POSTA_OK);
-		while (count < 2 || !infos[0].running || !infos[1].running || infos[0].restarts < round || infos[1].restarts < round);
+			assert_int_equal(posta_system_which_children(system, supervisor, 5000, infos, &count),
+					 POSTA_OK);
+		while (count < 2 || !infos[0].running || !infos[1].running || infos[0].restarts < round ||
+		       infos[1].restarts < round);
 		posta_system_send(system, infos[round % 2].ref, KIT_FAIL, NULL, 0);
 	}
 	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);

@@ -60,7 +60,9 @@ static void counting_free(void *context, void *memory, size_t size)
 static enum posta_err use_a_system(struct counting *counting)
 {
 	const struct posta_system_options options = {
-		.workers = POSTA_HOST_DRIVEN, .virtual_clock = true, .actors_max = 8192,
+		.workers = POSTA_HOST_DRIVEN,
+		.virtual_clock = true,
+		.actors_max = 8192,
 		.allocator = { .alloc = counting_alloc, .free = counting_free, .context = counting },
 	};
 	struct posta_system *system;
@@ -169,7 +171,8 @@ static void stop__deep_tree__ends(void **state)
 	struct posta_system *system = kit_system(NULL);
 	unsigned spawned = 0;
 	uint32_t depth = 100000;
-	posta_system_send(system, posta_system_spawn(system, &deep_class, &spawned, NULL, NULL), 1, &depth, sizeof depth);
+	posta_system_send(system, posta_system_spawn(system, &deep_class, &spawned, NULL, NULL), 1, &depth,
+			  sizeof depth);
 	kit_settle(system);
 	assert_int_equal(spawned, 100001);
 	kit_stop(system);
@@ -235,7 +238,8 @@ static void balance__long_handlers_move(void **state)
 	_Atomic(uint32_t) done = 0;
 	uint32_t left = 100;
 	for (int i = 0; i < 64; i++)
-		posta_system_send(system, posta_system_spawn(system, &worker_class, &done, NULL, NULL), 1, &left, sizeof left);
+		posta_system_send(system, posta_system_spawn(system, &worker_class, &done, NULL, NULL), 1, &left,
+				  sizeof left);
 	while (done < 64)
 		sched_yield();
 	struct posta_metrics metrics = { .size = sizeof metrics };

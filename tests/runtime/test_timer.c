@@ -135,7 +135,8 @@ static enum posta_err many_receive(struct posta_actor *self, void *state, struct
 	uint32_t number;
 	memcpy(&number, posta_data(message), sizeof number);
 	uint64_t now = posta_now_ns(self);
-	many->ordered &= now > many->last_ns || (now == many->last_ns && (many->count == 0 || number > many->last_number));
+	many->ordered &=
+		now > many->last_ns || (now == many->last_ns && (many->count == 0 || number > many->last_number));
 	many->ordered &= now == (number * 7919u) % 97u * UINT64_C(1000000);
 	many->last_ns = now;
 	many->last_number = number;

@@ -45,19 +45,20 @@ static void assert_finding(const char *text, const char *finding)
 static void parse__whole_file__is_read(void **state)
 {
 	struct posta_router_config *config = parse(
-		BROKERS "routes:\n"
-			"  - name: r\n"
-			"    from: { broker: bus, topics: [a, b], group: g, start: latest, credit: 10 }\n"
-			"    steps:\n"
-			"      - filter: type == \"x\"\n"
-			"      - set: { priority: high, header.h: \"{source}\" }\n"
-			"      - drop: [subject]\n"
-			"      - rename: { header.a: header.b }\n"
-			"    to:\n"
-			"      - { broker: work, exchange: e, routing_key: k }\n"
-			"      - { broker: field, topic: t/u, qos: 2, retain: true, key: \"{topic}\", format: structured }\n"
-			"    retry: { attempts: 7, initial: 500ms, factor: 3, max: 1m, jitter: none }\n"
-			"    dead_letter: { broker: mem, topic: dead }\n");
+		BROKERS
+		"routes:\n"
+		"  - name: r\n"
+		"    from: { broker: bus, topics: [a, b], group: g, start: latest, credit: 10 }\n"
+		"    steps:\n"
+		"      - filter: type == \"x\"\n"
+		"      - set: { priority: high, header.h: \"{source}\" }\n"
+		"      - drop: [subject]\n"
+		"      - rename: { header.a: header.b }\n"
+		"    to:\n"
+		"      - { broker: work, exchange: e, routing_key: k }\n"
+		"      - { broker: field, topic: t/u, qos: 2, retain: true, key: \"{topic}\", format: structured }\n"
+		"    retry: { attempts: 7, initial: 500ms, factor: 3, max: 1m, jitter: none }\n"
+		"    dead_letter: { broker: mem, topic: dead }\n");
 	if (!config)
 		fail_msg("%s", findings);
 	const struct posta__route_config *route = &config->routes[0];
@@ -86,7 +87,8 @@ static void parse__unknown_key__names_the_nearest(void **state)
 		       "f:4:5: error: unknown key \"form\" in a route | did you mean \"from\"?");
 	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: bsu, topic: a }\n" TO,
 		       "f:4:21: error: there is no broker \"bsu\" | did you mean \"bus\"?");
-	assert_finding(BROKERS "rutes: []\n", "f:2:1: error: unknown key \"rutes\" in the file | did you mean \"routes\"?");
+	assert_finding(BROKERS "rutes: []\n",
+		       "f:2:1: error: unknown key \"rutes\" in the file | did you mean \"routes\"?");
 }
 
 static void parse__later_key__says_so(void **state)
@@ -167,7 +169,8 @@ static void parse__password_file__is_read(void **state)
 	fclose(file);
 	snprintf(text, sizeof text,
 		 "brokers: { a: { url: 'amqp://h', user: u, password_file: %s } }\nroutes:\n  - name: r\n"
-		 "    from: { broker: a, queue: x }\n    to: { broker: a, queue: y }\n", path);
+		 "    from: { broker: a, queue: x }\n    to: { broker: a, queue: y }\n",
+		 path);
 	struct posta_router_config *config = parse(text);
 	remove(path);
 	assert_non_null(config);
@@ -178,9 +181,10 @@ static void parse__password_file__is_read(void **state)
 
 static void check__loop__is_a_warning(void **state)
 {
-	assert_finding(BROKERS "routes:\n"
-			       "  - name: one\n    from: { broker: field, filter: a/+ }\n    to: { broker: mem, topic: x }\n"
-			       "  - name: two\n    from: { broker: mem, topic: x }\n    to: { broker: field, topic: a/b }\n",
+	assert_finding(BROKERS
+		       "routes:\n"
+		       "  - name: one\n    from: { broker: field, filter: a/+ }\n    to: { broker: mem, topic: x }\n"
+		       "  - name: two\n    from: { broker: mem, topic: x }\n    to: { broker: field, topic: a/b }\n",
 		       "f:3:11: warning: route \"one\" leads back to its own source");
 	assert_finding(BROKERS "routes:\n  - name: r\n" FROM TO, "f:1:");
 	assert_null(strstr(findings, "leads back"));

@@ -100,9 +100,12 @@ static void compile__wrong__names_the_column(void **state)
 		const char *text;
 		unsigned column;
 	} cases[] = {
-		{ "type = \"a\"", 6 },	   { "type ==", 8 },	       { "type == \"a", 9 },	 { "typo == 1", 1 },
-		{ "(type == \"a\"", 13 },  { "type == \"a\" x", 13 }, { "type in \"a\"", 9 },	 { "", 1 },
-		{ "data. == 1", 1 },	   { "and", 1 },	       { "type in [type]", 10 }, { "1.2.3 == 1", 1 },
+		{ "type = \"a\"", 6 },    { "type ==", 8 },
+		{ "type == \"a", 9 },     { "typo == 1", 1 },
+		{ "(type == \"a\"", 13 }, { "type == \"a\" x", 13 },
+		{ "type in \"a\"", 9 },   { "", 1 },
+		{ "data. == 1", 1 },      { "and", 1 },
+		{ "type in [type]", 10 }, { "1.2.3 == 1", 1 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct posta_error error = { POSTA_OK, false, "" };
@@ -135,8 +138,9 @@ static void compile__too_deep_or_too_long__is_refused(void **state)
 /* Whatever the bytes, it answers: in sanitizer builds this is worth more. */
 static void compile__random_bytes__never_crashes(void **state)
 {
-	static const char *const words[] = { "type", "data.n", "==", "(", ")", "and", "not", "\"a\"", "[", "]", "in",
-					     ",", "5", "=~", "exists", "\\", "'", "-", "header.x", "\xC3" };
+	static const char *const words[] = { "type",   "data.n", "==", "(",  ")",        "and", "not",
+					     "\"a\"",  "[",      "]",  "in", ",",        "5",   "=~",
+					     "exists", "\\",     "'",  "-",  "header.x", "\xC3" };
 	uint64_t random = 88172645463325252u;
 	for (int i = 0; i < 20000; i++) {
 		char text[256] = "";
@@ -165,8 +169,12 @@ static void compile__random_bytes__never_crashes(void **state)
 static void template__fields__are_filled(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "{source}", "micro-estudiantes" }, { "a/{topic}/{data.n}", "a/reservas/5" }, { "{{{data.ok}}}", "{true}" },
-		{ "{data.missing}", "" },	     { "{data.a}", "{\"b\": [\"c\", 7]}" },    { "{data.x}", "2.5" },
+		{ "{source}", "micro-estudiantes" },
+		{ "a/{topic}/{data.n}", "a/reservas/5" },
+		{ "{{{data.ok}}}", "{true}" },
+		{ "{data.missing}", "" },
+		{ "{data.a}", "{\"b\": [\"c\", 7]}" },
+		{ "{data.x}", "2.5" },
 		{ "", "" },
 	};
 	char *buffer = NULL;

@@ -82,7 +82,8 @@ static struct posta_router_config *config_of(const char *route)
 	struct posta_error error = { POSTA_OK, false, "" };
 	snprintf(text, sizeof text,
 		 "brokers: { a: 'memory:a', b: { url: 'memory:b', %s } }\n"
-		 "routes:\n  - name: r\n    from: { broker: a, topic: in, group: route }\n%s", bounds, route);
+		 "routes:\n  - name: r\n    from: { broker: a, topic: in, group: route }\n%s",
+		 bounds, route);
 	struct posta_router_config *config = posta_router_config_parse(text, strlen(text), "f", NULL, NULL, &error);
 	if (!config)
 		fail_msg("%s", error.text);
@@ -93,7 +94,9 @@ static struct scene *begin(const char *route)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
 	struct posta_system_options options = { .size = sizeof options, .workers = POSTA_HOST_DRIVEN };
-	struct posta_router_options router = { .size = sizeof router, .dead_letter = on_letter, .dead_letter_context = scene };
+	struct posta_router_options router = { .size = sizeof router,
+					       .dead_letter = on_letter,
+					       .dead_letter_context = scene };
 	struct posta_error error = { POSTA_OK, false, "" };
 	assert_int_equal(posta_system_start(&options, &scene->system, &error), POSTA_OK);
 	scene->a = posta_bridge_open(scene->system, "memory:a", NULL, &error);
@@ -127,7 +130,8 @@ static void publish(struct scene *scene, const char *type, const char *key, cons
 	posta_envelope_set_text(envelope, POSTA_ATTR_KEY, key);
 	posta_envelope_set_body(envelope, body, strlen(body));
 	posta_envelope_complete(envelope);
-	assert_int_equal(posta_system_send(scene->system, scene->driver, MSG_PUBLISH, &envelope, sizeof envelope), POSTA_OK);
+	assert_int_equal(posta_system_send(scene->system, scene->driver, MSG_PUBLISH, &envelope, sizeof envelope),
+			 POSTA_OK);
 }
 
 static struct posta_route_status status_of(struct scene *scene)
@@ -169,11 +173,12 @@ static int number_of(const struct posta_envelope *envelope)
 
 static void route__filter_and_set__change_what_passes(void **state)
 {
-	struct scene *scene = begin("    steps:\n"
-				    "      - filter: type == \"yes\" and data.n > 1\n"
-				    "      - set: { priority: high, header.from: \"{source}/{data.n}\", type: changed }\n"
-				    "      - rename: { header.from: header.origin }\n"
-				    "    to: { broker: b, topic: out, key: \"{topic}\" }\n");
+	struct scene *scene =
+		begin("    steps:\n"
+		      "      - filter: type == \"yes\" and data.n > 1\n"
+		      "      - set: { priority: high, header.from: \"{source}/{data.n}\", type: changed }\n"
+		      "      - rename: { header.from: header.origin }\n"
+		      "    to: { broker: b, topic: out, key: \"{topic}\" }\n");
 	publish(scene, "yes", "k", "{\"n\": 1}");
 	publish(scene, "no", "k", "{\"n\": 2}");
 	publish(scene, "yes", "k", "{\"n\": 3}");
@@ -262,7 +267,8 @@ static void route__body_not_json__goes_to_dead_letter_and_the_flow_goes_on(void 
 
 static void route__too_big__is_given_up_at_once_and_told(void **state)
 {
-	struct scene *scene = begin("    to: { broker: b, topic: out }\n    retry: { attempts: 9, initial: 1h, max: 1h }\n");
+	struct scene *scene =
+		begin("    to: { broker: b, topic: out }\n    retry: { attempts: 9, initial: 1h, max: 1h }\n");
 	char body[2001];
 	memset(body, 'x', 2000);
 	body[2000] = '\0';
@@ -307,7 +313,8 @@ static void reload__changed_route__takes_over(void **state)
 	struct posta_error error = { POSTA_OK, false, "" };
 	publish(scene, "t", "k", "{}");
 	wait_for(scene, 1, 1, 0, 0);
-	assert_int_equal(posta_router_reload(scene->router, config_of("    to: { broker: b, topic: more }\n"), &error), POSTA_OK);
+	assert_int_equal(posta_router_reload(scene->router, config_of("    to: { broker: b, topic: more }\n"), &error),
+			 POSTA_OK);
 	assert_true(posta_system_run_until(scene->system, second_route_runs, scene, 10000));
 	publish(scene, "t", "k", "{}");
 	wait_for(scene, 1, 1, 1, 0);
@@ -322,7 +329,8 @@ static void reload__same_file__touches_nothing(void **state)
 	struct posta_error error = { POSTA_OK, false, "" };
 	publish(scene, "t", "k", "{}");
 	wait_for(scene, 1, 1, 0, 0);
-	assert_int_equal(posta_router_reload(scene->router, config_of("    to: { broker: b, topic: out }\n"), &error), POSTA_OK);
+	assert_int_equal(posta_router_reload(scene->router, config_of("    to: { broker: b, topic: out }\n"), &error),
+			 POSTA_OK);
 	publish(scene, "t", "k", "{}");
 	wait_for(scene, 2, 2, 0, 0);
 	assert_false(posta_router_route_status(scene->router, 1, &status));

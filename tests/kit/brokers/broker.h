@@ -12,25 +12,25 @@
 struct kit_broker_options;
 
 struct kit_kind_info {
-	const char *name;	/* its script is name.sh */
+	const char *name; /* its script is name.sh */
 	const char *scheme;
-	const char *shared;	/* environment: host:port of the run's broker */
-	const char *shared_dir;	/* environment: its folder, for kit_broker_ctl() */
+	const char *shared;     /* environment: host:port of the run's broker */
+	const char *shared_dir; /* environment: its folder, for kit_broker_ctl() */
 	bool helper;
 	bool (*probe)(int port, const char *user, const char *password);
 };
 
 struct kit_broker {
 	const struct kit_kind_info *kind;
-	char **env;		/* the host's environment: ours and the options */
+	char **env; /* the host's environment: ours and the options */
 	char *user;
 	char *password;
 	char *vhost;
 	bool tls;
-	bool persistent;	/* and what it is told is written after its answer */
+	bool persistent; /* and what it is told is written after its answer */
 	bool paused;
 	int ready_ms;
-	pid_t host;		/* 0: not ours, named by the environment */
+	pid_t host; /* 0: not ours, named by the environment */
 	int socket;
 	char dir[160];
 	int ports[KIT_PORTS];
@@ -55,8 +55,7 @@ char **kit__environment(const struct kit_broker_options *options);
 void kit__free_environment(char **env);
 
 /* rabbitmq.sh ctl; what it printed (owned, free()) and its wait status. */
-char *kit__run_ctl(const struct kit_broker *broker, const char *const arguments[],
-	int *status);
+char *kit__run_ctl(const struct kit_broker *broker, const char *const arguments[], int *status);
 
 /* Prints why, and the tail of the broker's log; broker may be NULL. */
 _Noreturn void kit__end_test(struct kit_broker *broker, int status, const char *format, ...)

@@ -49,10 +49,10 @@ static struct {
 	bool wants_helper;
 	char dir[128];
 	char ports[KIT_PORTS][12];
-	pid_t broker;		/* 0: not running */
+	pid_t broker; /* 0: not running */
 	pid_t helper;
-	int exit_status;	/* of the last broker that ended */
-	int prepare_status;	/* 0: prepared */
+	int exit_status;    /* of the last broker that ended */
+	int prepare_status; /* 0: prepared */
 } host;
 
 /* Where the socket is kept; descriptor 0 becomes /dev/null for the children. */
@@ -157,9 +157,8 @@ static void become_script(const char *verb, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(126);
-	execl(host.script, host.script, verb, host.dir, host.ports[0], host.ports[1],
-		host.ports[2], host.ports[3], host.ports[4], host.ports[5], host.ports[6],
-		(char *)NULL);
+	execl(host.script, host.script, verb, host.dir, host.ports[0], host.ports[1], host.ports[2], host.ports[3],
+	      host.ports[4], host.ports[5], host.ports[6], (char *)NULL);
 	dprintf(2, "%s: %s\n", host.script, strerror(errno));
 	_exit(127);
 }
@@ -208,8 +207,7 @@ static void prepare(void)
 	while (!broker_ends_within(1000))
 		if (test_is_gone(0))
 			return;
-	host.prepare_status = WIFEXITED(host.exit_status)
-		? WEXITSTATUS(host.exit_status) : 128;
+	host.prepare_status = WIFEXITED(host.exit_status) ? WEXITSTATUS(host.exit_status) : 128;
 }
 
 static void start(void)
@@ -235,7 +233,7 @@ static void stop_politely(void)
 {
 	if (host.broker) {
 		kill(host.broker, SIGTERM);
-		kill(host.broker, SIGCONT);	/* it may be frozen */
+		kill(host.broker, SIGCONT); /* it may be frozen */
 	}
 	if (!broker_ends_within(30000))
 		kill_broker();
@@ -265,8 +263,7 @@ static void kill_children(void)
 	struct dirent *entry;
 
 	while (proc && (entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-			parent_of(entry->d_name) == getpid())
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && parent_of(entry->d_name) == getpid())
 			kill(atoi(entry->d_name), SIGKILL);
 	if (proc)
 		closedir(proc);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "brokers.h"
-#include "kit_paths.h"	/* KIT_HOST, KIT_SCRIPTS: written by the build */
+#include "kit_paths.h" /* KIT_HOST, KIT_SCRIPTS: written by the build */
 
 extern char **environ;
 
@@ -126,8 +126,7 @@ void kit__free_environment(char **env)
 
 /* A clean start for the child: the test may have blocked or ignored signals, and
  * a broker which ignores SIGTERM could not be stopped politely. */
-static pid_t spawn(const char *path, const char *const argv[], char **env, int stdin_fd,
-	int stdout_fd)
+static pid_t spawn(const char *path, const char *const argv[], char **env, int stdin_fd, int stdout_fd)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -145,8 +144,7 @@ static pid_t spawn(const char *path, const char *const argv[], char **env, int s
 	posix_spawnattr_setsigmask(&attr, &set);
 	sigfillset(&set);
 	posix_spawnattr_setsigdefault(&attr, &set);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-		POSIX_SPAWN_SETSID);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
 	err = posix_spawn(&pid, path, &actions, &attr, (char *const *)argv, env);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
@@ -174,8 +172,8 @@ static void learn_address(struct kit_broker *b)
 	char text[KIT_MESSAGE];
 	int *p = b->ports;
 
-	if (!hear(b, text) || sscanf(text, "%159s %d %d %d %d %d %d %d", b->dir,
-		&p[0], &p[1], &p[2], &p[3], &p[4], &p[5], &p[6]) != 1 + KIT_PORTS)
+	if (!hear(b, text) || sscanf(text, "%159s %d %d %d %d %d %d %d", b->dir, &p[0], &p[1], &p[2], &p[3], &p[4],
+				     &p[5], &p[6]) != 1 + KIT_PORTS)
 		kit__end_test(b, 1, "the host process did not start");
 }
 
@@ -213,7 +211,7 @@ struct kit_state kit__ask(struct kit_broker *b, const char *order)
 	if (!b->host)
 		kit__end_test(b, 1, "\"%s\" of a broker that others use too", order);
 	if (send(b->socket, order, strlen(order), MSG_NOSIGNAL) < 0 || !hear(b, text) ||
-		sscanf(text, "%15s %ld", s.word, &s.number) != 2)
+	    sscanf(text, "%15s %ld", s.word, &s.number) != 2)
 		kit__end_test(b, 1, "the host process is gone");
 	return s;
 }

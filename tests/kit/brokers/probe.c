@@ -27,13 +27,11 @@ static int connect_to(int port)
 }
 
 /* Sends a request and reads this many bytes of its answer. */
-static bool exchange(int port, const void *request, size_t request_len,
-	void *answer, size_t answer_len)
+static bool exchange(int port, const void *request, size_t request_len, void *answer, size_t answer_len)
 {
 	int fd = connect_to(port);
-	bool ok = fd >= 0 &&
-		send(fd, request, request_len, MSG_NOSIGNAL) == (ssize_t)request_len &&
-		recv(fd, answer, answer_len, MSG_WAITALL) == (ssize_t)answer_len;
+	bool ok = fd >= 0 && send(fd, request, request_len, MSG_NOSIGNAL) == (ssize_t)request_len &&
+		  recv(fd, answer, answer_len, MSG_WAITALL) == (ssize_t)answer_len;
 
 	if (fd >= 0)
 		close(fd);
@@ -48,18 +46,17 @@ static bool exchange(int port, const void *request, size_t request_len,
 bool kit_probe_kafka(int port, const char *user, const char *password)
 {
 	static const unsigned char request[] = {
-		0, 0, 0, 18,		/* size of what follows */
-		0, 3, 0, 4,		/* API key, version */
-		0, 0, 0, 1,		/* correlation id */
-		0, 3, 'k', 'i', 't',	/* client id */
-		0, 0, 0, 0,		/* topics: none */
-		0,			/* no automatic creation */
+		0, 0, 0,   18,       /* size of what follows */
+		0, 3, 0,   4,        /* API key, version */
+		0, 0, 0,   1,        /* correlation id */
+		0, 3, 'k', 'i', 't', /* client id */
+		0, 0, 0,   0,        /* topics: none */
+		0,                   /* no automatic creation */
 	};
 	unsigned char answer[20];
 
 	(void)user, (void)password;
-	return exchange(port, request, sizeof(request), answer, sizeof(answer)) &&
-		answer[15] == 1 && answer[19] == 1;
+	return exchange(port, request, sizeof(request), answer, sizeof(answer)) && answer[15] == 1 && answer[19] == 1;
 }
 
 /* The protocol header is answered by connection.start, a method frame (type 1);
@@ -96,6 +93,5 @@ bool kit_probe_mosquitto(int port, const char *user, const char *password)
 		n += put_string(packet + n, password);
 	}
 	packet[1] = (unsigned char)(n - 2);
-	return exchange(port, packet, n, answer, sizeof(answer)) &&
-		answer[0] == 0x20 && answer[3] == 0;
+	return exchange(port, packet, n, answer, sizeof(answer)) && answer[0] == 0x20 && answer[3] == 0;
 }

@@ -63,8 +63,8 @@ static void start_all(void)
 		name_it(variables[i], brokers[i]);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	fprintf(stderr, "brokers ready in %.1f s\n", (double)(to.tv_sec - from.tv_sec) +
-		(double)(to.tv_nsec - from.tv_nsec) / 1e9);
+	fprintf(stderr, "brokers ready in %.1f s\n",
+		(double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
 }
 
 static void become(char **argv)
