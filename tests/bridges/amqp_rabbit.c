@@ -13,7 +13,7 @@ struct kit_broker *broker;
 
 struct posta_bridge *connected(void)
 {
-	struct posta_bridge *core = core_new(kit_broker_url(broker));
+	struct posta_bridge *core = core_new(&posta__amqp_ops, kit_broker_url(broker));
 
 	core_connected(core);
 	return core;

@@ -4,8 +4,9 @@
 
 /* One RabbitMQ for a test program, and what its tests do again and again. */
 
-#include "amqp_core.h"
+#include "core.h"
 
+#include "bridges/amqp.h"
 #include "brokers.h"
 
 #define MESSAGE_MAX 1000000 /* bytes that this broker takes */

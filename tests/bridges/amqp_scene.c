@@ -11,7 +11,7 @@
 
 struct scene scene_new(void)
 {
-	struct scene scene = { .core = core_new("amqp://guest:guest@127.0.0.1") };
+	struct scene scene = { .core = core_new(&posta__amqp_ops, "amqp://guest:guest@127.0.0.1") };
 
 	scene.peer = peer_new(scene.core->loop);
 	snprintf(scene.core->url, sizeof scene.core->url, "amqp://guest:guest@127.0.0.1:%d", scene.peer->port);

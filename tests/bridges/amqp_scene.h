@@ -4,8 +4,10 @@
 
 /* The AMQP bridge and a scripted broker on one loop. */
 
-#include "amqp_core.h"
 #include "amqp_peer.h"
+#include "core.h"
+
+#include "bridges/amqp.h"
 
 struct scene {
 	struct posta_bridge *core;

@@ -13,20 +13,10 @@
 
 #define NAMES_MAX 128
 
-static void no_flush(struct posta_bridge *bridge, void *state)
-{
-	(void)bridge;
-	(void)state;
-}
-
 struct posta_bridge *kafka_at(const char *url)
 {
-	static struct posta_bridge_ops ops;
-	struct posta_bridge *core = core_new(url);
+	struct posta_bridge *core = core_new(&posta__kafka_ops, url);
 
-	ops = posta__kafka_ops;
-	ops.flush = ops.flush ? ops.flush : no_flush;
-	core->ops = &ops;
 	core->options.heartbeat_ms = 6000;
 	return core;
 }

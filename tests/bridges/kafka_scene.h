@@ -2,9 +2,9 @@
 #ifndef POSTA_TESTS_KAFKA_SCENE_H
 #define POSTA_TESTS_KAFKA_SCENE_H
 
-/* What the tests of the Kafka bridge do over and over. The common part of the bridges is played by amqp_core.h. */
+/* What the tests of the Kafka bridge do over and over. The common part of the bridges is played by core.h. */
 
-#include "amqp_core.h"
+#include "core.h"
 
 #include "brokers.h"
 

@@ -13,9 +13,8 @@ struct kit_broker *broker;
 
 struct posta_bridge *make_at(const char *url, int version)
 {
-	struct posta_bridge *core = core_new(url);
+	struct posta_bridge *core = core_new(&posta__mqtt_ops, url);
 
-	core->ops = &posta__mqtt_ops;
 	core->options.mqtt_version = version;
 	core->options.client_id = "test-client";
 	return core;

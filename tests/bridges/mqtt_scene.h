@@ -2,9 +2,9 @@
 #ifndef POSTA_TESTS_MQTT_SCENE_H
 #define POSTA_TESTS_MQTT_SCENE_H
 
-/* What the tests of the MQTT bridge do over and over. The common part of the bridges is played by amqp_core.h. */
+/* What the tests of the MQTT bridge do over and over. The common part of the bridges is played by core.h. */
 
-#include "amqp_core.h"
+#include "core.h"
 
 #include "bridges/mqtt.h"
 #include "brokers.h"

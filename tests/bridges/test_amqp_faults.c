@@ -14,7 +14,7 @@
 
 static void assert_down(const char *url, enum posta_err code, const char *words)
 {
-	struct posta_bridge *core = core_new(url);
+	struct posta_bridge *core = core_new(&posta__amqp_ops, url);
 	struct posta_error error = { 0 };
 
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
@@ -65,7 +65,7 @@ static void connect__unknown_host__down(void **state)
 static void connect__by_name__tries_all_addresses(void **state)
 {
 	(void)state;
-	struct posta_bridge *core = core_new(url_of("amqp://guest:guest@localhost:%d", kit_broker_port(broker)));
+	struct posta_bridge *core = core_new(&posta__amqp_ops, url_of("amqp://guest:guest@localhost:%d", kit_broker_port(broker)));
 
 	core_connected(core);
 	finish(core);
@@ -80,7 +80,7 @@ static void tls_connect(const char *host, const char *ca, const char *cert, cons
 	struct posta_error error = { 0 };
 
 	snprintf(url, sizeof url, "amqps://guest:guest@%s:%d", host, kit_broker_door(broker, KIT_TLS));
-	struct posta_bridge *core = core_new(url);
+	struct posta_bridge *core = core_new(&posta__amqp_ops, url);
 
 	core->options.tls = (struct posta_tls){ .ca = ca_file, .cert = cert_file, .key = key_file };
 	assert_int_equal(core_connect(core, &error), POSTA_OK);
@@ -137,7 +137,7 @@ static void tls__client_certificate__is_checked_by_the_broker(void **state)
 static void broker_stopped__heartbeats_find_out(void **state)
 {
 	(void)state;
-	struct posta_bridge *core = core_new(kit_broker_url(broker));
+	struct posta_bridge *core = core_new(&posta__amqp_ops, kit_broker_url(broker));
 
 	core->options.heartbeat_ms = 1000;
 	core_connected(core);
@@ -163,7 +163,7 @@ static void set_memory_limit(const char *how, const char *value)
 static void broker_short_of_memory__blocked_but_acknowledges(void **state)
 {
 	(void)state;
-	struct posta_bridge *core = core_new(kit_broker_url(broker));
+	struct posta_bridge *core = core_new(&posta__amqp_ops, kit_broker_url(broker));
 	char *queue = kit_unique("alarm");
 	struct posta_target target = to_queue(queue);
 

@@ -385,7 +385,7 @@ static void close__at_any_moment__leaves_nothing(void **state)
 static void check__what_amqp_has_no_use_for__is_named(void **state)
 {
 	(void)state;
-	struct posta_bridge *core = core_new("amqp://x");
+	struct posta_bridge *core = core_new(&posta__amqp_ops, "amqp://x");
 	const struct posta_bridge_ops *ops = core->ops;
 	struct posta_error error;
 	char long_name[300] = { 0 };
@@ -422,7 +422,7 @@ static void check__what_amqp_has_no_use_for__is_named(void **state)
 static void check__url_and_extras__errors_hide_the_password(void **state)
 {
 	(void)state;
-	struct posta_bridge *core = core_new("amqp://x");
+	struct posta_bridge *core = core_new(&posta__amqp_ops, "amqp://x");
 	const char *const good[] = { "frame_max", "8192", NULL }, *const bad[] = { "frame_max", "1", NULL },
 			  *const unknown[] = { "x", "1", NULL };
 	struct posta_bridge_options options = { .size = sizeof options };

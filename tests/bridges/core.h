@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef POSTA_TESTS_AMQP_CORE_H
-#define POSTA_TESTS_AMQP_CORE_H
+#ifndef POSTA_TESTS_CORE_H
+#define POSTA_TESTS_CORE_H
 
 /*
- * The common part of the bridges as the AMQP files see it, played by the test: it calls the ops by hand and writes down
+ * The common part of the bridges as one broker's files see it, played by the test: it calls the ops by hand and writes down
  * what comes back. So a test decides each call and its moment, against a real broker or a scripted one.
  */
 
@@ -48,8 +48,8 @@ struct posta_bridge {
 	struct posta_publication publications[CORE_EVENTS_MAX]; /* by id */
 };
 
-/* The system with one actor on a loop of its own. */
-struct posta_bridge *core_new(const char *url);
+/* The system with one actor on a loop of its own. ops: of the broker's file. */
+struct posta_bridge *core_new(const struct posta_bridge_ops *ops, const char *url);
 /* Closes the connection too. */
 void core_free(struct posta_bridge *core);
 /* A new connection; up is waited for in core_connected(). */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "amqp_core.h"
-
-#include "bridges/amqp.h"
+#include "core.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -174,7 +172,7 @@ void core_run_once(struct posta_bridge *core)
 	ev_timer_stop(core->loop, &pause);
 }
 
-struct posta_bridge *core_new(const char *url)
+struct posta_bridge *core_new(const struct posta_bridge_ops *ops, const char *url)
 {
 	static const struct posta_actor_class klass = {
 		.size = sizeof klass, .name = "core", .state_size = 8, .receive = receive, .start = start
@@ -189,7 +187,7 @@ struct posta_bridge *core_new(const char *url)
 	assert_int_equal(posta_system_start(&options, &core->system, &error), POSTA_OK);
 	posta_system_spawn(core->system, &klass, core, NULL, NULL);
 	core->next_id = core->confirmed_through = 1;
-	core->ops = &posta__amqp_ops;
+	core->ops = ops;
 	core->options = (struct posta_bridge_options){ .size = sizeof core->options,
 						       .message_bytes_max = 16u << 20,
 						       .heartbeat_ms = 10000,
@@ -252,6 +250,12 @@ void core_give_up(struct posta_bridge *core, const char *condition, const char *
 		 core->delivery_count);
 }
 
+static void flush(struct posta_bridge *core)
+{
+	if (core->ops->flush)
+		core->ops->flush(core, core->state);
+}
+
 uint64_t core_publish(struct posta_bridge *core, const struct posta_target *target, struct posta_envelope *envelope,
 		      bool more)
 {
@@ -263,11 +267,11 @@ uint64_t core_publish(struct posta_bridge *core, const struct posta_target *targ
 	publication->target = target;
 	publication->envelope = envelope;
 	while (!core->downs && core->ops->publish(core, core->state, batch, 1) == 0) {
-		core->ops->flush(core, core->state);
+		flush(core);
 		core_run_once(core);
 	}
 	if (!more)
-		core->ops->flush(core, core->state);
+		flush(core);
 	return publication->id;
 }
 
