@@ -219,7 +219,7 @@ static enum posta_err prepare(struct posta__amqp *amqp, struct posta_error *erro
 	snprintf(amqp->peer, sizeof amqp->peer, "%.255s:%d", amqp->info.host, amqp->info.port);
 	if (!amqp->info.ssl)
 		return POSTA_OK;
-	amqp->tls = posta__amqp_tls_new(&options->tls, error);
+	amqp->tls = posta__tls_new("amqp", &options->tls, error);
 	return amqp->tls ? POSTA_OK : error ? error->code : POSTA_EINVAL;
 }
 
@@ -285,7 +285,7 @@ static void close_(struct posta_bridge *bridge, void *state)
 	posta__amqp_connection_close(&amqp->consuming);
 	posta__amqp_publisher_free(amqp->publisher);
 	posta__amqp_consumer_free(amqp->consumer);
-	posta__amqp_tls_free(amqp->tls);
+	posta__tls_free(amqp->tls);
 	if (amqp->addresses)
 		freeaddrinfo(amqp->addresses);
 	free(amqp->user);

@@ -109,7 +109,7 @@ struct posta__amqp {
 	char *user, *password; /* of the options; NULL: the URL's */
 	struct amqp_connection_info info;
 	char peer[280]; /* host:port */
-	struct posta__amqp_tls *tls;
+	struct posta__tls *tls;
 	struct posta__resolve *resolve;
 	struct addrinfo *addresses;
 	struct posta__amqp_connection publishing, consuming;

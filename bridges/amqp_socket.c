@@ -107,7 +107,7 @@ static void shake_hands(struct posta__amqp_socket *sock)
 		sock->read_wants_write = kind == SSL_ERROR_WANT_WRITE;
 		watch(sock);
 	} else {
-		posta__amqp_tls_words(sock->ssl, result, words, sizeof words);
+		posta__tls_words(sock->ssl, result, words, sizeof words);
 		posta__amqp_socket_fail(sock, POSTA_ECONNECTION, "cannot connect to %s: %s", sock->peer, words);
 	}
 }
@@ -127,7 +127,7 @@ static void connected(struct posta__amqp_socket *sock)
 		opened(sock);
 		return;
 	}
-	sock->ssl = posta__amqp_tls_open(sock->tls, sock->fd, sock->host);
+	sock->ssl = posta__tls_open(sock->tls, sock->fd, sock->host);
 	if (!sock->ssl) {
 		posta__amqp_socket_fail(sock, POSTA_ENOMEM, "cannot connect to %s: no memory for TLS", sock->peer);
 		return;
@@ -212,7 +212,7 @@ static ssize_t take_tls_error(struct posta__amqp_socket *sock, int result, bool 
 		posta__amqp_socket_fail(sock, POSTA_ECONNECTION, "%s closed the connection", sock->peer);
 		return IO_FAILED;
 	}
-	posta__amqp_tls_words(sock->ssl, result, words, sizeof words);
+	posta__tls_words(sock->ssl, result, words, sizeof words);
 	posta__amqp_socket_fail(sock, POSTA_ECONNECTION, "connection to %s was lost: %s", sock->peer, words);
 	return IO_FAILED;
 }

@@ -7,7 +7,7 @@
  * from a bounded buffer, as many in one write as there are. Thread: the loop's.
  */
 
-#include "bridges/amqp_tls.h"
+#include "bridges/tls.h"
 
 #include <posta/error.h>
 
@@ -44,7 +44,7 @@ struct posta__amqp_socket {
 	const struct posta__amqp_socket_ops *ops;
 	void *context;
 	struct ev_loop *loop;
-	struct posta__amqp_tls *tls;    /* NULL: plain TCP; borrowed */
+	struct posta__tls *tls;         /* NULL: plain TCP; borrowed */
 	const char *host;               /* whose certificate it must be; borrowed */
 	const char *peer;               /* "host:port" for errors; borrowed */
 	const struct addrinfo *address; /* tried now; the list is borrowed until it is open */

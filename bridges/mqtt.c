@@ -73,10 +73,7 @@ static enum posta_err start_tls(struct posta__mqtt *mqtt, struct posta_error *er
 	if (!mqtt->settings.tls)
 		return POSTA_OK;
 	mqtt->tls = posta__mqtt_tls_new(&posta_bridge_get_options(mqtt->bridge)->tls, mqtt->settings.host, error);
-	if (!mqtt->tls)
-		return error->code;
-	mqtt->tls_method = posta__mqtt_tls_method();
-	return mqtt->tls_method ? POSTA_OK : posta_error_set(error, POSTA_ENOMEM, "mqtt: no memory for TLS");
+	return mqtt->tls ? POSTA_OK : error->code;
 }
 
 static enum posta_err op_connect(struct posta_bridge *bridge, void *state, struct posta_error *error)
@@ -131,9 +128,7 @@ static void op_close(struct posta_bridge *bridge, void *state)
 	ev_timer_stop(mqtt->loop, &mqtt->sweep);
 	posta__mqtt_consumers_free(mqtt);
 	posta__mqtt_publisher_fini(&mqtt->publisher);
-	SSL_CTX_free(mqtt->tls);
-	if (mqtt->tls_method)
-		BIO_meth_free(mqtt->tls_method);
+	posta__tls_free(mqtt->tls);
 	if (mqtt->addresses)
 		freeaddrinfo(mqtt->addresses);
 	posta__mqtt_settings_fini(&mqtt->settings);
@@ -198,10 +193,10 @@ static enum posta_err op_check(const char *url, const struct posta_bridge_option
 	enum posta_err err = posta__mqtt_settings_init(&settings, url, options, error);
 
 	if (!err && settings.tls) {
-		SSL_CTX *tls = posta__mqtt_tls_new(&options->tls, settings.host, error);
+		struct posta__tls *tls = posta__mqtt_tls_new(&options->tls, settings.host, error);
 
 		err = tls ? POSTA_OK : POSTA_EINVAL;
-		SSL_CTX_free(tls);
+		posta__tls_free(tls);
 	}
 	if (!err)
 		posta__mqtt_settings_fini(&settings);

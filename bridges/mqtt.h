@@ -26,13 +26,13 @@
 
 #include "bridges/codec/cloudevents.h"
 #include "bridges/resolve.h"
+#include "bridges/tls.h"
 
 #include <posta/bridge_ops.h>
 
 #include <ev.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
-#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,17 +67,8 @@ void posta__mqtt_settings_fini(struct posta__mqtt_settings *settings);
 
 /* -- mqtt_tls.c */
 
-/*
- * Reads the files that options name. host outlives the context. Returns: owned, SSL_CTX_free(); NULL with error
- * (EINVAL, ENOMEM).
- */
-SSL_CTX *posta__mqtt_tls_new(const struct posta_tls *options, const char *host, struct posta_error *error);
-/* A socket BIO without SIGPIPE. Returns: owned, BIO_meth_free() after the last BIO of it; NULL when out of memory. */
-BIO_METHOD *posta__mqtt_tls_method(void);
-/* Makes libmosquitto's session use it. Errors: ENOMEM. */
-enum posta_err posta__mqtt_tls_adopt(SSL *ssl, const BIO_METHOD *method, int fd);
-/* Why the handshake failed, "" if OpenSSL has no word for it. */
-const char *posta__mqtt_tls_words(const SSL *ssl);
+/* As posta__tls_new(), and its sessions expect host, which outlives it. */
+struct posta__tls *posta__mqtt_tls_new(const struct posta_tls *options, const char *host, struct posta_error *error);
 
 /* -- mqtt_client.c */
 
@@ -269,8 +260,7 @@ struct posta__mqtt {
 	struct posta_bridge *bridge;
 	struct ev_loop *loop;
 	struct posta__mqtt_settings settings;
-	SSL_CTX *tls; /* NULL: plain TCP */
-	BIO_METHOD *tls_method;
+	struct posta__tls *tls; /* NULL: plain TCP */
 	struct posta__resolve *resolve;
 	struct addrinfo *addresses;
 	struct posta__mqtt_publisher publisher;

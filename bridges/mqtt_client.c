@@ -108,7 +108,7 @@ static void fail(struct posta__mqtt_client *client, enum posta_err code, const c
 
 static void tls_words(const struct posta__mqtt_client *client, char *text, size_t size)
 {
-	const char *verify = posta__mqtt_tls_words(mosquitto_ssl_get(client->mosq));
+	const char *verify = posta__tls_refusal(mosquitto_ssl_get(client->mosq));
 
 	if (*verify)
 		snprintf(text, size, "TLS: the broker's certificate was not accepted: %s", verify);
@@ -344,7 +344,7 @@ static void try_address(struct posta__mqtt_client *client)
 		next_address(client, connect_words(client, rc, saved_errno));
 		return;
 	}
-	if (client->mqtt->tls && (!ssl || posta__mqtt_tls_adopt(ssl, client->mqtt->tls_method, client->fd))) {
+	if (client->mqtt->tls && (!ssl || !posta__tls_adopt(client->mqtt->tls, ssl, client->fd))) {
 		fail(client, POSTA_ENOMEM, "no memory for TLS");
 		return;
 	}

@@ -218,7 +218,7 @@ static int configure(struct posta__mqtt_client *client, const struct posta__mqtt
 	if (!rc && client->mqtt->tls)
 		rc = mosquitto_int_option(client->mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
 	if (!rc && client->mqtt->tls)
-		rc = mosquitto_void_option(client->mosq, MOSQ_OPT_SSL_CTX, client->mqtt->tls);
+		rc = mosquitto_void_option(client->mosq, MOSQ_OPT_SSL_CTX, client->mqtt->tls->context);
 	if (!rc && how->will)
 		rc = set_will(client);
 	if (!rc && settings->mqtt5)

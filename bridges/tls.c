@@ -3,7 +3,7 @@
  * OpenSSL's own socket BIO uses write(), which kills the process by SIGPIPE when the broker has gone; a library may not
  * change the process's signals, so the BIO here uses send(MSG_NOSIGNAL).
  */
-#include "bridges/amqp_tls.h"
+#include "bridges/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,12 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-struct posta__amqp_tls {
-	SSL_CTX *context;
-	BIO_METHOD *method;
-	bool insecure;
-};
 
 static int bio_write(BIO *bio, const char *data, int len)
 {
@@ -71,64 +65,70 @@ static int no_pass_phrase(char *buffer, int size, int writing, void *context)
 	return 0;
 }
 
-static enum posta_err file_error(struct posta_error *error, const char *what, const char *file)
+static enum posta_err file_error(struct posta_error *error, const char *bridge, const char *what, const char *file)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-	enum posta_err code =
-		posta_error_set(error, POSTA_EINVAL, "cannot use the %s %s: %s (PEM, without a pass phrase, is needed)",
-				what, file, reason ? reason : "unreadable");
+	enum posta_err code = posta_error_set(error, POSTA_EINVAL,
+					      "%s: cannot use the %s %s: %s (PEM without a pass phrase is needed)",
+					      bridge, what, file, reason ? reason : "unreadable");
 
 	ERR_clear_error();
 	return code;
 }
 
-static enum posta_err load_files(SSL_CTX *context, const struct posta_tls *options, struct posta_error *error)
+static enum posta_err load_files(SSL_CTX *context, const char *bridge, const struct posta_tls *options,
+				 struct posta_error *error)
 {
 	if (options->ca && SSL_CTX_load_verify_locations(context, options->ca, NULL) != 1)
-		return file_error(error, "CA file", options->ca);
+		return file_error(error, bridge, "CA file", options->ca);
 	if (!options->ca && SSL_CTX_set_default_verify_paths(context) != 1)
-		return file_error(error, "CA store", "of the system");
+		return file_error(error, bridge, "CA store", "of the system");
 	if (!options->cert != !options->key)
-		return posta_error_set(error, POSTA_EINVAL, "tls: cert and key go together, one of them is missing");
+		return posta_error_set(error, POSTA_EINVAL,
+				       "%s: tls.cert and tls.key go together, one of them is missing", bridge);
 	if (!options->cert)
 		return POSTA_OK;
 	if (SSL_CTX_use_certificate_chain_file(context, options->cert) != 1)
-		return file_error(error, "certificate", options->cert);
+		return file_error(error, bridge, "certificate", options->cert);
 	if (SSL_CTX_use_PrivateKey_file(context, options->key, SSL_FILETYPE_PEM) != 1)
-		return file_error(error, "key", options->key);
+		return file_error(error, bridge, "key", options->key);
 	if (SSL_CTX_check_private_key(context) != 1)
-		return file_error(error, "key for that certificate", options->key);
+		return file_error(error, bridge, "key for that certificate", options->key);
 	return POSTA_OK;
 }
 
-struct posta__amqp_tls *posta__amqp_tls_new(const struct posta_tls *options, struct posta_error *error)
+static void configure(SSL_CTX *context, bool insecure)
 {
-	struct posta__amqp_tls *tls = calloc(1, sizeof *tls);
+	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
+	SSL_CTX_set_verify(context, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+}
+
+struct posta__tls *posta__tls_new(const char *bridge, const struct posta_tls *options, struct posta_error *error)
+{
+	struct posta__tls *tls = calloc(1, sizeof *tls);
 
 	ERR_clear_error();
 	if (tls) {
-		tls->insecure = options->insecure;
 		tls->method = make_method();
 		tls->context = SSL_CTX_new(TLS_client_method());
 	}
 	if (!tls || !tls->method || !tls->context) {
-		posta__amqp_tls_free(tls);
-		posta_error_set(error, POSTA_ENOMEM, "no memory for TLS");
+		posta__tls_free(tls);
+		posta_error_set(error, POSTA_ENOMEM, "%s: no memory for TLS", bridge);
 		return NULL;
 	}
-	SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
-	SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_default_passwd_cb(tls->context, no_pass_phrase);
-	SSL_CTX_set_verify(tls->context, options->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-	if (load_files(tls->context, options, error)) {
-		posta__amqp_tls_free(tls);
+	configure(tls->context, options->insecure);
+	if (load_files(tls->context, bridge, options, error)) {
+		posta__tls_free(tls);
 		return NULL;
 	}
 	return tls;
 }
 
-void posta__amqp_tls_free(struct posta__amqp_tls *tls)
+void posta__tls_free(struct posta__tls *tls)
 {
 	if (!tls)
 		return;
@@ -139,42 +139,57 @@ void posta__amqp_tls_free(struct posta__amqp_tls *tls)
 }
 
 /* A name goes into SNI and is compared with DNS names; an address is compared with IP names and has no SNI (RFC 6066). */
-static bool expect_host(SSL *ssl, const char *host)
+bool posta__tls_expect_host(SSL *ssl, const char *host)
 {
 	struct in6_addr address;
 	bool is_address = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
 
 	if (is_address)
-		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 &&
+		       SSL_set_tlsext_host_name(ssl, NULL) == 1;
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-SSL *posta__amqp_tls_open(struct posta__amqp_tls *tls, int fd, const char *host)
+bool posta__tls_adopt(const struct posta__tls *tls, SSL *ssl, int fd)
 {
-	SSL *ssl = SSL_new(tls->context);
 	BIO *bio = BIO_new(tls->method);
 
-	if (!ssl || !bio || !expect_host(ssl, host)) {
-		BIO_free(bio);
-		SSL_free(ssl);
-		return NULL;
-	}
+	if (!bio)
+		return false;
 	BIO_set_data(bio, (void *)(intptr_t)fd);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(ssl, bio, bio);
+	return true;
+}
+
+SSL *posta__tls_open(const struct posta__tls *tls, int fd, const char *host)
+{
+	SSL *ssl = SSL_new(tls->context);
+
+	if (!ssl || !posta__tls_expect_host(ssl, host) || !posta__tls_adopt(tls, ssl, fd)) {
+		SSL_free(ssl);
+		return NULL;
+	}
 	SSL_set_connect_state(ssl);
 	return ssl;
 }
 
-void posta__amqp_tls_words(const SSL *ssl, int result, char *text, size_t size)
+const char *posta__tls_refusal(const SSL *ssl)
+{
+	long verify = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
+
+	return verify == X509_V_OK ? "" : X509_verify_cert_error_string(verify);
+}
+
+void posta__tls_words(const SSL *ssl, int result, char *text, size_t size)
 {
 	int saved_errno = errno;
-	long verify = SSL_get_verify_result(ssl);
+	const char *refusal = posta__tls_refusal(ssl);
 	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
-	if (verify != X509_V_OK && !SSL_is_init_finished(ssl))
-		snprintf(text, size, "the certificate was not accepted: %s", X509_verify_cert_error_string(verify));
+	if (*refusal && !SSL_is_init_finished(ssl))
+		snprintf(text, size, "the certificate was not accepted: %s", refusal);
 	else if (reason)
 		snprintf(text, size, "TLS: %s", reason);
 	else if (SSL_get_error(ssl, result) == SSL_ERROR_SYSCALL && saved_errno)
