@@ -10,7 +10,7 @@
  *   mqtt_publish.c ── publications, their window      mqtt_library.c ─── how it is made, what it calls back
  *   mqtt_consume.c ── a subscription: batches         mqtt_properties.c  envelopes and MQTT packets
  *   mqtt_slots.c ──── what is not settled             mqtt_tls.c ─────── the certificate of the right host
- *   mqtt_options.c ── URL and options
+ *   mqtt_options.c ── URL and options                 mqtt_saved.c ───── confirmed is what the broker has saved
  *
  * Why a connection for each subscription: libmosquitto hands an acknowledgement to its output queue before it shows
  * us the message, so that all we can do is write nothing until everything that was read is settled (mqtt_consume.c).
@@ -57,7 +57,8 @@ struct posta__mqtt_settings {
 	uint32_t window;           /* publications of QoS 1 and 2 without an acknowledgement */
 	uint32_t session_expiry_s; /* MQTT 5 */
 	uint32_t consumer_keepalive_s;
-	char peer[280]; /* host:port, for people */
+	uint32_t confirm_saved; /* 0: the broker's acknowledgement is the confirmation; 1: see mqtt_saved.c */
+	char peer[280];         /* host:port, for people */
 };
 
 /* Errors: EINVAL names what is wrong, ENOMEM. settings hold nothing then. */
@@ -178,6 +179,27 @@ enum posta_err posta__mqtt_decode(const struct mosquitto_message *message, const
 /* The broker's words for a reason code, with its Reason String if there is one. Returns: out. */
 const char *posta__mqtt_reason(int reason, const mosquitto_property *properties, char *out, size_t size);
 
+/* -- mqtt_saved.c */
+
+/* Publications that are acknowledged and perhaps not saved, in the order of their acknowledgements. */
+struct posta__mqtt_saved {
+	uint64_t *ids; /* a ring */
+	uint32_t capacity, first, count;
+	uint32_t behind; /* of the oldest: acknowledged before the question under way was sent */
+	uint32_t safe;   /* of those: before the question that was answered last */
+	int mid;         /* of the question under way; 0: none */
+};
+
+/* Errors: ENOMEM. */
+enum posta_err posta__mqtt_saved_init(struct posta__mqtt_saved *saved, uint32_t window);
+/* There is room: at most window of them are unconfirmed. */
+void posta__mqtt_saved_hold(struct posta__mqtt_saved *saved, uint64_t id);
+/* Sends a question if one is due. */
+void posta__mqtt_saved_ask(struct posta__mqtt_saved *saved, struct posta__mqtt_client *client);
+/* An UNSUBACK. Returns: how many publications were confirmed by it. */
+uint32_t posta__mqtt_saved_answered(struct posta__mqtt_saved *saved, struct posta_bridge *bridge, int mid);
+void posta__mqtt_saved_fini(struct posta__mqtt_saved *saved);
+
 /* -- mqtt_publish.c */
 
 struct posta__mqtt_flight {
@@ -194,9 +216,10 @@ struct posta__mqtt_publisher {
 	struct posta__mqtt *mqtt;
 	struct posta__mqtt_flight *flights; /* by mid */
 	uint32_t window;                    /* of QoS 1 and 2 */
-	uint32_t unacked;                   /* QoS 1 and 2 in flight */
+	uint32_t unacked;                   /* QoS 1 and 2 that are not confirmed */
 	uint32_t unwritten;                 /* QoS 0 in flight */
 	size_t bytes;                       /* of all in flight: libmosquitto has a copy of each */
+	struct posta__mqtt_saved saved;     /* with confirm_saved */
 	bool starved;                       /* the core was offering more than fitted */
 	bool announce;                      /* connected, and the core doesn't know yet */
 };

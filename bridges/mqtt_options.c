@@ -139,6 +139,7 @@ static const struct extra extras[] = {
 	{ "max_inflight_messages", offsetof(struct posta__mqtt_settings, window), 1, POSTA__MQTT_WINDOW_MAX },
 	{ "session_expiry_interval", offsetof(struct posta__mqtt_settings, session_expiry_s), 0, UINT32_MAX },
 	{ "consumer_keepalive", offsetof(struct posta__mqtt_settings, consumer_keepalive_s), 5, UINT16_MAX },
+	{ "confirm_saved", offsetof(struct posta__mqtt_settings, confirm_saved), 0, 1 },
 };
 
 static enum posta_err parse_extra(struct posta__mqtt_settings *settings, const char *name, const char *text,
@@ -158,10 +159,10 @@ static enum posta_err parse_extra(struct posta__mqtt_settings *settings, const c
 		*(uint32_t *)(void *)((char *)settings + extras[i].offset) = (uint32_t)value;
 		return POSTA_OK;
 	}
-	return posta_error_set(
-		error, POSTA_EINVAL,
-		"mqtt: no option %.64s, but max_inflight_messages, session_expiry_interval (s), consumer_keepalive (s)",
-		name);
+	return posta_error_set(error, POSTA_EINVAL,
+			       "mqtt: no option %.64s, but max_inflight_messages, session_expiry_interval (s), "
+			       "consumer_keepalive (s), confirm_saved (0, 1)",
+			       name);
 }
 
 static enum posta_err check_will(const struct posta_bridge_options *options, struct posta_error *error)

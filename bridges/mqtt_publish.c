@@ -84,6 +84,10 @@ static void on_published(void *context, int mid, int reason, const mosquitto_pro
 		return;
 	flight->used = false;
 	publisher->bytes -= flight->bytes;
+	if (flight->qos && reason < 0x80 && publisher->mqtt->settings.confirm_saved) {
+		posta__mqtt_saved_hold(&publisher->saved, flight->id);
+		return;
+	}
 	if (flight->qos)
 		publisher->unacked--;
 	else
@@ -97,9 +101,18 @@ static void on_published(void *context, int mid, int reason, const mosquitto_pro
 			     text);
 }
 
+static void on_unsubscribed(void *context, int mid)
+{
+	struct posta__mqtt_publisher *publisher = context;
+
+	publisher->unacked -= posta__mqtt_saved_answered(&publisher->saved, publisher->mqtt->bridge, mid);
+}
+
 static void on_passed(void *context)
 {
 	struct posta__mqtt_publisher *publisher = context;
+
+	posta__mqtt_saved_ask(&publisher->saved, &publisher->client);
 
 	if (publisher->announce) {
 		publisher->announce = false;
@@ -117,6 +130,7 @@ static const struct posta__mqtt_client_ops client_ops = {
 	.closed = on_closed,
 	.message = on_message,
 	.published = on_published,
+	.unsubscribed = on_unsubscribed,
 	.passed = on_passed,
 };
 
@@ -129,7 +143,7 @@ enum posta_err posta__mqtt_publisher_init(struct posta__mqtt_publisher *publishe
 
 	publisher->mqtt = mqtt;
 	publisher->flights = calloc(POSTA__MQTT_MIDS, sizeof *publisher->flights);
-	if (!publisher->flights)
+	if (!publisher->flights || posta__mqtt_saved_init(&publisher->saved, mqtt->settings.window))
 		return posta_error_set(error, POSTA_ENOMEM, "mqtt: no memory for the publications in flight");
 	publisher->client.ops = &client_ops;
 	publisher->client.context = publisher;
@@ -261,4 +275,5 @@ void posta__mqtt_publisher_fini(struct posta__mqtt_publisher *publisher)
 	posta__mqtt_client_close(&publisher->client);
 	free(publisher->flights);
 	publisher->flights = NULL;
+	posta__mqtt_saved_fini(&publisher->saved);
 }

@@ -163,8 +163,9 @@ static void write_config(const struct legs *legs, const char *path)
 	fputs("brokers:\n", file);
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
 		char *client = kit_unique("posta");
-		fprintf(file, "  %s: { url: \"%s\", client_id: %s, reconnect_max: 2s }\n", legs_broker_names[i],
-			kit_broker_url(legs->brokers[i]), client);
+		fprintf(file, "  %s: { url: \"%s\", client_id: %s, reconnect_max: 2s%s }\n", legs_broker_names[i],
+			kit_broker_url(legs->brokers[i]), client,
+			legs->saved && i == KIT_MOSQUITTO ? ", extra: { confirm_saved: 1 }" : "");
 		free(client);
 	}
 	fputs("routes:\n", file);
@@ -290,6 +291,8 @@ static void explain_and_fail(struct legs *legs, const char *what)
 
 static void open_bridges(struct legs *legs)
 {
+	static const char *const saved[] = { "confirm_saved", "1", NULL };
+
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
 		struct posta_error error;
 		char *client = kit_unique("legs");
@@ -297,6 +300,7 @@ static void open_bridges(struct legs *legs)
 			.size = sizeof options,
 			.client_id = client,
 			.backoff = { 100, 2000, 2, POSTA_JITTER_FULL, 0 },
+			.extra = legs->saved && i == KIT_MOSQUITTO ? saved : NULL,
 		};
 		legs->bridges[i] = posta_bridge_open(legs->system, kit_broker_url(legs->brokers[i]), &options, &error);
 		free(client);
@@ -305,10 +309,11 @@ static void open_bridges(struct legs *legs)
 	}
 }
 
-void legs_begin(struct legs *legs, struct kit_broker *const brokers[KIT_KIND_COUNT])
+void legs_begin(struct legs *legs, struct kit_broker *const brokers[KIT_KIND_COUNT], bool saved)
 {
 	struct posta_system_options options = { .size = sizeof options, .workers = POSTA_HOST_DRIVEN };
 	memset(legs, 0, sizeof *legs);
+	legs->saved = saved;
 	memcpy(legs->brokers, brokers, sizeof legs->brokers);
 	snprintf(legs->folder, sizeof legs->folder, "/tmp/posta-legs-XXXXXX");
 	assert_non_null(mkdtemp(legs->folder));
@@ -355,47 +360,11 @@ void legs_flow(struct legs *legs, unsigned wanted, uint64_t timeout_ms)
 	}
 }
 
-static unsigned long long cpu_ticks(long pid)
-{
-	char path[64], text[1024] = "";
-	unsigned long long user = 0, kernel = 0;
-	snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-	FILE *file = fopen(path, "r");
-	if (!file)
-		return 0;
-	size_t len = fread(text, 1, sizeof text - 1, file);
-	text[len] = '\0';
-	fclose(file);
-	const char *rest = strrchr(text, ')');
-	if (rest)
-		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &kernel);
-	return user + kernel;
-}
-
-/* It has used no time of a CPU for half a second. */
-static void wait_until_idle(long pid)
-{
-	unsigned long long before = cpu_ticks(pid);
-	uint64_t since = now_ms(), until = since + 30000;
-	while (now_ms() - since < 500 && now_ms() < until) {
-		poll(NULL, 0, 20);
-		unsigned long long now = cpu_ticks(pid);
-		if (now != before)
-			since = now_ms();
-		before = now;
-	}
-}
-
 void legs_kill(struct legs *legs, enum kit_kind kind)
 {
-	struct kit_broker *broker = legs->brokers[kind];
-	if (kind == KIT_MOSQUITTO) {
-		kill(legs->posta, SIGSTOP);
-		wait_until_idle(kit_broker_pid(broker));
-	}
-	kit_broker_kill9(broker);
-	kill(legs->posta, SIGCONT);
-	kit_broker_start_again(broker);
+	kit_broker_pause(legs->brokers[kind]); /* so that Mosquitto isn't given the time to save first */
+	kit_broker_kill9(legs->brokers[kind]);
+	kit_broker_start_again(legs->brokers[kind]);
 }
 
 static bool posta_ended(void *context)

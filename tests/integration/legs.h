@@ -44,21 +44,21 @@ struct legs {
 	unsigned subscribed; /* sinks that are being read */
 	unsigned refused;    /* publications that ended with an error */
 	char refusal[POSTA_ERROR_TEXT_MAX];
-	bool flowing;
+	bool flowing, saved;
 	char folder[64];
 	char *group;
 	pid_t posta;
 };
 
-/* Starts everything up to the first message: readers are there, posta has subscribed to all sources. */
-void legs_begin(struct legs *legs, struct kit_broker *const brokers[KIT_KIND_COUNT]);
+/*
+ * Starts everything up to the first message: readers are there, posta has subscribed to all sources. saved: what is
+ * published to Mosquitto is confirmed when it has saved it (bridges/mqtt_saved.c).
+ */
+void legs_begin(struct legs *legs, struct kit_broker *const brokers[KIT_KIND_COUNT], bool saved);
 /* Publishes and reads until so many have arrived in all, over all legs. Fails the test after timeout_ms. */
 void legs_flow(struct legs *legs, unsigned arrived, uint64_t timeout_ms);
 unsigned legs_arrived(const struct legs *legs);
-/*
- * kill -9 and start again, in mid-flow. Mosquitto acknowledges before it writes to disk, so what it has acknowledged
- * in its last milliseconds is gone with it, whoever the client is: posta is frozen until it has written.
- */
+/* kill -9 and start again, in mid-flow. */
 void legs_kill(struct legs *legs, enum kit_kind kind);
 /* Ends posta by SIGTERM. Returns: what it printed, owned, free(). Fails the test unless it ends with status 0. */
 char *legs_end(struct legs *legs);

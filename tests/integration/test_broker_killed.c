@@ -17,7 +17,7 @@ static void broker_killed__each_in_turn__nothing_is_lost(void **state)
 		brokers[i] = kit_broker_begin((enum kit_kind)i, &options[i]);
 	for (int i = 0; i < KIT_KIND_COUNT; i++)
 		kit_broker_wait(brokers[i]);
-	legs_begin(&legs, brokers);
+	legs_begin(&legs, brokers, true);
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
 		legs_flow(&legs, (unsigned)(i + 1) * LEGS * MESSAGES / 5, 240000);
 		legs_kill(&legs, (enum kit_kind)i);

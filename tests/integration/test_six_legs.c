@@ -13,7 +13,7 @@ static void six_legs__real_brokers__ids_and_order_arrive(void **state)
 	brokers[KIT_MOSQUITTO] = kit_broker_start(KIT_MOSQUITTO, &deep);
 	brokers[KIT_KAFKA] = kit_broker_shared(KIT_KAFKA);
 	brokers[KIT_RABBITMQ] = kit_broker_shared(KIT_RABBITMQ);
-	legs_begin(&legs, brokers);
+	legs_begin(&legs, brokers, false);
 	legs_flow(&legs, LEGS * MESSAGES, 240000);
 	char *json = legs_end(&legs);
 	legs_check(&legs);
