@@ -311,11 +311,6 @@ enum posta_err posta__event_to_envelope(struct posta_event *event, struct posta_
 	return POSTA_OK;
 }
 
-static bool is_text(struct posta_bytes raw)
-{
-	return raw.data && raw.len >= 2 && *(const char *)raw.data == '"';
-}
-
 /* {"type", "data"} of a Node service becomes a CloudEvent by the one member it lacks. */
 static enum posta_err read_plain(const char *json, size_t len, struct posta_envelope **envelope,
 				 struct posta_error *error)
@@ -335,18 +330,15 @@ static enum posta_err read_plain(const char *json, size_t len, struct posta_enve
 static enum posta_err read_body(const void *json, size_t len, bool *whole, struct posta_envelope **envelope,
 				struct posta_error *error)
 {
-	size_t offset;
-	enum posta_err err = posta__json_scan(json, len, &offset);
+	enum posta_err err = posta__json_check(json, len, error);
 	if (err)
-		return posta_error_set(
-			error, err,
-			err == POSTA_EFORMAT ? "not JSON, at byte %zu" : "too large or too deep, at byte %zu", offset);
+		return err;
 	struct posta_bytes object = posta__json_value(json, len);
 	bool is_object = *(const char *)object.data == '{';
-	bool versioned = is_object && is_text(posta__json_member(object, "specversion", 11));
-	bool typed = is_object && is_text(posta__json_member(object, "type", 4)) &&
+	bool versioned = is_object && posta__json_is_text(posta__json_member(object, "specversion", 11));
+	bool typed = is_object && posta__json_is_text(posta__json_member(object, "type", 4)) &&
 		     posta__json_member(object, "data", 4).data;
-	*whole = versioned && is_text(posta__json_member(object, "id", 2));
+	*whole = versioned && posta__json_is_text(posta__json_member(object, "id", 2));
 	if (!versioned && typed)
 		return read_plain(json, len, envelope, error);
 	return posta_envelope_from_json(json, len, envelope, error);
@@ -389,7 +381,7 @@ static bool is_unpacked(const struct posta_envelope *envelope)
 	if (posta__json_scan(body.data, body.len, NULL))
 		return true;
 	struct posta_bytes value = posta__json_value(body.data, body.len);
-	return *(const char *)value.data != '{' || !is_text(posta__json_member(value, "specversion", 11));
+	return *(const char *)value.data != '{' || !posta__json_is_text(posta__json_member(value, "specversion", 11));
 }
 
 enum posta_err posta__event_from_envelope(struct posta_envelope *envelope, struct posta_event **event,

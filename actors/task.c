@@ -206,11 +206,6 @@ char *posta_task_to_json(const struct posta_task *task, size_t *len)
 	return buffer.data;
 }
 
-static bool is_text(struct posta_bytes raw)
-{
-	return raw.len >= 2 && *(const char *)raw.data == '"';
-}
-
 static bool is_number(struct posta_bytes raw)
 {
 	char first = raw.len ? *(const char *)raw.data : 0;
@@ -219,7 +214,7 @@ static bool is_number(struct posta_bytes raw)
 
 static bool read_text(struct posta_bytes raw, char **to)
 {
-	if (!is_text(raw))
+	if (!posta__json_is_text(raw))
 		return true;
 	free(*to);
 	*to = malloc(raw.len + 1);
@@ -238,9 +233,9 @@ static uint32_t read_count(struct posta_bytes raw, uint32_t otherwise)
 /* "high", or the number it stands for. */
 static enum posta_task_priority read_priority(struct posta_bytes raw)
 {
-	if (is_text(raw) && posta__json_equal(raw, "high", 4))
+	if (posta__json_is_text(raw) && posta__json_equal(raw, "high", 4))
 		return POSTA_TASK_HIGH;
-	if (is_text(raw) && posta__json_equal(raw, "low", 3))
+	if (posta__json_is_text(raw) && posta__json_equal(raw, "low", 3))
 		return POSTA_TASK_LOW;
 	double number = is_number(raw) ? posta__number_parse(raw).number : POSTA_TASK_NORMAL;
 	return number >= POSTA_TASK_HIGH     ? POSTA_TASK_HIGH
@@ -252,7 +247,7 @@ static enum posta_task_priority read_priority(struct posta_bytes raw)
 static int64_t read_time(struct posta_bytes raw)
 {
 	int64_t time;
-	if (is_text(raw) && posta_time_parse((const char *)raw.data + 1, raw.len - 2, &time) == POSTA_OK)
+	if (posta__json_is_text(raw) && posta_time_parse((const char *)raw.data + 1, raw.len - 2, &time) == POSTA_OK)
 		return time;
 	double number = is_number(raw) ? posta__number_parse(raw).number : -1;
 	return number >= 0 && number < 8.64e15 ? (int64_t)number : POSTA_TIME_NONE;
@@ -303,12 +298,9 @@ static enum posta_err read_members(struct posta_task *task, struct posta_bytes o
 
 enum posta_err posta_task_from_json(const char *json, size_t len, struct posta_task **task, struct posta_error *error)
 {
-	size_t offset;
-	enum posta_err err = posta__json_scan(json, len, &offset);
+	enum posta_err err = posta__json_check(json, len, error);
 	if (err)
-		return posta_error_set(
-			error, err,
-			err == POSTA_EFORMAT ? "not JSON, at byte %zu" : "too large or too deep, at byte %zu", offset);
+		return err;
 	struct posta_bytes object = posta__json_value(json, len);
 	if (*(const char *)object.data != '{')
 		return posta_error_set(error, POSTA_EFORMAT, "a task is a JSON object with \"type\" and \"payload\"");

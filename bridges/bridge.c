@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridges/bridge.h"
+#include "bridges/kept_text.h"
 #include "runtime/system.h"
 
 #include <posta/log.h>
@@ -141,19 +142,6 @@ enum posta_err posta_bridge_register(struct posta_system *system, const struct p
 
 /* -- Options: one block holds every string -- */
 
-struct texts {
-	const char **place[16 + 2 * EXTRA_MAX];
-	unsigned count;
-};
-
-static size_t collect(struct texts *texts, const char **place)
-{
-	if (!*place)
-		return 0;
-	texts->place[texts->count++] = place;
-	return strlen(*place) + 1;
-}
-
 static unsigned extra_count(const char *const *extra)
 {
 	unsigned n = 0;
@@ -179,7 +167,6 @@ static void defaults(struct posta_bridge_options *options)
 static bool strings_copy(struct posta_bridge *bridge, const char *client_id)
 {
 	struct posta_bridge_options *o = &bridge->options;
-	struct texts texts = { .count = 0 };
 	unsigned extras = extra_count(o->extra);
 	const char **extra = calloc(extras + 1, sizeof *extra);
 	if (!extra)
@@ -190,21 +177,24 @@ static bool strings_copy(struct posta_bridge *bridge, const char *client_id)
 	o->name = o->name ? o->name : bridge->ops->name;
 	const char **fields[] = { &bridge->url, &o->name,     &o->client_id, &o->user,      &o->password,
 				  &o->tls.ca,   &o->tls.cert, &o->tls.key,   &o->will_topic };
-	size_t size = o->will_len;
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		size += collect(&texts, fields[i]);
+	size_t count = sizeof fields / sizeof fields[0], size = o->will_len;
+	for (size_t i = 0; i < count; i++)
+		size += posta__kept_size(*fields[i]);
 	for (unsigned i = 0; i < extras; i++)
-		size += collect(&texts, &extra[i]);
+		size += posta__kept_size(extra[i]);
 	char *at = bridge->strings = malloc(size + 1);
-	o->extra = extra;
-	for (unsigned i = 0; at && i < texts.count; i++) {
-		size_t len = strlen(*texts.place[i]) + 1;
-		*texts.place[i] = memcpy(at, *texts.place[i], len);
-		at += len;
+	if (!at) {
+		free(extra);
+		return false;
 	}
-	if (at && o->will_body)
+	o->extra = extra;
+	for (size_t i = 0; i < count; i++)
+		posta__kept_move(fields[i], &at);
+	for (unsigned i = 0; i < extras; i++)
+		posta__kept_move(&extra[i], &at);
+	if (o->will_body)
 		o->will_body = memcpy(at, o->will_body, o->will_len);
-	return at;
+	return true;
 }
 
 static void bridge_free(struct posta_bridge *bridge)

@@ -4,6 +4,7 @@
  * its generation is the connection's; all else is stale: counted and ignored.
  */
 #include "bridges/bridge.h"
+#include "bridges/kept_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,28 +85,13 @@ static void ids_clear(struct posta__ids *ids)
 
 /* -- Records -- */
 
-static size_t length(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
-static void keep(const char **text, char **at)
-{
-	if (!*text)
-		return;
-	size_t size = strlen(*text) + 1;
-	memcpy(*at, *text, size);
-	*text = *at;
-	*at += size;
-}
-
 struct posta__subscription *posta__subscription_make(posta_ref subscriber, const struct posta_source *source)
 {
 	const char *const texts[] = { source->topic,       source->group,  source->queue, source->exchange,
 				      source->routing_key, source->filter, source->share };
 	size_t size = 0;
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-		size += length(texts[i]);
+		size += posta__kept_size(texts[i]);
 	struct posta__subscription *made = calloc(1, sizeof *made + size);
 	if (!made)
 		return NULL;
@@ -114,13 +100,13 @@ struct posta__subscription *posta__subscription_make(posta_ref subscriber, const
 	made->source = *source;
 	if (!made->source.credit)
 		made->source.credit = CREDIT_DEFAULT;
-	keep(&made->source.topic, &at);
-	keep(&made->source.group, &at);
-	keep(&made->source.queue, &at);
-	keep(&made->source.exchange, &at);
-	keep(&made->source.routing_key, &at);
-	keep(&made->source.filter, &at);
-	keep(&made->source.share, &at);
+	posta__kept_move(&made->source.topic, &at);
+	posta__kept_move(&made->source.group, &at);
+	posta__kept_move(&made->source.queue, &at);
+	posta__kept_move(&made->source.exchange, &at);
+	posta__kept_move(&made->source.routing_key, &at);
+	posta__kept_move(&made->source.filter, &at);
+	posta__kept_move(&made->source.share, &at);
 	return made;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridges/bridge.h"
+#include "bridges/kept_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +15,6 @@ void posta_target_unref(struct posta_route_target *target)
 {
 	if (target && atomic_fetch_sub_explicit(&target->refs, 1, memory_order_acq_rel) == 1)
 		free(target);
-}
-
-/* Copies *text behind *at and moves it. */
-static void keep(const char **text, char **at)
-{
-	if (!*text)
-		return;
-	size_t size = strlen(*text) + 1;
-	memcpy(*at, *text, size);
-	*text = *at;
-	*at += size;
-}
-
-static size_t length(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
 }
 
 static enum posta_err check(const struct posta_bridge_ops *ops, const struct posta_target *target,
@@ -51,8 +36,8 @@ struct posta_route_target *posta__target_make(const struct posta_bridge_ops *ops
 {
 	if (check(ops, target, error))
 		return NULL;
-	size_t size =
-		length(target->topic) + length(target->queue) + length(target->exchange) + length(target->routing_key);
+	size_t size = posta__kept_size(target->topic) + posta__kept_size(target->queue) +
+		      posta__kept_size(target->exchange) + posta__kept_size(target->routing_key);
 	struct posta_route_target *made = malloc(sizeof *made + size);
 	if (!made) {
 		posta_error_set(error, POSTA_ENOMEM, "%s: out of memory for a target", ops->name);
@@ -61,10 +46,10 @@ struct posta_route_target *posta__target_make(const struct posta_bridge_ops *ops
 	char *at = (char *)(made + 1);
 	atomic_init(&made->refs, 1);
 	made->target = *target;
-	keep(&made->target.topic, &at);
-	keep(&made->target.queue, &at);
-	keep(&made->target.exchange, &at);
-	keep(&made->target.routing_key, &at);
+	posta__kept_move(&made->target.topic, &at);
+	posta__kept_move(&made->target.queue, &at);
+	posta__kept_move(&made->target.exchange, &at);
+	posta__kept_move(&made->target.routing_key, &at);
 	return made;
 }
 

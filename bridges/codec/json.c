@@ -83,14 +83,9 @@ static void pack_value(struct packer *packer, struct posta_bytes value)
 enum posta_err posta__json_to_msgpack(const void *json, size_t len, void **out, size_t *out_len,
 				      struct posta_error *error)
 {
-	size_t offset;
-	enum posta_err err = posta__json_scan(json, len, &offset);
+	enum posta_err err = posta__json_check(json, len, error);
 	if (err)
-		return posta_error_set(error, err,
-				       err == POSTA_ETOOBIG
-					       ? "JSON is nested deeper than 32 or larger than 64 MiB, at byte %zu"
-					       : "not JSON, at byte %zu",
-				       offset);
+		return err;
 	struct posta__buffer buffer = { 0 };
 	struct packer packer = { .scratch = malloc(len) };
 	if (packer.scratch) {

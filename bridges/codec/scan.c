@@ -210,7 +210,24 @@ enum posta_err posta__json_scan(const void *data, size_t len, size_t *offset)
 	return err;
 }
 
+enum posta_err posta__json_check(const void *data, size_t len, struct posta_error *error)
+{
+	size_t offset;
+	enum posta_err err = posta__json_scan(data, len, &offset);
+	if (!err)
+		return POSTA_OK;
+	return posta_error_set(error, err,
+			       err == POSTA_ETOOBIG ? "JSON is nested deeper than 32 or larger than 64 MiB, at byte %zu"
+						    : "not JSON, at byte %zu",
+			       offset);
+}
+
 /* What follows trusts the text: it passed the scan. */
+
+bool posta__json_is_text(struct posta_bytes raw)
+{
+	return raw.len >= 2 && *(const char *)raw.data == '"';
+}
 
 static const char *skip_space(const char *at, const char *end)
 {

@@ -21,6 +21,8 @@
  * ETOOBIG.
  */
 enum posta_err posta__json_scan(const void *data, size_t len, size_t *offset);
+/* The same, with words in error. */
+enum posta_err posta__json_check(const void *data, size_t len, struct posta_error *error);
 /* Exactly one msgpack object; strings are UTF-8, map keys anything. */
 enum posta_err posta__msgpack_scan(const void *data, size_t len, size_t *offset);
 
@@ -40,6 +42,8 @@ bool posta__json_walk(struct posta__json_walk *walk, struct posta_bytes value);
 bool posta__json_next(struct posta__json_walk *walk);
 /* The member of that name, the last where it repeats; data NULL where there is none. */
 struct posta_bytes posta__json_member(struct posta_bytes object, const char *name, size_t name_len);
+/* Whether a raw value is a string. */
+bool posta__json_is_text(struct posta_bytes raw);
 /* Whether a raw string stands for this text. */
 bool posta__json_equal(struct posta_bytes string, const char *text, size_t len);
 /*

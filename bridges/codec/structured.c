@@ -180,11 +180,6 @@ struct reader {
 	bool content_type_base64;
 };
 
-static bool is_string(struct posta_bytes value)
-{
-	return value.len >= 2 && *(const char *)value.data == '"';
-}
-
 static bool is_null(struct posta_bytes value)
 {
 	return value.len == 4 && memcmp(value.data, "null", 4) == 0;
@@ -193,7 +188,7 @@ static bool is_null(struct posta_bytes value)
 /* A string's text, or of anything else its JSON. */
 static struct posta_bytes plain_text(struct posta_bytes value, char *scratch)
 {
-	if (!is_string(value))
+	if (!posta__json_is_text(value))
 		return value;
 	return (struct posta_bytes){ scratch, posta__json_unescape(value, scratch) };
 }
@@ -222,7 +217,7 @@ static enum posta_err add_listed(struct reader *reader, struct posta_bytes entry
 		return POSTA_OK;
 	for (size_t i = 0; i < 3 && posta__json_next(&walk); i++)
 		parts[i] = walk.value;
-	if (!is_string(parts[0]) || !is_string(parts[1]))
+	if (!posta__json_is_text(parts[0]) || !posta__json_is_text(parts[1]))
 		return POSTA_OK;
 	int bits = parts[2].len == 1 ? *(const char *)parts[2].data - '0' : 0;
 	struct posta_bytes name = plain_text(parts[0], scratch);
@@ -318,11 +313,11 @@ static enum posta_err body_from_string(struct reader *reader, struct posta_bytes
 static enum posta_err take_data(struct reader *reader, struct posta_bytes content_type)
 {
 	bool json = !content_type.data || posta__media_type_json(content_type);
-	if (reader->data_base64.data && is_string(reader->data_base64))
+	if (reader->data_base64.data && posta__json_is_text(reader->data_base64))
 		return body_from_string(reader, reader->data_base64, true);
 	if (!reader->data.data)
 		return posta_envelope_set_body(reader->envelope, NULL, 0);
-	if (!json && is_string(reader->data))
+	if (!json && posta__json_is_text(reader->data))
 		return body_from_string(reader, reader->data, false);
 	reader->envelope->body = reader->data;
 	return POSTA_OK;
@@ -338,7 +333,7 @@ static enum posta_err unpack_members(struct reader *reader, struct posta_bytes o
 	if (err)
 		return err;
 	struct posta_bytes content_type = { NULL, 0 };
-	if (is_string(reader->content_type))
+	if (posta__json_is_text(reader->content_type))
 		content_type = plain_text(reader->content_type, reader->value);
 	if (!decode(&content_type, reader->content_type_base64))
 		return POSTA_EFORMAT;
@@ -369,7 +364,7 @@ static enum posta_err unpack(struct posta_envelope *envelope, struct posta_bytes
 
 static bool is_event(struct posta_bytes object)
 {
-	return is_string(posta__json_member(object, "specversion", 11));
+	return posta__json_is_text(posta__json_member(object, "specversion", 11));
 }
 
 enum posta_err posta__structured_unpack(struct posta_envelope *envelope)
@@ -386,7 +381,7 @@ static enum posta_err take_over(struct posta_envelope *envelope, struct posta_by
 				unsigned kind)
 {
 	struct posta_bytes raw = posta__json_member(object, name, strlen(name));
-	if (!is_string(raw) || raw.len > POSTA_ATTRIBUTE_MAX)
+	if (!posta__json_is_text(raw) || raw.len > POSTA_ATTRIBUTE_MAX)
 		return POSTA_OK;
 	char *text = malloc(raw.len);
 	if (!text)
@@ -415,14 +410,9 @@ static enum posta_err take_plain(struct posta_envelope *envelope, struct posta_b
 enum posta_err posta_envelope_from_json(const void *json, size_t len, struct posta_envelope **envelope,
 					struct posta_error *error)
 {
-	size_t offset;
-	enum posta_err err = posta__json_scan(json, len, &offset);
+	enum posta_err err = posta__json_check(json, len, error);
 	if (err)
-		return posta_error_set(error, err,
-				       err == POSTA_ETOOBIG
-					       ? "JSON is nested deeper than 32 or larger than 64 MiB, at byte %zu"
-					       : "not JSON, at byte %zu",
-				       offset);
+		return err;
 	struct posta_envelope *made = posta_envelope_new();
 	if (!made)
 		return posta_error_set(error, POSTA_ENOMEM, "out of memory for an envelope");

@@ -1,49 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The AMQP bridge in the conformance suite: a RabbitMQ of its own, killed and started again where the broker goes away. */
-#include "brokers.h"
-#include "conformance.h"
+#include "own_broker.h"
 
 #include "bridges/amqp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct kit_broker *broker;
-
 static void start(void)
 {
 	struct kit_broker_options options = { .message_bytes_max = 4 << 20 };
 
-	broker = kit_broker_start(KIT_RABBITMQ, &options);
-}
-
-static void stop(void)
-{
-	kit_broker_stop(broker);
-}
-
-static const char *url(void)
-{
-	return kit_broker_url(broker);
-}
-
-/* A busy machine's broker may take its time behind a restart. */
-static void options(struct posta_bridge_options *options)
-{
-	options->connect_timeout_ms = 20000;
-}
-
-static void fresh(char name[KIT_NAME_MAX], const char *prefix)
-{
-	char *unique = kit_unique(prefix);
-
-	snprintf(name, KIT_NAME_MAX, "%s", unique);
-	free(unique);
+	kit_own_start(KIT_RABBITMQ, &options);
 }
 
 static void queue(struct kit_pair *pair)
 {
-	fresh(pair->names[0], "queue");
+	kit_fresh(pair->names[0], "queue");
 	pair->target = (struct posta_target){ .size = sizeof pair->target, .queue = pair->names[0] };
 	pair->source = (struct posta_source){ .size = sizeof pair->source, .queue = pair->names[0] };
 }
@@ -61,7 +34,7 @@ static void aim(struct kit_pair *pair)
 
 static void topic(struct kit_pair *pair)
 {
-	fresh(pair->names[0], "topic");
+	kit_fresh(pair->names[0], "topic");
 	aim(pair);
 }
 
@@ -82,21 +55,9 @@ static void wildcard(struct kit_pair *first, struct kit_pair *second, struct pos
 static void no_such(struct kit_pair *pair)
 {
 	queue(pair);
-	fresh(pair->names[1], "missing");
+	kit_fresh(pair->names[1], "missing");
 	pair->target =
 		(struct posta_target){ .size = sizeof pair->target, .exchange = pair->names[1], .routing_key = "k" };
-}
-
-static void down(struct posta_system *system)
-{
-	(void)system;
-	kit_broker_kill9(broker);
-}
-
-static void up(struct posta_system *system)
-{
-	(void)system;
-	kit_broker_start_again(broker);
 }
 
 const struct kit_bridge kit_bridge_amqp = {
@@ -104,13 +65,13 @@ const struct kit_bridge kit_bridge_amqp = {
 	.ops = &posta__amqp_ops,
 	.patience_ms = 40000,
 	.start = start,
-	.stop = stop,
-	.url = url,
-	.options = options,
+	.stop = kit_own_stop,
+	.url = kit_own_url,
+	.options = kit_own_patience,
 	.queue = queue,
 	.topic = topic,
 	.wildcard = wildcard,
 	.no_such = no_such,
-	.down = down,
-	.up = up,
+	.down = kit_own_kill,
+	.up = kit_own_up,
 };

@@ -3,8 +3,7 @@
  * The Kafka bridge in the conformance suite: a broker of its own, killed and started again where the broker goes away. It
  * makes no topic by itself, so that one can be missing; those of the suite are made at the start.
  */
-#include "brokers.h"
-#include "conformance.h"
+#include "own_broker.h"
 
 #include "bridges/kafka.h"
 
@@ -16,7 +15,6 @@
 #define TOPICS 240
 #define MAKE_MS 60000
 
-static struct kit_broker *broker;
 static char *prefix;
 static unsigned used; /* topics */
 
@@ -32,8 +30,7 @@ static rd_kafka_t *admin_new(void)
 	char words[256];
 	rd_kafka_t *rk;
 
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", kit_broker_url(broker) + strlen("kafka://"), words,
-			      sizeof words))
+	if (rd_kafka_conf_set(conf, "bootstrap.servers", kit_own_url() + strlen("kafka://"), words, sizeof words))
 		give_up(words);
 	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words);
 	if (!rk)
@@ -90,7 +87,7 @@ static void start(void)
 {
 	struct kit_broker_options options = { .no_auto_create = true, .message_bytes_max = 4 << 20 };
 
-	broker = kit_broker_start(KIT_KAFKA, &options);
+	kit_own_start(KIT_KAFKA, &options);
 	prefix = kit_unique("suite");
 	used = 0;
 	make_topics();
@@ -98,19 +95,9 @@ static void start(void)
 
 static void stop(void)
 {
-	kit_broker_stop(broker);
+	kit_own_stop();
 	free(prefix);
 	rd_kafka_wait_destroyed(5000);
-}
-
-static const char *url(void)
-{
-	return kit_broker_url(broker);
-}
-
-static void options(struct posta_bridge_options *options)
-{
-	options->connect_timeout_ms = 20000;
 }
 
 static void next_topic(char name[KIT_NAME_MAX])
@@ -157,30 +144,18 @@ static void no_such(struct kit_pair *pair)
 	aim(pair);
 }
 
-static void down(struct posta_system *system)
-{
-	(void)system;
-	kit_broker_kill9(broker);
-}
-
-static void up(struct posta_system *system)
-{
-	(void)system;
-	kit_broker_start_again(broker);
-}
-
 const struct kit_bridge kit_bridge_kafka = {
 	.name = "kafka",
 	.ops = &posta__kafka_ops,
 	.patience_ms = 60000,
 	.start = start,
 	.stop = stop,
-	.url = url,
-	.options = options,
+	.url = kit_own_url,
+	.options = kit_own_patience,
 	.queue = queue,
 	.topic = topic,
 	.wildcard = wildcard,
 	.no_such = no_such,
-	.down = down,
-	.up = up,
+	.down = kit_own_kill,
+	.up = kit_own_up,
 };

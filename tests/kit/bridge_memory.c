@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory bridge in the conformance suite: its broker goes away by dropping and refusing connections. */
-#include "brokers.h"
-#include "conformance.h"
+#include "own_broker.h"
 
 #include "bridges/memory.h"
 
@@ -15,23 +14,16 @@ static const char *url(void)
 	return "memory:" NAME;
 }
 
-static void fresh(char name[KIT_NAME_MAX], const char *prefix)
-{
-	char *unique = kit_unique(prefix);
-	snprintf(name, KIT_NAME_MAX, "%s", unique);
-	free(unique);
-}
-
 static void queue(struct kit_pair *pair)
 {
-	fresh(pair->names[0], "queue");
+	kit_fresh(pair->names[0], "queue");
 	pair->target = (struct posta_target){ .size = sizeof pair->target, .queue = pair->names[0] };
 	pair->source = (struct posta_source){ .size = sizeof pair->source, .queue = pair->names[0] };
 }
 
 static void topic(struct kit_pair *pair)
 {
-	fresh(pair->names[0], "topic");
+	kit_fresh(pair->names[0], "topic");
 	pair->target = (struct posta_target){ .size = sizeof pair->target, .topic = pair->names[0] };
 	pair->source = (struct posta_source){ .size = sizeof pair->source, .topic = pair->names[0] };
 }

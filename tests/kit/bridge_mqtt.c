@@ -3,8 +3,7 @@
  * The MQTT bridge in the conformance suite: a Mosquitto of its own, whose sessions and queued messages outlive a
  * restart. One topic is closed by an ACL, so that there is something to refuse.
  */
-#include "brokers.h"
-#include "conformance.h"
+#include "own_broker.h"
 
 #include "bridges/mqtt.h"
 
@@ -13,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct kit_broker *broker;
 static char acl[] = "/tmp/posta-acl-XXXXXX";
 
 static void start(void)
@@ -32,27 +30,14 @@ static void start(void)
 	/* Mosquitto 2.0.11 closes the connection behind a refusal when that queue has no bound. */
 	snprintf(config, sizeof config, "max_queued_messages 1000000\nacl_file %s", acl);
 	options.config = config;
-	broker = kit_broker_start(KIT_MOSQUITTO, &options);
+	kit_own_start(KIT_MOSQUITTO, &options);
 }
 
 static void stop(void)
 {
-	kit_broker_stop(broker);
+	kit_own_stop();
 	unlink(acl);
 	memcpy(strrchr(acl, '-'), "-XXXXXX", 8);
-}
-
-static const char *url(void)
-{
-	return kit_broker_url(broker);
-}
-
-static void fresh(char name[KIT_NAME_MAX], const char *prefix)
-{
-	char *unique = kit_unique(prefix);
-
-	snprintf(name, KIT_NAME_MAX, "%s", unique);
-	free(unique);
 }
 
 static void aim(struct kit_pair *pair)
@@ -63,7 +48,7 @@ static void aim(struct kit_pair *pair)
 
 static void topic(struct kit_pair *pair)
 {
-	fresh(pair->names[0], "topic");
+	kit_fresh(pair->names[0], "topic");
 	aim(pair);
 }
 
@@ -89,42 +74,29 @@ static void no_such(struct kit_pair *pair)
 	aim(pair);
 }
 
-/*
- * SIGTERM: Mosquitto writes all it has at its end, and what it acknowledged is kept. Killed in mid-flow it loses what
- * it acknowledged last, because it writes later, even when told to write every change; test_mqtt_faults kills it when
- * all is quiet.
- */
-static void down(struct posta_system *system)
-{
-	(void)system;
-	kit_broker_shutdown(broker);
-}
-
-static void up(struct posta_system *system)
-{
-	(void)system;
-	kit_broker_start_again(broker);
-}
-
 static void version_3(struct posta_bridge_options *options)
 {
 	options->mqtt_version = 4;
 }
 
-/* 3.1.1 cannot say that a publication was refused. */
+/*
+ * Down is SIGTERM: Mosquitto writes all it has at its end, and what it acknowledged is kept. Killed in mid-flow it loses
+ * what it acknowledged last, because it writes later, even when told to write every change; test_mqtt_faults kills it when
+ * all is quiet. 3.1.1 cannot say that a publication was refused.
+ */
 const struct kit_bridge kit_bridge_mqtt3 = {
 	.name = "mqtt3",
 	.ops = &posta__mqtt_ops,
 	.lacks = KIT_LACKS_SETTLE_APART | KIT_LACKS_BAD_TARGET,
 	.start = start,
 	.stop = stop,
-	.url = url,
+	.url = kit_own_url,
 	.options = version_3,
 	.queue = topic,
 	.topic = topic,
 	.wildcard = wildcard,
-	.down = down,
-	.up = up,
+	.down = kit_own_shutdown,
+	.up = kit_own_up,
 };
 
 const struct kit_bridge kit_bridge_mqtt = {
@@ -133,11 +105,11 @@ const struct kit_bridge kit_bridge_mqtt = {
 	.lacks = KIT_LACKS_SETTLE_APART,
 	.start = start,
 	.stop = stop,
-	.url = url,
+	.url = kit_own_url,
 	.queue = topic, /* a session; not $share, whose subscriptions Mosquitto forgets in a restart */
 	.topic = topic,
 	.wildcard = wildcard,
 	.no_such = no_such,
-	.down = down,
-	.up = up,
+	.down = kit_own_shutdown,
+	.up = kit_own_up,
 };

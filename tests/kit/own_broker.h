@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POSTA_TESTS_KIT_OWN_BROKER_H
+#define POSTA_TESTS_KIT_OWN_BROKER_H
+
+/* Hooks of struct kit_bridge for a bridge whose suite has a broker of its own. One at a time in a program. */
+
+#include "brokers.h"
+#include "conformance.h"
+
+void kit_own_start(enum kit_kind kind, const struct kit_broker_options *options);
+void kit_own_stop(void);
+const char *kit_own_url(void);
+/* A busy machine's broker may take its time behind a restart. */
+void kit_own_patience(struct posta_bridge_options *options);
+/* down by SIGKILL, down by SIGTERM, up. */
+void kit_own_kill(struct posta_system *system);
+void kit_own_shutdown(struct posta_system *system);
+void kit_own_up(struct posta_system *system);
+
+/* A name that nobody has used, for every bridge. */
+void kit_fresh(char name[KIT_NAME_MAX], const char *prefix);
+
+#endif
