@@ -36,7 +36,7 @@ static const char *class_name(const struct posta_actor *actor)
 static bool hears_at_once(const struct posta_actor *parent, const struct posta__worker *worker)
 {
 	return posta__lives_here(parent, worker) && !parent->system_head && !parent->notified &&
-	       !atomic_load_explicit(&parent->stack, memory_order_relaxed);
+	       posta__stack_is_empty(atomic_load_explicit(&parent->stack, memory_order_relaxed));
 }
 
 static void unlink_child(struct posta_actor *parent, struct posta_actor *child)
@@ -196,7 +196,10 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 	posta__state_free(worker->system, actor);
 	/* Relaxed: who still sends with the old reference is caught by the generation on delivery. */
 	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
-	atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
+	if (POSTA__UNLIKELY(actor->guarded)) {
+		posta__mailbox_guard(actor, false);
+		atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
+	}
 	actor->generation++;
 	actor->status = POSTA__FREE;
 	actor->attention = 0;

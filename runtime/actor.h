@@ -40,6 +40,7 @@ enum posta__attention {
 	POSTA__ATTEND_STOP = 1 << 3, /* stop was asked, or the actor waits for its children */
 	POSTA__ATTEND_HOLD = 1 << 4, /* suspended or starting: no user messages now */
 	POSTA__ATTEND_TRIM = 1 << 5, /* a bounded mailbox that drops its oldest */
+	POSTA__ATTEND_UNSTASH = 1 << 6,
 };
 
 struct posta_actor {
@@ -51,14 +52,19 @@ struct posta_actor {
 	struct posta_actor *run_next;
 	posta_receive *receive;
 	void *state;
-	uint8_t attention;        /* enum posta__attention */
-	uint8_t status;           /* enum posta__status */
+	union {
+		struct {
+			uint8_t attention; /* enum posta__attention */
+			bool notified;     /* the mailbox from abroad has to be taken */
+			bool guarded; /* senders at home, too, take the long way: its empty stack is POSTA__GUARD */
+			uint8_t reserved;
+		};
+		uint32_t unusual; /* the four in one look: 0: nothing to do in its turn but to handle messages */
+	};
 	bool queued;              /* in the run queue, or in its turn */
-	bool notified;            /* the mailbox from abroad has to be taken */
+	uint8_t status;           /* enum posta__status */
 	_Atomic(uint8_t) bounded; /* enum posta_mailbox_policy, constant over its life */
 	bool pinned;
-	bool supervised;
-	bool state_owned;
 	/* line 1 */
 	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) stack; /* newest first; FIFO once reversed */
 	struct posta_actor *inbox_next; /* owner: whoever made the stack non-empty, then the home's drain */
@@ -70,6 +76,8 @@ struct posta_actor {
 	uint32_t timers;      /* armed: an actor with timers does not move */
 	int16_t reason;       /* why it ends, once stopping */
 	bool parent_releases; /* its end is final: the parent asked for it */
+	bool state_owned : 1;
+	bool supervised : 1;
 	/* line 2 */
 	_Alignas(POSTA__LINE) const struct posta_actor_class *klass;
 	struct posta_actor *parent;
@@ -79,6 +87,14 @@ struct posta_actor {
 };
 
 static_assert(sizeof(struct posta_actor) == 3 * POSTA__LINE, "three cache lines an actor");
+
+/* What the empty stack of a guarded actor holds. The straight path of a send only asks whether the stack is NULL. */
+#define POSTA__GUARD ((struct posta_message *)1)
+
+static inline bool posta__stack_is_empty(const struct posta_message *top)
+{
+	return (uintptr_t)top <= (uintptr_t)POSTA__GUARD;
+}
 
 /* -- References -- */
 

@@ -18,8 +18,10 @@ void posta__balance_ask(struct posta__worker *worker)
 			continue;
 		/* Relaxed: it carries no data but the asker, which lives as long as the system. */
 		if (atomic_compare_exchange_strong_explicit(&other->asker, &nobody, worker, memory_order_relaxed,
-							    memory_order_relaxed))
+							    memory_order_relaxed)) {
+			posta__poke(other);
 			return;
+		}
 	}
 }
 

@@ -25,12 +25,18 @@ static inline struct posta_message *posta__block_small(struct posta__worker *wor
 	return message;
 }
 
+/* A plain small block of this worker: owner and bits in one look. */
+static inline bool posta__block_is_own(const struct posta__worker *worker, const struct posta_message *message)
+{
+	uint16_t block;
+	__builtin_memcpy(&block, &message->owner_, sizeof block);
+	return POSTA__POOLED && block == worker->own_block;
+}
+
 static inline void posta__block_free(struct posta__worker *worker, struct posta_message *message)
 {
 #if POSTA__POOLED
-	/* Owner and bits in one look: a plain small block of this worker. */
-	uint8_t wanted[2] = { worker->id, 0 };
-	if (POSTA__LIKELY(__builtin_memcmp(&message->owner_, wanted, sizeof wanted) == 0)) {
+	if (POSTA__LIKELY(posta__block_is_own(worker, message))) {
 		message->next_ = worker->pool.free[0];
 		worker->pool.free[0] = message;
 		return;

@@ -15,6 +15,7 @@
  * 3. Only the home changes the home. It stores "in transit to T" and hands the actor to T's adopt list; T sets
  *    itself as home. An inbox entry that lands at an old home is passed on.
  * 4. A message carries the generation it is for; what does not fit on delivery is a dead letter.
+ *    A reference of nobody, or of another system, finds a slot whose self is another one.
  * 5. Sleep: store sleeping, full fence, look at every queue, block. Sender: push, full fence, look at sleeping.
  *    One of the two sees the other. Only the one that clears sleeping writes the descriptor.
  *
@@ -33,6 +34,7 @@ void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor)
 	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes inbox_next. */
 	while (!atomic_compare_exchange_weak_explicit(&worker->inbox, &old, actor, memory_order_release,
 						      memory_order_relaxed));
+	posta__poke(worker);
 	posta__worker_wake(worker);
 }
 
@@ -44,6 +46,7 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor)
 	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes the whole slot to its new home. */
 	while (!atomic_compare_exchange_weak_explicit(&worker->adopt, &old, actor, memory_order_release,
 						      memory_order_relaxed));
+	posta__poke(worker);
 	posta__worker_wake(worker);
 }
 
@@ -60,7 +63,7 @@ void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor,
 	 */
 	while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, message, memory_order_acq_rel,
 						      memory_order_relaxed));
-	if (old)
+	if (!posta__stack_is_empty(old))
 		return;
 	uintptr_t home = atomic_load_explicit(&actor->home, memory_order_acquire);
 	posta__inbox_push((struct posta__worker *)(home & ~(uintptr_t)1), actor);
@@ -87,13 +90,22 @@ static void append_signal(struct posta_actor *actor, struct posta_message *messa
 static struct posta_message *reverse(struct posta_message *message)
 {
 	struct posta_message *first = NULL;
-	while (message) {
+	while (!posta__stack_is_empty(message)) {
 		struct posta_message *next = message->next_;
 		message->next_ = first;
 		first = message;
 		message = next;
 	}
 	return first;
+}
+
+void posta__mailbox_guard(struct posta_actor *actor, bool guarded)
+{
+	struct posta_message *before = guarded ? NULL : POSTA__GUARD, *after = guarded ? POSTA__GUARD : NULL;
+	actor->guarded = guarded;
+	/* Relaxed: no message changes hands. If the stack is not empty, the take that empties it leaves what is right. */
+	atomic_compare_exchange_strong_explicit(&actor->stack, &before, after, memory_order_relaxed,
+						memory_order_relaxed);
 }
 
 void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor)
@@ -104,7 +116,8 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 	 * Acquire: PAIRS with the push's release; publishes the messages. Release: PAIRS with the push's acquire, when that
 	 * finds the stack empty: our read of inbox_next came before, its write comes after. Weaker lets the two race.
 	 */
-	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, NULL, memory_order_acq_rel));
+	struct posta_message *empty = actor->guarded ? POSTA__GUARD : NULL;
+	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, empty, memory_order_acq_rel));
 	while (message) {
 		struct posta_message *next = message->next_;
 		if (POSTA__UNLIKELY(message->generation_ != generation))
@@ -151,7 +164,7 @@ static void deliver(struct posta_system *system, struct posta__worker *worker, s
 		    struct posta_message *message)
 {
 	if (!worker || atomic_load_explicit(&actor->home, memory_order_relaxed) != (uintptr_t)worker ||
-	    atomic_load_explicit(&actor->stack, memory_order_relaxed)) {
+	    !posta__stack_is_empty(atomic_load_explicit(&actor->stack, memory_order_relaxed))) {
 		posta__mailbox_push(system, actor, message);
 		return;
 	}
@@ -167,7 +180,7 @@ static void deliver(struct posta_system *system, struct posta__worker *worker, s
 static enum posta_err send(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
 			   posta_ref to, struct posta_message *message)
 {
-	if (!actor || atomic_load_explicit(&actor->self, memory_order_relaxed) != to || to == POSTA_NOBODY) {
+	if (atomic_load_explicit(&actor->self, memory_order_relaxed) != to || to == POSTA_NOBODY) {
 		bool foreign = to >> POSTA__TAG_SHIFT != system->tag && to != POSTA_NOBODY;
 		posta__dead_letter(system, worker, to, message, POSTA_DEAD_NO_ACTOR);
 		return foreign ? POSTA_EFOREIGN : POSTA_EDEAD;

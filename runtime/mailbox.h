@@ -15,6 +15,11 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 /* All of posta_post's less travelled ways: there the generation is looked at on delivery. Takes: message. */
 enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
 					struct posta_message *message);
+/*
+ * Home only. A guarded actor's senders take the long way, where limits are looked at: its empty stack is not NULL, so that
+ * the straight way need not ask.
+ */
+void posta__mailbox_guard(struct posta_actor *actor, bool guarded);
 /* Enters an actor into a worker's inbox / adopt list and wakes it. */
 void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor);
 void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor);
@@ -23,10 +28,9 @@ static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref
 {
 	struct posta_actor *actor = posta__slot(worker, to);
 	/* Relaxed: at home both fields change only on this thread; from abroad a stale look is caught on delivery. */
-	if (POSTA__LIKELY(actor && atomic_load_explicit(&actor->self, memory_order_relaxed) == to &&
+	if (POSTA__LIKELY(atomic_load_explicit(&actor->self, memory_order_relaxed) == to &&
 			  atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker &&
-			  !atomic_load_explicit(&actor->stack, memory_order_relaxed) &&
-			  !atomic_load_explicit(&actor->bounded, memory_order_relaxed))) {
+			  !atomic_load_explicit(&actor->stack, memory_order_relaxed))) {
 		message->next_ = NULL;
 		*actor->tail = message;
 		actor->tail = &message->next_;

@@ -71,20 +71,10 @@ enum posta_err posta_stash(struct posta_actor *self, struct posta_message *messa
 	return POSTA_OK;
 }
 
+/* At the end of the turn, when the mailbox is whole: in the midst of it the turn holds a part of it. */
 void posta_unstash(struct posta_actor *self)
 {
-	struct posta__cold *cold = self->cold;
-	if (!cold || !cold->stash_head)
-		return;
-	*cold->stash_tail = self->head;
-	if (!self->head)
-		self->tail = cold->stash_tail;
-	self->head = cold->stash_head;
-	if (atomic_load_explicit(&self->bounded, memory_order_relaxed))
-		atomic_fetch_add_explicit(&self->length, cold->stash_count, memory_order_relaxed);
-	cold->stash_head = NULL;
-	cold->stash_tail = &cold->stash_head;
-	cold->stash_count = 0;
+	self->attention |= POSTA__ATTEND_UNSTASH;
 	posta__run_ready(posta__worker(self), self);
 }
 
@@ -131,5 +121,5 @@ uint64_t posta_random(struct posta_actor *self)
 bool posta_alive(const struct posta_actor *self, posta_ref ref)
 {
 	const struct posta_actor *actor = posta__slot(posta__worker(self), ref);
-	return ref != POSTA_NOBODY && actor && atomic_load_explicit(&actor->self, memory_order_relaxed) == ref;
+	return ref != POSTA_NOBODY && atomic_load_explicit(&actor->self, memory_order_relaxed) == ref;
 }

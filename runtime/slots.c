@@ -1,57 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/system.h"
 
+#include <sys/mman.h>
+
 #define ACTORS_MAX_DEFAULT (1u << 24)
+#define ACTORS_MAX_LEAST (1u << 16) /* of the default, where addresses are scarce */
+
+static size_t bytes_of(const struct posta__slots *slots)
+{
+	return ((size_t)slots->mask + 1) * sizeof(struct posta_actor);
+}
+
+static bool reserve(struct posta__slots *slots, uint32_t actors_max)
+{
+	slots->max = actors_max + POSTA__SLOT_BATCH;
+	slots->mask = 1;
+	while (slots->mask < slots->max && slots->mask < POSTA__INDEX_MASK)
+		slots->mask = slots->mask << 1 | 1;
+	void *table =
+		mmap(NULL, bytes_of(slots), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	slots->table = table == MAP_FAILED ? NULL : table;
+	return slots->table;
+}
 
 enum posta_err posta__slots_init(struct posta_system *system, uint32_t actors_max)
 {
-	if (!actors_max)
-		actors_max = ACTORS_MAX_DEFAULT;
-	if (actors_max > POSTA__INDEX_MASK)
-		actors_max = POSTA__INDEX_MASK;
 	struct posta__slots *slots = &system->slots;
-	uint32_t chunks = (actors_max + POSTA__CHUNK_SLOTS - 1) / POSTA__CHUNK_SLOTS + 1;
-	slots->chunk_count = chunks < POSTA__CHUNKS_MAX ? chunks : POSTA__CHUNKS_MAX;
-	slots->chunks = posta__pages(system, POSTA__CHUNKS_MAX * sizeof *slots->chunks);
 	slots->used = POSTA__SLOT_BATCH; /* slot 0 is nobody's: its batch stays empty */
-	return slots->chunks ? POSTA_OK : POSTA_ENOMEM;
+	if (actors_max > POSTA__INDEX_MASK - POSTA__SLOT_BATCH)
+		actors_max = POSTA__INDEX_MASK - POSTA__SLOT_BATCH;
+	if (actors_max)
+		return reserve(slots, actors_max) ? POSTA_OK : POSTA_ENOMEM;
+	for (actors_max = ACTORS_MAX_DEFAULT - POSTA__SLOT_BATCH; actors_max >= ACTORS_MAX_LEAST; actors_max /= 2)
+		if (reserve(slots, actors_max))
+			return POSTA_OK;
+	return POSTA_ENOMEM;
 }
 
 void posta__slots_fini(struct posta_system *system)
 {
-	struct posta__slots *slots = &system->slots;
-	if (!slots->chunks)
-		return;
-	for (uint32_t i = 0; i < slots->chunk_count; i++) {
-		struct posta_actor *chunk = atomic_load_explicit(&slots->chunks[i], memory_order_relaxed);
-		if (!chunk)
-			break;
-		posta__pages_free(system, chunk, POSTA__CHUNK_SLOTS * sizeof *chunk);
-	}
-	posta__pages_free(system, slots->chunks, POSTA__CHUNKS_MAX * sizeof *slots->chunks);
-}
-
-/* Under the lock. Release: PAIRS with the acquire in posta__slot; publishes the zeroed chunk. */
-static struct posta_actor *chunk_of(struct posta_system *system, uint32_t index)
-{
-	_Atomic(struct posta_actor *) *place = &system->slots.chunks[index / POSTA__CHUNK_SLOTS];
-	struct posta_actor *chunk = atomic_load_explicit(place, memory_order_relaxed);
-	if (!chunk) {
-		chunk = posta__pages(system, POSTA__CHUNK_SLOTS * sizeof *chunk);
-		atomic_store_explicit(place, chunk, memory_order_release);
-	}
-	return chunk;
+	if (system->slots.table)
+		munmap(system->slots.table, bytes_of(&system->slots));
 }
 
 static struct posta_actor *take_locked(struct posta_system *system)
 {
 	struct posta__slots *slots = &system->slots;
-	if (slots->used + POSTA__SLOT_BATCH > slots->chunk_count * POSTA__CHUNK_SLOTS)
+	if (slots->used + POSTA__SLOT_BATCH > slots->max)
 		return NULL;
-	struct posta_actor *chunk = chunk_of(system, slots->used);
-	if (!chunk)
-		return NULL;
-	struct posta_actor *first = &chunk[slots->used % POSTA__CHUNK_SLOTS];
+	struct posta_actor *first = &slots->table[slots->used];
 	for (uint32_t i = 0; i < POSTA__SLOT_BATCH; i++) {
 		first[i].index = slots->used + i;
 		first[i].generation = 1;

@@ -2,22 +2,28 @@
 #ifndef POSTA_RUNTIME_SLOTS_H
 #define POSTA_RUNTIME_SLOTS_H
 
-/* The table of slots: chunks that are added and never taken away while the system lives. */
+/*
+ * The table of slots: one stretch of reserved addresses, of which the kernel makes memory what is used. So a slot is
+ * found from a reference by arithmetic alone, and any reference, also a forged one, finds a slot: a free one at worst.
+ */
 
 #include "runtime/actor.h"
 
-#define POSTA__CHUNK_SLOTS 4096u
-#define POSTA__CHUNKS_MAX ((POSTA__INDEX_MASK + 1) / POSTA__CHUNK_SLOTS) /* room in the table */
-#define POSTA__SLOT_BATCH 64u                                            /* slots a worker takes at a time */
+#define POSTA__SLOT_BATCH 64u /* slots a worker takes at a time */
 
 struct posta__slots {
-	_Atomic(struct posta_actor *) *chunks;
-	uint32_t chunk_count; /* chunks that may be added: actors_max */
-	uint32_t used;        /* slots handed out once; under the system's lock */
+	struct posta_actor *table;
+	uint32_t mask; /* places in the table - 1: a power of two */
+	uint32_t max;  /* that may be used: actors_max */
+	uint32_t used; /* slots handed out once; under the system's lock */
 };
 
 struct posta__worker;
 
+/*
+ * Reserves the table. With actors_max 0 it takes what the process may reserve, at most 16,777,216.
+ * Errors: ENOMEM: the limit of address space (ulimit -v, strict overcommit) is below actors_max x 192 bytes.
+ */
 enum posta_err posta__slots_init(struct posta_system *system, uint32_t actors_max);
 void posta__slots_fini(struct posta_system *system);
 /* Takes a batch, linked by run_next. NULL: out of memory or actors_max reached. Any thread. */

@@ -61,8 +61,9 @@ static void slot_fill(struct posta_actor *actor, const struct posta__spawn *spaw
 	if (POSTA__UNLIKELY(options && options->mailbox.policy)) {
 		atomic_store_explicit(&actor->bounded, (uint8_t)options->mailbox.policy, memory_order_relaxed);
 		actor->length_max = options->mailbox.length_max;
+		atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
+		posta__mailbox_guard(actor, true);
 	}
-	atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
 }
 
 static posta_ref ref_of_next(const struct posta_system *system, const struct posta_actor *actor)

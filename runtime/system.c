@@ -5,6 +5,7 @@
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
+#include "runtime/turn.h"
 #include "runtime/watch.h"
 
 #include <errno.h>
@@ -217,8 +218,12 @@ static enum posta_err threads_start(struct posta_system *system, struct posta_er
 
 static enum posta_err parts_start(struct posta_system *system, struct posta_error *error)
 {
-	if (posta__slots_init(system, system->options.actors_max) || posta__names_init(system) ||
-	    posta__groups_init(system))
+	if (posta__slots_init(system, system->options.actors_max))
+		return posta_error_set(error, POSTA_ENOMEM,
+				       "system: cannot reserve addresses for actors_max = %u: lower it, or raise the "
+				       "limit (ulimit -v)",
+				       system->options.actors_max);
+	if (posta__names_init(system) || posta__groups_init(system))
 		return posta_error_set(error, POSTA_ENOMEM, "system: out of memory");
 	enum posta_err result = workers_make(system, error);
 	if (!result)
@@ -365,7 +370,7 @@ static void threads_join(struct posta_system *system)
 static uint64_t release_list(struct posta_system *system, struct posta_message *message)
 {
 	uint64_t count = 0;
-	while (message) {
+	while (!posta__stack_is_empty(message)) {
 		struct posta_message *next = message->next_;
 		count += !(message->bits_ & POSTA__BIT_SYSTEM);
 		posta__message_release(NULL, system, message);
@@ -394,7 +399,7 @@ static uint64_t slot_clear(struct posta_system *system, struct posta_actor *acto
 static void slots_clear(struct posta_system *system, struct posta_stop_report *report)
 {
 	for (uint32_t i = POSTA__SLOT_BATCH; i < system->slots.used; i++) {
-		struct posta_actor *actor = posta__slot(posta__system_worker(system, 0), i);
+		struct posta_actor *actor = &system->slots.table[i];
 		if (actor != system->root && atomic_load_explicit(&actor->self, memory_order_relaxed) != POSTA_NOBODY)
 			report->actors_left++;
 		report->messages_left += slot_clear(system, actor);

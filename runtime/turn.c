@@ -9,27 +9,34 @@
 #include <string.h>
 
 /*
- * The ticks are looked at after 64 messages of a turn and after every 64 then; where turns are long, after 2, 4, 8 .. 64.
- * The instruction that reads them can cost as much as several messages (20 ns in virtual machines).
+ * A turn takes the whole mailbox in its hand and handles it message by message; what comes meanwhile is for the next
+ * turn. If it has to end before, because of a failure or of its time, it puts the rest back in front.
+ *
+ *   attention, notified or guarded? ──yes──▶ see to it first
+ *        │ no
+ *   in hand: m1 ─▶ m2 ─▶ m3        each: handler ─▶ block freed ─▶ every so many: look at the ticks
+ *        │ all handled                     └─ failed, stopped, kept, special ..: after()
+ *   mailbox empty? asleep : in line again
  */
-#define FIRST_LOOK 2u
-#define LOOK_MAX 64u
 
 static struct posta_message *last_of(const struct posta_actor *actor)
 {
 	return (struct posta_message *)(void *)((char *)actor->tail - offsetof(struct posta_message, next_));
 }
 
-static inline struct posta_message *pop(struct posta_actor *actor, bool bounded)
+static void uncount(struct posta_actor *actor, const struct posta_message *message)
+{
+	if (!(message->bits_ & POSTA__BIT_REPLY))
+		atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
+}
+
+static struct posta_message *pop(struct posta_actor *actor)
 {
 	struct posta_message *message = actor->head;
 	actor->head = message->next_;
-	if (actor->head)
-		__builtin_prefetch(actor->head);
-	else
+	if (!actor->head)
 		actor->tail = &actor->head;
-	if (POSTA__UNLIKELY(bounded) && !(message->bits_ & POSTA__BIT_REPLY))
-		atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
+	uncount(actor, message);
 	return message;
 }
 
@@ -38,7 +45,24 @@ static void trim(struct posta__worker *worker, struct posta_actor *actor)
 {
 	actor->attention &= (uint8_t)~POSTA__ATTEND_TRIM;
 	while (actor->head && atomic_load_explicit(&actor->length, memory_order_relaxed) > actor->length_max)
-		posta__dead_letter(worker->system, worker, posta__self(actor), pop(actor, true), POSTA_DEAD_MAILBOX);
+		posta__dead_letter(worker->system, worker, posta__self(actor), pop(actor), POSTA_DEAD_MAILBOX);
+}
+
+static void unstash(struct posta_actor *actor)
+{
+	struct posta__cold *cold = actor->cold;
+	actor->attention &= (uint8_t)~POSTA__ATTEND_UNSTASH;
+	if (!cold || !cold->stash_head)
+		return;
+	*cold->stash_tail = actor->head;
+	if (!actor->head)
+		actor->tail = cold->stash_tail;
+	actor->head = cold->stash_head;
+	if (actor->guarded)
+		atomic_fetch_add_explicit(&actor->length, cold->stash_count, memory_order_relaxed);
+	cold->stash_head = NULL;
+	cold->stash_tail = &cold->stash_head;
+	cold->stash_count = 0;
 }
 
 static bool expired(struct posta__worker *worker, const struct posta_message *message)
@@ -64,83 +88,93 @@ static enum posta_err special(struct posta__worker *worker, struct posta_actor *
 	return POSTA_OK;
 }
 
-static inline enum posta_err handle(struct posta__worker *worker, struct posta_actor *actor,
-				    struct posta_message *message)
+/* What is in hand, from first on, goes back to the front of the mailbox. last: of what was in hand. */
+static void put_back(struct posta_actor *actor, struct posta_message *first, struct posta_message *last)
 {
-	worker->current = message;
-	if (POSTA__UNLIKELY(message->bits_ & POSTA__BITS_SPECIAL)) {
-		bool handled;
-		enum posta_err result = special(worker, actor, message, &handled);
-		if (handled)
-			return result;
-	}
-	return actor->receive(actor, actor->state, message);
+	if (!first)
+		return;
+	last->next_ = actor->head;
+	if (!actor->head)
+		actor->tail = &last->next_;
+	actor->head = first;
 }
 
-/* The handler did not just succeed. Returns: whether the turn goes on. */
-static bool after(struct posta__worker *worker, struct posta_actor *actor, enum posta_err result)
+static bool goes_on(const struct posta_actor *actor, enum posta_err result)
+{
+	return !actor->attention && (result == POSTA_OK || result == POSTA_EUNHANDLED);
+}
+
+/* A message that was not simply handled: kept, not understood, failed .. If the turn ends, the mailbox is whole. */
+static void settle(struct posta__worker *worker, struct posta_actor *actor, enum posta_err result)
 {
 	struct posta_message *message = worker->current;
 	worker->current = NULL;
 	if (actor->attention & POSTA__ATTEND_FAIL) { /* posta_fail, whatever it returned then */
 		posta__actor_failed(worker, actor, (enum posta_err)actor->reason, message);
-		return false;
-	}
-	if (result == POSTA_EUNHANDLED && message) {
-		posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_UNHANDLED);
-		message = NULL;
 	} else if (result != POSTA_OK && result != POSTA_EUNHANDLED) {
 		posta__actor_failed(worker, actor, result, message);
-		return false;
-	}
-	if (message)
+	} else if (message && result == POSTA_EUNHANDLED) {
+		posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_UNHANDLED);
+	} else if (message) {
 		posta__block_free(worker, message);
-	return !actor->attention;
-}
-
-/* Returns: whether this turn has taken its time. The first look only notes it. */
-static bool spent(struct posta__worker *worker, uint64_t *began, uint32_t handled, uint32_t *next_look)
-{
-	*next_look = handled + (handled < LOOK_MAX ? handled : LOOK_MAX);
-	uint64_t ticks = posta__ticks();
-	if (!*began)
-		*began = ticks;
-	return (double)(ticks - *began) > worker->ticks_per_us * (double)worker->system->options.turn_us_max;
-}
-
-static uint32_t first_look(const struct posta__worker *worker)
-{
-	if (POSTA__UNLIKELY(worker->shuffled || worker->system->options.virtual_clock))
-		return UINT32_MAX; /* simulations: what a turn does must not depend on the clock of the machine */
-	return worker->look_every == 1 ? FIRST_LOOK : LOOK_MAX;
-}
-
-static uint32_t run(struct posta__worker *worker, struct posta_actor *actor)
-{
-	struct posta_message *last = last_of(actor);
-	uint64_t began = 0;
-	uint32_t handled = 0, next_look = first_look(worker);
-	bool final = !actor->head, bounded = atomic_load_explicit(&actor->bounded, memory_order_relaxed);
-	while (!final) {
-		struct posta_message *message = pop(actor, bounded);
-		final = message == last;
-		enum posta_err result = handle(worker, actor, message);
-		handled++;
-		if (POSTA__UNLIKELY(result != POSTA_OK || actor->attention)) {
-			if (!after(worker, actor, result))
-				break;
-		} else if (POSTA__LIKELY(worker->current != NULL)) {
-			posta__block_free(worker, worker->current);
-		}
-		if (POSTA__UNLIKELY(handled >= next_look && spent(worker, &began, handled, &next_look)))
-			break;
 	}
-	return handled;
 }
 
-/* What drew attention during the turn is seen to at once; whoever has more to do gets in line again. */
-static void end_turn(struct posta__worker *worker, struct posta_actor *actor)
+/* Off the straight path, after a handler. Returns: whether the turn goes on. */
+static bool after(struct posta__worker *worker, struct posta_actor *actor, enum posta_err result,
+		  struct posta_message *next, struct posta_message *last)
 {
+	bool on = goes_on(actor, result);
+	if (!on)
+		put_back(actor, next, last);
+	settle(worker, actor, result);
+	return on;
+}
+
+static enum posta_err handle_special(struct posta__worker *worker, struct posta_actor *actor,
+				     struct posta_message *message)
+{
+	bool handled;
+	enum posta_err result = special(worker, actor, message, &handled);
+	return handled ? result : actor->receive(actor, actor->state, message);
+}
+
+static inline __attribute__((always_inline)) void run(struct posta__worker *worker, struct posta_actor *actor,
+						      bool counted)
+{
+	struct posta_message *message = actor->head, *last = last_of(actor), *next;
+	actor->head = NULL;
+	actor->tail = &actor->head;
+	for (; message; message = next) {
+		enum posta_err result;
+		next = message->next_;
+		__builtin_prefetch(next);
+		worker->current = message;
+		if (counted)
+			uncount(actor, message);
+		if (POSTA__LIKELY(!(message->bits_ & POSTA__BITS_SPECIAL)))
+			result = actor->receive(actor, actor->state, message);
+		else
+			result = handle_special(worker, actor, message);
+		if (POSTA__LIKELY(!((uint32_t)result | actor->attention) && worker->current == message &&
+				  posta__block_is_own(worker, message))) {
+			message->next_ = worker->pool.free[0];
+			worker->pool.free[0] = message;
+		} else if (!after(worker, actor, result, next, last)) {
+			return;
+		}
+		if (POSTA__UNLIKELY(--worker->until_look == 0) && posta__worker_look(worker)) {
+			put_back(actor, next, last);
+			return;
+		}
+	}
+}
+
+/* What drew attention is seen to at once; whoever has more to do gets in line again. */
+static __attribute__((noinline)) void end_turn(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (POSTA__UNLIKELY(actor->attention & POSTA__ATTEND_UNSTASH))
+		unstash(actor);
 	if (POSTA__UNLIKELY(actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
 		posta__actor_attend(worker, actor);
 	bool held = actor->attention & POSTA__ATTEND_HOLD;
@@ -150,46 +184,50 @@ static void end_turn(struct posta__worker *worker, struct posta_actor *actor)
 		actor->queued = false;
 }
 
-/*
- * Most turns are one message for an actor that nothing else concerns. Returns: whether this was such a turn, and is over.
- */
-static inline bool run_single(struct posta__worker *worker, struct posta_actor *actor)
+static __attribute__((noinline)) void attentive_turn(struct posta__worker *worker, struct posta_actor *actor)
 {
-	struct posta_message *message = actor->head;
-	if (!message || message->next_ || message->bits_ & POSTA__BITS_SPECIAL || actor->notified || actor->attention ||
-	    atomic_load_explicit(&actor->bounded, memory_order_relaxed))
-		return false;
-	actor->head = NULL;
-	actor->tail = &actor->head;
-	worker->current = message;
-	enum posta_err result = actor->receive(actor, actor->state, message);
-	posta__count(&worker->counters.messages, 1);
-	if (POSTA__UNLIKELY(result != POSTA_OK || actor->attention)) {
-		after(worker, actor, result);
-		end_turn(worker, actor);
-		return true;
-	}
-	if (POSTA__LIKELY(worker->current != NULL))
-		posta__block_free(worker, worker->current);
-	if (POSTA__UNLIKELY(actor->head != NULL))
-		posta__run_push(worker, actor);
-	else
-		actor->queued = false;
-	return true;
-}
-
-void posta__turn(struct posta__worker *worker, struct posta_actor *actor)
-{
-	if (POSTA__LIKELY(run_single(worker, actor)))
-		return;
-	if (POSTA__UNLIKELY(actor->notified))
+	if (actor->notified)
 		posta__mailbox_take(worker, actor);
-	bool go = POSTA__LIKELY(!actor->attention) || posta__actor_attend(worker, actor);
-	if (POSTA__UNLIKELY(actor->attention & POSTA__ATTEND_TRIM))
+	if (actor->attention & POSTA__ATTEND_UNSTASH)
+		unstash(actor);
+	bool go = !actor->attention || posta__actor_attend(worker, actor);
+	if (actor->attention & POSTA__ATTEND_TRIM)
 		trim(worker, actor);
 	if (go && actor->head) {
-		uint32_t handled = run(worker, actor);
-		posta__count(&worker->counters.messages, handled);
+		if (actor->guarded)
+			run(worker, actor, true);
+		else
+			run(worker, actor, false);
 	}
 	end_turn(worker, actor);
+}
+
+static inline void turn(struct posta__worker *worker, struct posta_actor *actor)
+{
+	worker->turns++;
+	if (POSTA__UNLIKELY(actor->unusual)) {
+		attentive_turn(worker, actor);
+		return;
+	}
+	run(worker, actor, false);
+	if (POSTA__UNLIKELY(actor->attention || actor->head))
+		end_turn(worker, actor);
+	else
+		actor->queued = false;
+}
+
+size_t posta__worker_run(struct posta__worker *worker, size_t turns)
+{
+	size_t left = turns;
+	for (; left; left--) {
+		/* Relaxed: a poke that comes just now is seen in the next round. */
+		if (POSTA__UNLIKELY(atomic_load_explicit(&worker->poked, memory_order_relaxed)))
+			posta__worker_attend(worker);
+		struct posta_actor *actor = posta__run_pop(worker);
+		if (!actor)
+			break;
+		turn(worker, actor);
+	}
+	posta__worker_count(worker);
+	return turns - left;
 }

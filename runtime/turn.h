@@ -4,7 +4,7 @@
 
 #include "runtime/worker.h"
 
-/* One turn of an actor that was taken from the run queue. */
-void posta__turn(struct posta__worker *worker, struct posta_actor *actor);
+/* Runs at most turns turns of the actors that are ready. Returns: how many ran. Thread: the worker's. */
+size_t posta__worker_run(struct posta__worker *worker, size_t turns);
 
 #endif

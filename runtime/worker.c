@@ -2,8 +2,9 @@
 /*
  * The turn of an actor and the round of a worker.
  *
- *   round: take the shared lines ─▶ give work to who asked ─▶ one turn ─▶ every so many turns (every one, when they are
- *          long) look at the ticks: ~100 us since the loop was polled? clock, timers, loop, work for who sleeps
+ *   round: poked? take the shared lines, give work to who asked ─▶ one turn
+ *   every so many messages (every one, when they are long) a look at the ticks: has the turn had its time, and are
+ *          ~100 us over since the loop was polled? then after the turn: clock, timers, loop, work for who sleeps
  *   idle:  give borrowed blocks back ─▶ timers, loop ─▶ ask a busy worker ─▶ spin a little ─▶ sleep in the loop
  *
  * A turn handles what the mailbox held when it began, bounded in time, so a producer on the same worker cannot
@@ -21,8 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_EVERY_FIRST 16
-#define LOOK_EVERY_MAX 64
+/* Reading the ticks can cost as much as several messages (20 ns in virtual machines). */
+#define LOOK_EVERY_FIRST 4u
+#define LOOK_EVERY_MAX 64u
 #define LOOKS_PER_POLL 4
 #define POLL_NS UINT64_C(100000)
 #define SPINS 2000
@@ -167,28 +169,56 @@ void posta__worker_poll(struct posta__worker *worker)
 		ev_run(worker->loop, EVRUN_NOWAIT);
 }
 
-/* Long turns are looked at each, short ones seldom: reading the ticks costs as much as some of them. */
-static uint32_t turns_until_look(double turn_ticks, double interval)
+/* Long messages are looked at each, short ones seldom. */
+static uint32_t messages_until_look(double message_ticks, double interval)
 {
-	if (turn_ticks * LOOK_EVERY_MAX <= interval)
+	if (message_ticks * LOOK_EVERY_MAX <= interval)
 		return LOOK_EVERY_MAX;
-	return turn_ticks >= interval ? 1 : (uint32_t)(interval / turn_ticks);
+	return message_ticks >= interval ? 1 : (uint32_t)(interval / message_ticks);
 }
 
-static void look(struct posta__worker *worker)
+void posta__worker_count(struct posta__worker *worker)
 {
-	uint64_t ticks = posta__ticks();
-	double mean = (double)(ticks - worker->look_ticks) / worker->turns_since,
-	       poll = worker->ticks_per_us * (POLL_NS / 1000);
-	worker->turn_ticks = 0.75 * worker->turn_ticks + 0.25 * mean;
-	worker->look_ticks = ticks;
-	posta__count(&worker->counters.turns, worker->turns_since);
-	worker->turns_since = 0;
-	worker->look_every = turns_until_look(worker->turn_ticks, poll / LOOKS_PER_POLL);
-	if ((double)(ticks - worker->polled_ticks) > poll) {
-		posta__worker_poll(worker);
-		posta__balance_offer(worker);
+	posta__count(&worker->counters.messages, worker->look_every - worker->until_look);
+	posta__count(&worker->counters.turns, worker->turns);
+	worker->look_every = worker->until_look;
+	worker->turns = 0;
+}
+
+static bool timeless(const struct posta__worker *worker)
+{
+	return worker->shuffled || worker->system->options.virtual_clock;
+}
+
+/* How long turns and messages take, from what was done since the last look. */
+static void measure(struct posta__worker *worker, uint64_t passed)
+{
+	uint32_t messages = worker->look_every - worker->until_look, turns = worker->turns ? worker->turns : 1;
+	double poll = worker->ticks_per_us * (POLL_NS / 1000);
+	worker->turn_ticks = 0.75 * worker->turn_ticks + 0.25 * (double)passed / turns;
+	posta__worker_count(worker);
+	worker->look_every = messages_until_look((double)passed / (messages ? messages : 1), poll / LOOKS_PER_POLL);
+	worker->until_look = worker->look_every;
+}
+
+bool posta__worker_look(struct posta__worker *worker)
+{
+	if (POSTA__UNLIKELY(timeless(worker))) { /* what a turn does must not depend on the clock of the machine */
+		posta__worker_count(worker);
+		worker->look_every = worker->until_look = UINT32_MAX;
+		return false;
 	}
+	uint64_t ticks = posta__ticks();
+	if (worker->turns) /* the first look in this turn */
+		worker->began_ticks = ticks;
+	measure(worker, ticks - worker->look_ticks);
+	worker->look_ticks = ticks;
+	if ((double)(ticks - worker->polled_ticks) > worker->ticks_per_us * (POLL_NS / 1000)) {
+		worker->poll_due = true;
+		posta__poke(worker);
+	}
+	return (double)(ticks - worker->began_ticks) >
+	       worker->ticks_per_us * (double)worker->system->options.turn_us_max;
 }
 
 /* Simulations: a seeded order of the ready ones. */
@@ -200,32 +230,28 @@ static void shuffle(struct posta__worker *worker)
 		posta__run_push(worker, posta__run_pop(worker));
 }
 
+void posta__worker_attend(struct posta__worker *worker)
+{
+	/* Acquire: PAIRS with the release in posta__poke: what was put there before is seen below. */
+	atomic_exchange_explicit(&worker->poked, false, memory_order_acquire);
+	posta__worker_drain(worker);
+	posta__balance_serve(worker);
+	if (worker->poll_due) {
+		worker->poll_due = false;
+		posta__worker_poll(worker);
+		posta__balance_offer(worker);
+	}
+	if (worker->shuffled) {
+		shuffle(worker);
+		posta__poke(worker); /* before each turn */
+	}
+}
+
 /* Returns: whether somebody left something in the shared lines. */
 static inline bool shared_lines(struct posta__worker *worker)
 {
 	return atomic_load_explicit(&worker->inbox, memory_order_relaxed) ||
 	       atomic_load_explicit(&worker->adopt, memory_order_relaxed);
-}
-
-size_t posta__worker_run(struct posta__worker *worker, size_t turns)
-{
-	size_t n = 0;
-	while (n < turns) {
-		/* Relaxed looks: an empty line costs no locked instruction; one that fills just now is seen in the next round. */
-		if (POSTA__UNLIKELY(shared_lines(worker)))
-			posta__worker_drain(worker);
-		posta__balance_serve(worker);
-		if (POSTA__UNLIKELY(worker->shuffled))
-			shuffle(worker);
-		struct posta_actor *actor = posta__run_pop(worker);
-		if (!actor)
-			break;
-		posta__turn(worker, actor);
-		n++;
-		if (POSTA__UNLIKELY(++worker->turns_since >= worker->look_every))
-			look(worker);
-	}
-	return n;
 }
 
 static bool work_waits(struct posta__worker *worker)
@@ -266,7 +292,6 @@ void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns)
 	ev_timer_stop(worker->loop, &worker->wake_timer);
 	atomic_store_explicit(&worker->sleeping, 0, memory_order_relaxed);
 	worker->look_ticks = posta__ticks();
-	worker->turns_since = 0;
 	posta__worker_poll(worker);
 }
 
@@ -392,13 +417,16 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 {
 	worker->system = system;
 	worker->id = id;
+	memcpy(&worker->own_block, &(uint8_t[2]){ id, 0 }, sizeof worker->own_block);
 	worker->drive = drive;
 	worker->run_tail = &worker->run_head;
-	worker->chunks = system->slots.chunks;
+	worker->slots = system->slots.table;
+	worker->slot_mask = system->slots.mask;
 	worker->pool.arena_next = 64u << 10;
 	worker->ticks_per_us = TICKS_PER_US_GUESS;
-	worker->look_every = LOOK_EVERY_FIRST;
+	worker->look_every = worker->until_look = LOOK_EVERY_FIRST;
 	worker->shuffled = system->options.virtual_clock && system->options.seed;
+	atomic_store_explicit(&worker->poked, worker->shuffled, memory_order_relaxed);
 	seed_random(worker);
 	worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (worker->wake_fd < 0)

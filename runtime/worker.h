@@ -39,7 +39,12 @@ struct posta__worker {
 	struct posta_message *current;  /* the message in work; NULL once kept */
 	struct posta_actor *free_slots; /* linked by run_next */
 	struct posta_system *system;
-	_Atomic(struct posta_actor *) *chunks; /* the system's table of slots */
+	struct posta_actor *slots; /* the system's table of slots */
+	uint32_t slot_mask;
+	uint32_t until_look; /* messages */
+	uint32_t look_every; /* messages: few, where they take long */
+	uint32_t turns;      /* since they were counted */
+	uint16_t own_block;  /* owner and bits of a message that is a plain block of its pool */
 	uint8_t id;
 	bool dedicated;
 	enum posta__drive drive;
@@ -51,12 +56,12 @@ struct posta__worker {
 	uint64_t now_ns;       /* as of the last look at the clock */
 	uint64_t polled_ticks; /* when the loop was last polled, in ticks */
 	uint64_t look_ticks;   /* when the ticks were last looked at */
+	uint64_t began_ticks;  /* at or after the beginning of the turn in which they were looked at */
 	double ticks_per_us;
-	double turn_ticks;    /* mean of a turn */
-	uint32_t turns_since; /* the last look at the ticks */
-	uint32_t look_every;  /* turns */
-	bool shuffled;        /* seeded order of ready actors */
-	uint32_t pinned;      /* actors that may own watchers: without any the busy loop is not polled */
+	double turn_ticks; /* mean of a turn */
+	bool poll_due;
+	bool shuffled;   /* seeded order of ready actors */
+	uint32_t pinned; /* actors that may own watchers: without any the busy loop is not polled */
 	struct ev_loop *loop;
 	ev_io wake_io;
 	ev_timer wake_timer;
@@ -67,9 +72,10 @@ struct posta__worker {
 	bool thread_started;
 	_Atomic(bool) vacant; /* dedicated, and its actor ended */
 	/* shared: entered by other threads */
-	_Alignas(POSTA__LINE) _Atomic(struct posta_actor *) inbox; /* actors whose mailbox was notified */
-	_Atomic(struct posta_actor *) adopt;                       /* actors that come here to live */
-	_Atomic(struct posta_actor *) reclaim;                     /* slots that a parent elsewhere let go */
+	_Alignas(POSTA__LINE) _Atomic(bool) poked; /* one of this and the next line was written: look at them */
+	_Atomic(struct posta_actor *) inbox;       /* actors whose mailbox was notified */
+	_Atomic(struct posta_actor *) adopt;       /* actors that come here to live */
+	_Atomic(struct posta_actor *) reclaim;     /* slots that a parent elsewhere let go */
 	_Alignas(POSTA__LINE) _Atomic(int) sleeping;
 	_Atomic(struct posta__worker *) asker; /* an idle worker that wants work */
 	int wake_fd;
@@ -89,13 +95,19 @@ static inline uint64_t posta__ticks(void)
 #endif
 }
 
+/* Never NULL; whether it is the actor that ref names, its self tells. */
 static inline struct posta_actor *posta__slot(const struct posta__worker *worker, posta_ref ref)
 {
-	uint32_t index = posta__ref_index(ref); /* the table has a place for every index there can be */
-	/* Acquire: PAIRS with the release in slots_grow; publishes the zeroed chunk. Weaker would show garbage slots. */
-	struct posta_actor *chunk =
-		atomic_load_explicit(&worker->chunks[index / POSTA__CHUNK_SLOTS], memory_order_acquire);
-	return POSTA__LIKELY(chunk) ? &chunk[index % POSTA__CHUNK_SLOTS] : NULL;
+	return &worker->slots[(uint32_t)ref & worker->slot_mask];
+}
+
+/*
+ * Makes the worker look at its shared lines. Any thread, after what it shall find was put there.
+ * Release: PAIRS with the acquire exchange in the round; publishes what was put there. Weaker: a busy worker overlooks it.
+ */
+static inline void posta__poke(struct posta__worker *worker)
+{
+	atomic_store_explicit(&worker->poked, true, memory_order_release);
 }
 
 static inline void posta__run_push(struct posta__worker *worker, struct posta_actor *actor)
@@ -139,13 +151,20 @@ enum posta_err posta__worker_start(struct posta__worker *worker, int cpu, struct
 void posta__worker_fini(struct posta__worker *worker);
 /* Wakes it if it sleeps. Any thread; after a push with release order. */
 void posta__worker_wake(struct posta__worker *worker);
-/* Runs at most turns turns of what is ready. Returns: how many ran. */
-size_t posta__worker_run(struct posta__worker *worker, size_t turns);
+/* Does what is due beside turns: the shared lines, what others ask, the loop. */
+void posta__worker_attend(struct posta__worker *worker);
+/* Adds to the counters what the straight path only noted. */
+void posta__worker_count(struct posta__worker *worker);
 /* Blocks in the loop until something happens, at most timeout_ns. */
 void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns);
 void posta__worker_poll(struct posta__worker *worker);
 /* Takes what others left in the shared lines. */
 void posta__worker_drain(struct posta__worker *worker);
+/*
+ * Looks at the ticks: it is called every look_every messages. Returns: whether the turn has taken its time. What else is due
+ * by then is done after the turn.
+ */
+bool posta__worker_look(struct posta__worker *worker);
 /* The worker of the calling thread, NULL on a foreign one. */
 struct posta__worker *posta__worker_current(void);
 void posta__worker_set_current(struct posta__worker *worker);

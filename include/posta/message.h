@@ -27,8 +27,8 @@ struct posta_message {
 	struct posta_message *next_;
 	posta_ref sender;     /* POSTA_NOBODY when it came from outside */
 	uint32_t type;        /* the sender's word for it; types from 0x7FFE0000 on are posta's own */
-	uint32_t generation_; /* of the receiver */
 	uint32_t ask_;        /* not 0: somebody waits for a reply */
+	uint32_t generation_; /* of the receiver */
 	uint16_t size_;
 	uint8_t owner_;
 	uint8_t bits_;

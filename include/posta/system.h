@@ -19,7 +19,10 @@
 extern "C" {
 #endif
 
-/* Memory of the runtime comes from here. alloc may return NULL; size is what was asked for. */
+/*
+ * Memory of the runtime comes from here. alloc may return NULL; size is what was asked for. One thing does not: the table of
+ * actors is a stretch of addresses reserved from the kernel, of which only what is used becomes memory.
+ */
 struct posta_allocator {
 	void *(*alloc)(void *context, size_t alignment, size_t size);
 	void (*free)(void *context, void *memory, size_t size);
@@ -50,7 +53,8 @@ struct posta_system_options {
 	int workers;      /* threads; 0: one per CPU this process may use; POSTA_HOST_DRIVEN: none */
 	struct ev_loop *
 		loop; /* host-driven: run on this loop of the host's (its default or own); NULL: a loop of posta's own, stepped */
-	uint32_t actors_max;    /* 0: 16,777,216; the table grows as needed */
+	uint32_t
+		actors_max; /* 0: 16,777,216, or fewer where addresses are scarce: 192 bytes of them are reserved for each */
 	uint32_t dedicated_max; /* 0: 64; at most 200 */
 	bool pin_cpus;          /* worker n on the n-th CPU of the process's mask */
 	uint64_t turn_us_max;   /* longest turn before others run; 0: 100 */
