@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridges/bridge.h"
+#include "bridges/features.h"
 #include "bridges/kept_text.h"
 #include "runtime/system.h"
 
@@ -16,30 +17,26 @@
 #define CONNECT_DEFAULT_MS 10000u
 #define EXTRA_MAX 64u
 
-#if defined(POSTA_HAVE_KAFKA)
+#if POSTA_HAVE_KAFKA
 extern const struct posta_bridge_ops posta__kafka_ops;
 #endif
-#if defined(POSTA_HAVE_AMQP)
+#if POSTA_HAVE_AMQP
 extern const struct posta_bridge_ops posta__amqp_ops;
 #endif
-#if defined(POSTA_HAVE_MQTT)
+#if POSTA_HAVE_MQTT
 extern const struct posta_bridge_ops posta__mqtt_ops;
 #endif
-#if defined(POSTA_HAVE_MEMORY)
 extern const struct posta_bridge_ops posta__memory_ops;
-#endif
 
 static const struct posta_bridge_ops *const built_in[] = {
-#if defined(POSTA_HAVE_MEMORY)
 	&posta__memory_ops,
-#endif
-#if defined(POSTA_HAVE_KAFKA)
+#if POSTA_HAVE_KAFKA
 	&posta__kafka_ops,
 #endif
-#if defined(POSTA_HAVE_AMQP)
+#if POSTA_HAVE_AMQP
 	&posta__amqp_ops,
 #endif
-#if defined(POSTA_HAVE_MQTT)
+#if POSTA_HAVE_MQTT
 	&posta__mqtt_ops,
 #endif
 	NULL,

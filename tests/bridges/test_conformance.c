@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_conformance [-only PART] NAME...: each bridge named passes the suite, or is not in this build. */
+#include "bridges/features.h"
 #include "conformance.h"
 
 #include <stdio.h>
@@ -7,13 +8,13 @@
 
 static const struct kit_bridge *const bridges[] = {
 	&kit_bridge_memory,
-#if defined(POSTA_HAVE_MQTT)
+#if POSTA_HAVE_MQTT
 	&kit_bridge_mqtt,   &kit_bridge_mqtt3,
 #endif
-#if defined(POSTA_HAVE_AMQP)
+#if POSTA_HAVE_AMQP
 	&kit_bridge_amqp,
 #endif
-#if defined(POSTA_HAVE_KAFKA) && defined(KIT_HAVE_KAFKA)
+#if POSTA_HAVE_KAFKA
 	&kit_bridge_kafka,
 #endif
 };

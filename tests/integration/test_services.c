@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The services on Kafka, RabbitMQ and Mosquitto. A bridge that this build lacks is played by the embedded broker. */
+#include "bridges/features.h"
 #include "brokers.h"
 
 #include <posta/messaging.h>
@@ -39,27 +40,12 @@ static int start(void **state)
 {
 	struct posta_error error = { 0 };
 	(void)state;
-#ifdef POSTA_HAVE_KAFKA
-	const bool kafka = true;
-#else
-	const bool kafka = false;
-#endif
-#ifdef POSTA_HAVE_AMQP
-	const bool amqp = true;
-#else
-	const bool amqp = false;
-#endif
-#ifdef POSTA_HAVE_MQTT
-	const bool mqtt = true;
-#else
-	const bool mqtt = false;
-#endif
 	struct posta_messaging_options options = {
 		.size = sizeof options,
 		.workers = 2,
-		.kafka_brokers = url_of(kafka, KIT_KAFKA),
-		.rabbitmq_url = url_of(amqp, KIT_RABBITMQ),
-		.mqtt_broker_url = url_of(mqtt, KIT_MOSQUITTO),
+		.kafka_brokers = url_of(POSTA_HAVE_KAFKA, KIT_KAFKA),
+		.rabbitmq_url = url_of(POSTA_HAVE_AMQP, KIT_RABBITMQ),
+		.mqtt_broker_url = url_of(POSTA_HAVE_MQTT, KIT_MOSQUITTO),
 		.require_brokers = true,
 		.require_timeout_ms = 30000,
 	};

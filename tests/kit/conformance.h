@@ -73,7 +73,7 @@ struct kit_bridge {
 int kit_conformance(const struct kit_bridge *bridge, const char *only);
 
 extern const struct kit_bridge kit_bridge_memory;
-extern const struct kit_bridge kit_bridge_kafka; /* where POSTA_HAVE_KAFKA; the others likewise */
+extern const struct kit_bridge kit_bridge_kafka; /* where that bridge is in the build; the others likewise */
 extern const struct kit_bridge kit_bridge_amqp;
 extern const struct kit_bridge kit_bridge_mqtt;
 extern const struct kit_bridge kit_bridge_mqtt3; /* 3.1.1 */
