@@ -19,6 +19,7 @@
 #include "runtime/watch.h"
 
 #include <posta/log.h>
+#include <posta/supervisor.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -210,13 +211,48 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 	tell_down(worker, actor, ref, reason, false);
 }
 
+static uint32_t count_messages(const struct posta_actor *actor)
+{
+	uint32_t count = 0;
+	for (const struct posta_message *message = actor->head; message; message = message->next_)
+		count += !(message->bits_ & POSTA__BIT_REPLY);
+	return count;
+}
+
+/* While it is down its mailbox has another policy. A sender on another thread may see the old one for a moment. */
+static void close_mailbox(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta__cold *cold = actor->cold;
+	cold->policy_up = atomic_load_explicit(&actor->bounded, memory_order_relaxed);
+	cold->length_max_up = atomic_load_explicit(&actor->length_max, memory_order_relaxed);
+	if (cold->when_down == POSTA_DOWN_KEEP)
+		return;
+	if (cold->when_down == POSTA_DOWN_DEAD_LETTER)
+		drop_mailbox(worker, actor);
+	if (!cold->policy_up)
+		atomic_store_explicit(&actor->length, count_messages(actor), memory_order_relaxed);
+	atomic_store_explicit(&actor->length_max, cold->when_down == POSTA_DOWN_BOUNDED ? cold->when_down_max : 0,
+			      memory_order_relaxed);
+	atomic_store_explicit(&actor->bounded,
+			      cold->when_down == POSTA_DOWN_DEAD_LETTER ? POSTA_MAILBOX_DROP_NEWEST
+									: POSTA_MAILBOX_REJECT,
+			      memory_order_relaxed);
+	posta__mailbox_guard(actor, true);
+}
+
+static void open_mailbox(struct posta_actor *actor)
+{
+	atomic_store_explicit(&actor->length_max, actor->cold->length_max_up, memory_order_relaxed);
+	atomic_store_explicit(&actor->bounded, actor->cold->policy_up, memory_order_relaxed);
+	posta__mailbox_guard(actor, actor->cold->policy_up);
+}
+
 /* Waits, with its reference and perhaps its mailbox, for what its supervisor decides. */
 static void suspend(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
 {
 	actor->status = POSTA__SUSPENDED;
 	actor->attention = (uint8_t)(POSTA__ATTEND_HOLD | (actor->attention & POSTA__ATTEND_SYSTEM));
-	if (actor->cold->drop_when_down)
-		drop_mailbox(worker, actor);
+	close_mailbox(worker, actor);
 	tell_down(worker, actor, posta__self(actor), reason, true);
 }
 
@@ -237,9 +273,9 @@ static void finish(struct posta__worker *worker, struct posta_actor *actor)
 		terminate(worker, actor, reason);
 }
 
-static void stop_children(struct posta__worker *worker, struct posta_actor *actor)
+static void stop_children(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
 {
-	struct posta__signal_data data = { .reason = POSTA_ESHUTDOWN, .number = 1 };
+	struct posta__signal_data data = { .reason = reason, .number = 1 };
 	for (struct posta_actor *child = actor->first_child; child; child = child->next_sibling)
 		posta__signal_send(worker->system, worker, posta__self(child), POSTA__SIGNAL_STOP, &data);
 }
@@ -256,7 +292,7 @@ void posta__actor_begin_stop(struct posta__worker *worker, struct posta_actor *a
 	else if (actor->cold && actor->cold->hooks)
 		actor->cold->hooks->stop(actor);
 	else
-		stop_children(worker, actor);
+		stop_children(worker, actor, POSTA_ESHUTDOWN);
 }
 
 static void log_failure(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
@@ -334,6 +370,8 @@ static void restart(struct posta__worker *worker, struct posta_actor *actor)
 		return;
 	if (actor->state_owned)
 		memset(actor->state, 0, actor->klass->state_size);
+	open_mailbox(actor);
+	posta_unstash(actor); /* what the last one had put aside comes first again */
 	actor->receive = actor->klass->receive;
 	actor->status = POSTA__STARTING;
 	actor->reason = POSTA_OK;
@@ -350,6 +388,8 @@ static void stop_asked(struct posta__worker *worker, struct posta_actor *actor, 
 		actor->parent_releases = true;
 	if (actor->status == POSTA__SUSPENDED)
 		terminate(worker, actor, (enum posta_err)data->reason);
+	else if (actor->status == POSTA__STOPPING && data->reason == POSTA_EKILLED)
+		stop_children(worker, actor, POSTA_EKILLED); /* no more order: all that is below, at once */
 	else
 		posta__actor_begin_stop(worker, actor, (enum posta_err)data->reason);
 }
@@ -384,6 +424,10 @@ static void act(struct posta__worker *worker, struct posta_actor *actor, enum po
 	case POSTA__SIGNAL_CHILD_STARTED:
 		if (actor->cold && actor->cold->hooks)
 			actor->cold->hooks->child_started(actor, data->slot);
+		break;
+	case POSTA__SIGNAL_TIMER:
+		if (actor->cold && actor->cold->hooks)
+			actor->cold->hooks->timer(actor, (enum posta__due)data->reason, data->ref, data->number);
 		break;
 	case POSTA__SIGNAL_CHILD_DOWN:
 		child_down(worker, actor, data->slot, (enum posta_err)data->reason, data->number);

@@ -63,14 +63,14 @@ struct posta_actor {
 	};
 	bool queued;              /* in the run queue, or in its turn */
 	uint8_t status;           /* enum posta__status */
-	_Atomic(uint8_t) bounded; /* enum posta_mailbox_policy, constant over its life */
+	_Atomic(uint8_t) bounded; /* enum posta_mailbox_policy; the home changes it when the actor goes down and comes up */
 	bool pinned;
 	/* line 1 */
 	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) stack; /* newest first; FIFO once reversed */
 	struct posta_actor *inbox_next; /* owner: whoever made the stack non-empty, then the home's drain */
 	struct posta_actor *adopt_next;
 	_Atomic(uint32_t) length; /* user messages waiting; kept only when bounded */
-	uint32_t length_max;
+	_Atomic(uint32_t) length_max; /* changes when a supervised actor goes down and comes up */
 	uint32_t index;       /* of the slot, constant */
 	uint32_t generation;  /* of the next actor in it */
 	uint32_t timers;      /* armed: an actor with timers does not move */
@@ -148,7 +148,8 @@ struct posta__spawn {
 	bool supervised;
 	/* supervised only */
 	uint32_t redeliver_max;
-	bool drop_when_down;
+	uint8_t when_down;      /* enum posta_when_down */
+	uint32_t when_down_max; /* with POSTA_DOWN_BOUNDED */
 	/* of the argument, when the actor has ended for good; may be NULL */
 	void (*argument_free)(struct posta_system *system, void *argument);
 	const struct posta__supervisor_hooks *hooks;

@@ -46,12 +46,17 @@ struct posta__cold {
 	struct posta_message *poison; /* the message that failed it, to be redelivered after the restart */
 	uint32_t redelivered, redeliver_max;
 	bool trap_exit;
-	bool drop_when_down;
+	uint8_t when_down; /* enum posta_when_down */
+	uint8_t policy_up; /* what the mailbox is while the actor is up */
+	uint32_t when_down_max, length_max_up;
 	uint64_t restarts;
 	char error[POSTA_ERROR_TEXT_MAX];
 	/* A supervisor's own logic; NULL for all others. supervisor.c */
 	const struct posta__supervisor_hooks *hooks;
 };
+
+/* What a timer of a supervisor is for. */
+enum posta__due { POSTA__DUE_RESTART, POSTA__DUE_SHUTDOWN, POSTA__DUE_GROUP };
 
 /* What happens to a child, told to a parent that is a supervisor. */
 struct posta__supervisor_hooks {
@@ -60,6 +65,8 @@ struct posta__supervisor_hooks {
 	void (*child_down)(struct posta_actor *self, struct posta_actor *child, enum posta_err reason, bool suspended);
 	/* Asked to stop: stops its children in its own order, then calls posta__actor_children_done(). */
 	void (*stop)(struct posta_actor *self);
+	/* One of its own timers, POSTA__SIGNAL_TIMER; also while it starts or stops. */
+	void (*timer)(struct posta_actor *self, enum posta__due what, posta_ref ref, uint32_t epoch);
 };
 
 /* Returns: NULL when out of memory. */

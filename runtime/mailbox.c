@@ -143,7 +143,7 @@ static bool admit(struct posta_actor *actor, uint8_t policy)
 {
 	/* Relaxed: a bound on a count; the message itself is published by the push. */
 	uint32_t before = atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
-	if (policy == POSTA_MAILBOX_DROP_OLDEST || before < actor->length_max)
+	if (policy == POSTA_MAILBOX_DROP_OLDEST || before < atomic_load_explicit(&actor->length_max, memory_order_relaxed))
 		return true;
 	atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
 	return false;

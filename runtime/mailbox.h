@@ -53,7 +53,8 @@ enum posta__signal {
 	POSTA__SIGNAL_DOWN, /* of a watched actor */
 	POSTA__SIGNAL_LINK,
 	POSTA__SIGNAL_UNLINK,
-	POSTA__SIGNAL_EXIT, /* of a linked actor */
+	POSTA__SIGNAL_EXIT,  /* of a linked actor */
+	POSTA__SIGNAL_TIMER, /* of a supervisor, to itself */
 };
 
 struct posta__signal_data {

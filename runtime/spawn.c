@@ -39,7 +39,8 @@ static bool cold_make(struct posta_actor *actor, const struct posta__spawn *spaw
 	cold->argument_free = spawn->argument_free;
 	cold->hooks = spawn->hooks;
 	cold->redeliver_max = spawn->redeliver_max;
-	cold->drop_when_down = spawn->drop_when_down;
+	cold->when_down = spawn->when_down;
+	cold->when_down_max = spawn->when_down_max;
 	cold->trap_exit = spawn->options && spawn->options->trap_exit;
 	return true;
 }
@@ -60,7 +61,7 @@ static void slot_fill(struct posta_actor *actor, const struct posta__spawn *spaw
 	actor->attention = spawn->klass->start ? POSTA__ATTEND_START : 0;
 	if (POSTA__UNLIKELY(options && options->mailbox.policy)) {
 		atomic_store_explicit(&actor->bounded, (uint8_t)options->mailbox.policy, memory_order_relaxed);
-		actor->length_max = options->mailbox.length_max;
+		atomic_store_explicit(&actor->length_max, options->mailbox.length_max, memory_order_relaxed);
 		atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
 		posta__mailbox_guard(actor, true);
 	}

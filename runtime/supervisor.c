@@ -7,13 +7,15 @@
  *                 └────────────── gone ◀─ STOPPING ◀┘
  *
  *   procedure:  START (first start, in order) ─▶ NONE
- *               NONE ─a child ended, all/rest─▶ STOP_GROUP (reverse) ─▶ WAIT_GROUP ─▶ START_GROUP (in order) ─▶ NONE
+ *               any ─a child ended, all/rest─▶ STOP_GROUP (reverse) ─▶ WAIT_GROUP ─▶ START_GROUP (in order) ─▶ NONE
  *               any ─asked to stop, or too many restarts─▶ EXIT (all, in reverse)
  *
  * A supervised actor that ends is suspended: its slot, reference and mailbox stay until we restart or release it.
- * Source: Erlang/OTP 25, stdlib reference, supervisor(3).
+ * Its own timers come as signals: they are heard also while it starts or stops, when messages have to wait.
+ * Source: Erlang/OTP 25, stdlib reference, supervisor(3); where we differ: docs/guides/supervision.md.
  */
 #include "runtime/supervisor.h"
+#include "runtime/block.h"
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
 
@@ -44,124 +46,45 @@ static const char *name_of(const struct posta__supervisor *supervisor)
 	return options_of(supervisor)->name ? options_of(supervisor)->name : "-";
 }
 
-/* -- Records -- */
-
-struct posta__child *posta__child_by_id(struct posta__supervisor *supervisor, const char *id)
+static const char *id_of(const struct posta__child *child)
 {
-	for (uint32_t i = 0; i < supervisor->count; i++)
-		if (supervisor->children[i]->spec.id && strcmp(supervisor->children[i]->spec.id, id) == 0)
-			return supervisor->children[i];
-	return NULL;
+	return child->spec.id ? child->spec.id : "-";
 }
 
-static struct posta__child *child_by_slot(struct posta__supervisor *supervisor, const struct posta_actor *slot)
+static bool simple(const struct posta__supervisor *supervisor)
 {
-	for (uint32_t i = supervisor->count; i-- > 0;)
-		if (supervisor->children[i]->slot == slot)
-			return supervisor->children[i];
-	return NULL;
+	return options_of(supervisor)->strategy == POSTA_SIMPLE_ONE_FOR_ONE;
 }
 
-static struct posta__child *child_by_serial(struct posta__supervisor *supervisor, uint32_t serial)
+/* -- Timers -- */
+
+/* Returns: 0 when out of memory. */
+static posta_timer arm(struct posta_actor *self, uint64_t delay_ms, enum posta__due what, posta_ref ref, uint32_t epoch)
 {
-	for (uint32_t i = 0; i < supervisor->count; i++)
-		if (supervisor->children[i]->serial == serial)
-			return supervisor->children[i];
-	return NULL;
+	struct posta__signal_data data = { .ref = ref, .reason = (int32_t)what, .number = epoch };
+	struct posta__worker *worker = posta__worker(self);
+	struct posta_message *message =
+		posta__message_copy(worker, worker->system, POSTA__SIGNAL_TIMER, &data, sizeof data);
+	if (!message)
+		return 0;
+	message->bits_ |= POSTA__BIT_SYSTEM;
+	uint64_t ms_max = UINT64_MAX / 1000000u;
+	return posta__timer_arm(self, (delay_ms < ms_max ? delay_ms : ms_max) * 1000000u, 0, posta__self(self),
+				message);
 }
 
-static uint32_t index_of(const struct posta__supervisor *supervisor, const struct posta__child *child)
-{
-	uint32_t i = 0;
-	while (supervisor->children[i] != child)
-		i++;
-	return i;
-}
-
-static bool room_for_one(struct posta_system *system, struct posta__supervisor *supervisor)
-{
-	if (supervisor->count < supervisor->room)
-		return true;
-	uint32_t room = supervisor->room ? supervisor->room * 2 : 8;
-	struct posta__child **children = posta__alloc(system, 16, room * sizeof *children);
-	if (!children)
-		return false;
-	if (supervisor->count)
-		memcpy(children, supervisor->children, supervisor->count * sizeof *children);
-	posta__free(system, supervisor->children, supervisor->room * sizeof *children);
-	supervisor->children = children;
-	supervisor->room = room;
-	return true;
-}
-
-struct posta__child *posta__child_add(struct posta_actor *self, struct posta__supervisor *supervisor,
-				      const struct posta_child_spec *spec)
-{
-	struct posta_system *system = system_of(self);
-	struct posta__child *child = room_for_one(system, supervisor) ? posta__zalloc(system, sizeof *child) : NULL;
-	if (!child)
-		return NULL;
-	if (!posta__spec_copy(system, &child->spec, spec)) {
-		posta__free(system, child, sizeof *child);
-		return NULL;
-	}
-	child->serial = ++supervisor->next_serial;
-	child->first_start = true;
-	supervisor->children[supervisor->count++] = child;
-	return child;
-}
-
-static void child_free(struct posta_system *system, struct posta__child *child)
-{
-	if (child->owns_argument)
-		posta__plan_free(system, child->spec.argument);
-	posta__spec_free(system, &child->spec);
-	posta__window_free(system, &child->window);
-	posta__free(system, child, sizeof *child);
-}
-
-void posta__child_remove(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
-{
-	uint32_t index = index_of(supervisor, child);
-	posta_cancel(self, child->timer);
-	memmove(&supervisor->children[index], &supervisor->children[index + 1],
-		(--supervisor->count - index) * sizeof(struct posta__child *));
-	child_free(system_of(self), child);
-}
-
-static bool may_restart(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
-{
-	const struct posta_supervisor_options *options = options_of(supervisor);
-	uint64_t now = posta_now_ns(self), period = child->spec.period_ms ? child->spec.period_ms : options->period_ms;
-	if (child->spec.intensity &&
-	    !posta__window_admit(system_of(self), &child->window, child->spec.intensity, period, now))
-		return false;
-	return posta__window_admit(system_of(self), &supervisor->window, options->intensity, options->period_ms, now);
-}
-
-/* -- Back-off -- */
-
-static const struct posta_backoff *backoff_of(const struct posta__supervisor *supervisor,
-					      const struct posta__child *child)
-{
-	return child->spec.backoff.initial_ms ? &child->spec.backoff : &options_of(supervisor)->backoff;
-}
-
-static uint64_t next_wait(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
-{
-	const struct posta_backoff *backoff = backoff_of(supervisor, child);
-	uint64_t healthy_ms = backoff->reset_after_ms ? backoff->reset_after_ms : backoff->max_ms;
-	if (child->started_ns && posta_now_ns(self) - child->started_ns >= healthy_ms * 1000000u)
-		child->attempt = 0, child->waited_ms = 0;
-	child->waited_ms = posta_backoff_delay_ms(backoff, child->attempt++, child->waited_ms, posta_random(self));
-	return child->waited_ms;
-}
-
-static void arm(struct posta_actor *self, struct posta__child *child, uint64_t delay_ms, enum posta__control what)
+static bool arm_child(struct posta_actor *self, struct posta__child *child, uint64_t delay_ms, enum posta__due what)
 {
 	posta_cancel(self, child->timer);
-	child->timer = posta_send_after(self, delay_ms, posta_self(self), (uint32_t)what, &child->serial,
-					sizeof child->serial);
+	child->timer = arm(self, delay_ms, what, child->ref, ++child->epoch);
+	return child->timer != 0;
+}
+
+static void disarm(struct posta_actor *self, struct posta__child *child)
+{
+	posta_cancel(self, child->timer);
+	child->timer = 0;
+	child->epoch++;
 }
 
 /* -- Starting and stopping one child -- */
@@ -183,7 +106,15 @@ void posta__child_answer(struct posta_actor *self, struct posta__child *child, e
 	child->caller = (struct posta_caller){ 0 };
 }
 
-static void child_up(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child);
+static void child_up(struct posta_actor *self, struct posta__child *child)
+{
+	child->phase = POSTA__CHILD_UP;
+	child->start = POSTA__START_RESTART;
+	child->was_up = true;
+	child->started_ns = posta_now_ns(self);
+	posta__child_answer(self, child, POSTA_OK);
+}
+
 static void start_failed(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
 			 enum posta_err reason);
 
@@ -197,20 +128,21 @@ static void spawn(struct posta_actor *self, struct posta__supervisor *supervisor
 		.parent = self,
 		.supervised = true,
 		.redeliver_max = child->spec.redeliver_max,
-		.drop_when_down = child->spec.when_down == POSTA_DOWN_DEAD_LETTER,
+		.when_down = (uint8_t)child->spec.when_down,
+		.when_down_max = child->spec.when_down_max,
 		.hooks = supervises ? &posta__supervisor_hooks : NULL,
 	};
 	struct posta_error error;
-	child->slot = posta__actor_spawn(posta__worker(self), &spawn, &error);
-	if (!child->slot) {
+	struct posta_actor *slot = posta__actor_spawn(posta__worker(self), &spawn, &error);
+	if (!slot) {
 		snprintf(child->last_error, sizeof child->last_error, "%s", error.text);
 		start_failed(self, supervisor, child, error.code);
 		return;
 	}
-	child->ref = posta__self(child->slot);
-	child->released = false;
+	posta__child_set_slot(&supervisor->children, child, slot);
+	child->released = child->killed = false;
 	if (!child->spec.klass->start)
-		child_up(self, supervisor, child);
+		child_up(self, child);
 }
 
 void posta__child_start(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
@@ -239,12 +171,12 @@ static void ask_to_stop(struct posta_actor *self, struct posta__child *child, bo
 	signal_child(self, child, POSTA__SIGNAL_STOP,
 		     shutdown_ms == POSTA_SHUTDOWN_BRUTAL ? POSTA_EKILLED : POSTA_ESHUTDOWN, release);
 	if (shutdown_ms != POSTA_SHUTDOWN_INFINITY && shutdown_ms != POSTA_SHUTDOWN_BRUTAL)
-		arm(self, child, shutdown_ms, POSTA__TIMER_SHUTDOWN);
+		arm_child(self, child, shutdown_ms, POSTA__DUE_SHUTDOWN);
 }
 
 void posta__child_stop(struct posta_actor *self, struct posta__child *child, enum posta__then then)
 {
-	posta_cancel(self, child->timer);
+	disarm(self, child);
 	child->then = then;
 	ask_to_stop(self, child, true);
 }
@@ -258,52 +190,102 @@ static void give_up(struct posta_actor *self, enum posta_err reason)
 	posta_stop(self, posta_self(self), reason);
 }
 
-/* All children, from the last to the first, one after the other; the core ends us when the last is gone. */
+static void forget(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
+{
+	posta__child_answer(self, child, POSTA_ESHUTDOWN);
+	posta__child_remove(self, &supervisor->children, child);
+}
+
+/* The many of a simple one have no order: all at once. */
+static void exit_simple(struct posta_actor *self, struct posta__supervisor *supervisor)
+{
+	if (supervisor->exiting)
+		return;
+	supervisor->exiting = true;
+	for (struct posta__child *child = supervisor->children.last, *before; child; child = before) {
+		before = child->prev;
+		if (!child->slot)
+			forget(self, supervisor, child);
+		else if (!child->released)
+			posta__child_stop(self, child, POSTA__THEN_NOTHING);
+	}
+}
+
+/* From the last to the first, one after the other; the core ends us when the last is gone. */
 static void exit_step(struct posta_actor *self, struct posta__supervisor *supervisor)
 {
-	for (uint32_t i = supervisor->count; i-- > 0;) {
-		struct posta__child *child = supervisor->children[i];
-		if (!child->slot)
+	if (simple(supervisor)) {
+		exit_simple(self, supervisor);
+		return;
+	}
+	for (struct posta__child *child = supervisor->children.last, *before; child; child = before) {
+		before = child->prev;
+		if (!child->slot) {
+			forget(self, supervisor, child);
 			continue;
+		}
 		if (!child->released)
 			posta__child_stop(self, child, POSTA__THEN_NOTHING);
-		if (options_of(supervisor)->strategy != POSTA_SIMPLE_ONE_FOR_ONE)
+		if (!child->killed)
 			return;
 	}
 }
 
+static struct posta__child *first_of_group(const struct posta__supervisor *supervisor)
+{
+	struct posta__child *child = supervisor->children.first;
+	while (child && child->serial < supervisor->from)
+		child = child->next;
+	return child;
+}
+
+/* Whether it runs, or will again, or for the first time. */
+static bool active(const struct posta__child *child)
+{
+	return child->slot ? !child->released : child->start == POSTA__START_FIRST;
+}
+
+/* Starts what the cursor is at and what follows, until a start has to be awaited. */
 static void start_step(struct posta_actor *self, struct posta__supervisor *supervisor)
 {
+	struct posta__children *children = &supervisor->children;
 	enum posta__procedure procedure = supervisor->procedure;
-	for (uint32_t i = supervisor->from; i < supervisor->count; i++) {
-		struct posta__child *child = supervisor->children[i];
-		if (child->phase == POSTA__CHILD_UP)
-			continue;
-		if (child->phase == POSTA__CHILD_DOWN && (child->slot || child->first_start))
+	while (children->cursor) {
+		struct posta__child *child = children->cursor;
+		if (child->phase == POSTA__CHILD_DOWN && active(child))
 			posta__child_start(self, supervisor, child);
 		if (supervisor->procedure != procedure)
 			return; /* it failed at once, and something else goes on now */
+		if (children->cursor != child)
+			continue; /* it could not be made, and is forgotten */
 		if (child->phase != POSTA__CHILD_UP && child->phase != POSTA__CHILD_DOWN)
 			return; /* its start is awaited */
+		children->cursor = child->next;
 	}
 	supervisor->procedure = POSTA__PROCEDURE_NONE;
-	if (procedure == POSTA__PROCEDURE_START)
+	if (!supervisor->started) {
+		supervisor->started = true;
 		posta_started(self, POSTA_OK);
+	}
+}
+
+static void start_group(struct posta_actor *self, struct posta__supervisor *supervisor)
+{
+	supervisor->procedure = POSTA__PROCEDURE_START_GROUP;
+	supervisor->children.cursor = first_of_group(supervisor);
+	start_step(self, supervisor);
 }
 
 static void wait_group(struct posta_actor *self, struct posta__supervisor *supervisor)
 {
-	uint64_t wait = 0;
-	for (uint32_t i = supervisor->from; i < supervisor->count; i++)
-		if (supervisor->children[i]->waited_ms > wait)
-			wait = supervisor->children[i]->waited_ms;
 	supervisor->procedure = POSTA__PROCEDURE_WAIT_GROUP;
-	if (wait) {
-		posta_send_after(self, wait, posta_self(self), POSTA__TIMER_GROUP, NULL, 0);
-		return;
-	}
-	supervisor->procedure = POSTA__PROCEDURE_START_GROUP;
-	start_step(self, supervisor);
+	posta_cancel(self, supervisor->group_timer);
+	supervisor->group_timer = 0;
+	if (supervisor->group_wait_ms)
+		supervisor->group_timer =
+			arm(self, supervisor->group_wait_ms, POSTA__DUE_GROUP, POSTA_NOBODY, ++supervisor->group_epoch);
+	if (!supervisor->group_timer) /* no wait; or no memory for one: at once is better than never */
+		start_group(self, supervisor);
 }
 
 static bool alive(const struct posta__child *child)
@@ -314,8 +296,12 @@ static bool alive(const struct posta__child *child)
 
 static void stop_group_step(struct posta_actor *self, struct posta__supervisor *supervisor)
 {
-	for (uint32_t i = supervisor->count; i-- > supervisor->from;) {
-		struct posta__child *child = supervisor->children[i];
+	for (struct posta__child *child = supervisor->children.last; child && child->serial >= supervisor->from;
+	     child = child->prev) {
+		if (child->phase == POSTA__CHILD_WAITING) { /* it waits with the group now */
+			disarm(self, child);
+			child->phase = POSTA__CHILD_DOWN;
+		}
 		if (!alive(child))
 			continue;
 		if (child->phase != POSTA__CHILD_STOPPING)
@@ -353,105 +339,93 @@ static bool wants_restart(const struct posta__child *child, enum posta_err reaso
 	return child->spec.restart == POSTA_PERMANENT;
 }
 
-static bool significant_ended(struct posta__supervisor *supervisor, const struct posta__child *child)
+static bool significant_ended(const struct posta__supervisor *supervisor, const struct posta__child *child)
 {
 	enum posta_auto_shutdown rule = options_of(supervisor)->auto_shutdown;
 	if (!child->spec.significant || rule == POSTA_SHUTDOWN_NEVER)
 		return false;
-	if (rule == POSTA_SHUTDOWN_ANY_SIGNIFICANT)
-		return true;
-	for (uint32_t i = 0; i < supervisor->count; i++)
-		if (supervisor->children[i] != child && supervisor->children[i]->spec.significant &&
-		    alive(supervisor->children[i]))
-			return false;
-	return true;
+	const struct posta__child *other = supervisor->children.first;
+	while (rule == POSTA_SHUTDOWN_ALL_SIGNIFICANT && other &&
+	       (other == child || !other->spec.significant || !active(other)))
+		other = other->next;
+	return rule == POSTA_SHUTDOWN_ANY_SIGNIFICANT || !other;
 }
 
 /* It stays down: its slot goes, and its record too when it is temporary or one of many. */
 static void let_go(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
-	bool forget =
-		child->spec.restart == POSTA_TEMPORARY || options_of(supervisor)->strategy == POSTA_SIMPLE_ONE_FOR_ONE;
-	child->then = forget ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
+	bool delete = child->spec.restart == POSTA_TEMPORARY || simple(supervisor);
+	child->then = delete ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
 	child->phase = POSTA__CHILD_STOPPING;
 	bool shutdown = significant_ended(supervisor, child);
 	signal_child(self, child, POSTA__SIGNAL_RELEASE, child->last_reason, 1);
-	if (shutdown)
-		give_up(self, POSTA_ESHUTDOWN);
-}
-
-static void log_restart(struct posta_actor *self, struct posta__supervisor *supervisor,
-			const struct posta__child *child)
-{
-	posta_log(system_of(self), POSTA_LOG_INFO, "supervisor.restart",
-		  "supervisor=%s child=%s reason=%s wait_ms=%llu restarts=%llu", name_of(supervisor),
-		  child->spec.id ? child->spec.id : "-", posta_err_name(child->last_reason),
-		  (unsigned long long)child->waited_ms, (unsigned long long)child->restarts + 1);
+	if (!shutdown)
+		return;
+	posta_log(system_of(self), POSTA_LOG_INFO, "supervisor.auto_shutdown", "supervisor=%s child=%s",
+		  name_of(supervisor), id_of(child));
+	give_up(self, POSTA_ESHUTDOWN);
 }
 
 static void restart_group(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
-	uint32_t from = options_of(supervisor)->strategy == POSTA_ONE_FOR_ALL ? 0 : index_of(supervisor, child);
-	if (supervisor->procedure == POSTA__PROCEDURE_NONE || from < supervisor->from)
+	uint64_t from = options_of(supervisor)->strategy == POSTA_ONE_FOR_ALL ? 0 : child->serial;
+	bool stopping = supervisor->procedure == POSTA__PROCEDURE_STOP_GROUP ||
+			supervisor->procedure == POSTA__PROCEDURE_WAIT_GROUP;
+	if (!stopping || from < supervisor->from)
 		supervisor->from = from;
+	if (!stopping || child->waited_ms > supervisor->group_wait_ms)
+		supervisor->group_wait_ms = child->waited_ms;
 	child->phase = POSTA__CHILD_DOWN;
 	supervisor->procedure = POSTA__PROCEDURE_STOP_GROUP;
 	stop_group_step(self, supervisor);
 }
 
-static void restart_alone(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
-			  uint64_t wait)
+static void restart_alone(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
-	if (!wait) {
-		posta__child_start(self, supervisor, child);
-		return;
-	}
 	child->phase = POSTA__CHILD_WAITING;
-	arm(self, child, wait, POSTA__TIMER_RESTART);
+	if (!child->waited_ms || !arm_child(self, child, child->waited_ms, POSTA__DUE_RESTART))
+		posta__child_start(self, supervisor, child);
 }
 
 static void restart(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
-	enum posta_strategy strategy = options_of(supervisor)->strategy;
-	if (!may_restart(self, supervisor, child)) {
+	if (!posta__child_may_restart(self, supervisor, child)) {
 		posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.gave_up", "supervisor=%s child=%s reason=%s",
-			  name_of(supervisor), child->spec.id ? child->spec.id : "-",
-			  posta_err_name(child->last_reason));
+			  name_of(supervisor), id_of(child), posta_err_name(child->last_reason));
 		give_up(self, POSTA_EINTENSITY);
 		return;
 	}
-	uint64_t wait = next_wait(self, supervisor, child);
-	log_restart(self, supervisor, child);
+	posta__child_next_wait(self, supervisor, child);
+	posta_log(system_of(self), POSTA_LOG_INFO, "supervisor.restart",
+		  "supervisor=%s child=%s reason=%s wait_ms=%llu restarts=%llu", name_of(supervisor), id_of(child),
+		  posta_err_name(child->last_reason), (unsigned long long)child->waited_ms,
+		  (unsigned long long)child->restarts + 1);
+	enum posta_strategy strategy = options_of(supervisor)->strategy;
 	if (strategy == POSTA_ONE_FOR_ALL || strategy == POSTA_REST_FOR_ONE)
 		restart_group(self, supervisor, child);
 	else
-		restart_alone(self, supervisor, child, wait);
+		restart_alone(self, supervisor, child);
 }
 
-/* The first start of a child failed: the call that wanted it hears it, and at the supervisor's own start all is off. */
+/* The first start of a child failed, or one that was called for: the caller hears it; at our own start all is off. */
 static void start_failed(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
 			 enum posta_err reason)
 {
+	reason = reason == POSTA_OK ? POSTA_ECANCELED : reason; /* it ended well before it had started */
 	child->last_reason = reason;
 	child->phase = POSTA__CHILD_DOWN;
 	posta__child_answer(self, child, reason);
-	if (supervisor->procedure == POSTA__PROCEDURE_START) {
+	bool first = child->start == POSTA__START_FIRST;
+	if (first && !supervisor->started) {
 		give_up(self, reason);
 		return;
 	}
-	child->then = POSTA__THEN_DELETE;
+	child->then = first ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
+	child->start = POSTA__START_RESTART; /* nobody starts it now unless asked */
 	if (child->slot)
 		signal_child(self, child, POSTA__SIGNAL_RELEASE, reason, 1);
-	else
-		posta__child_remove(self, supervisor, child);
-}
-
-static void child_up(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
-{
-	child->phase = POSTA__CHILD_UP;
-	child->first_start = false;
-	child->started_ns = posta_now_ns(self);
-	posta__child_answer(self, child, POSTA_OK);
+	else if (first)
+		posta__child_remove(self, &supervisor->children, child);
 }
 
 static void note_reason(struct posta__child *child, enum posta_err reason)
@@ -462,41 +436,54 @@ static void note_reason(struct posta__child *child, enum posta_err reason)
 		 cold && cold->error[0] ? cold->error : posta_strerror(reason));
 }
 
-/* Suspended. Either we asked for it, and a procedure goes on, or it ended by itself. */
-static void child_suspended(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
-			    enum posta_err reason)
+/* It ended by itself. A try to restart it that failed is tried again, whatever its restart type, as in OTP. */
+static void child_ended(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
+			enum posta_err reason)
 {
-	bool asked = child->phase == POSTA__CHILD_STOPPING;
-	posta_cancel(self, child->timer);
-	if (!asked)
-		note_reason(child, reason);
-	if (supervisor->procedure == POSTA__PROCEDURE_EXIT) {
-		signal_child(self, child, POSTA__SIGNAL_RELEASE, reason, 1);
-		return;
-	}
-	if (asked) {
-		child->phase = POSTA__CHILD_DOWN;
-		proceed(self, supervisor);
-	} else if (child->first_start) {
+	bool starting = child->phase == POSTA__CHILD_STARTING;
+	bool with_group = supervisor->procedure == POSTA__PROCEDURE_STOP_GROUP && child->serial >= supervisor->from;
+	if (starting && child->start != POSTA__START_RESTART) {
 		start_failed(self, supervisor, child, reason);
-	} else if (wants_restart(child, reason)) {
+	} else if (with_group && child->spec.restart != POSTA_TEMPORARY) {
+		child->phase =
+			POSTA__CHILD_DOWN; /* its turn to be stopped would have come: it restarts with the others */
+		proceed(self, supervisor);
+	} else if (starting || wants_restart(child, reason)) {
 		restart(self, supervisor, child);
 	} else {
 		let_go(self, supervisor, child);
 	}
 }
 
+/* Suspended. Either we asked for it, and a procedure goes on, or it ended by itself. */
+static void child_suspended(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child,
+			    enum posta_err reason)
+{
+	bool asked = child->phase == POSTA__CHILD_STOPPING;
+	disarm(self, child);
+	if (!asked)
+		note_reason(child, reason);
+	if (supervisor->procedure == POSTA__PROCEDURE_EXIT) {
+		signal_child(self, child, POSTA__SIGNAL_RELEASE, reason, 1);
+	} else if (!asked) {
+		child_ended(self, supervisor, child, reason);
+	} else if (!child->released) { /* else it goes for good now, and that is what we wait for */
+		child->phase = POSTA__CHILD_DOWN;
+		proceed(self, supervisor);
+	}
+}
+
 /* Its slot is going. */
 static void child_gone(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
-	posta_cancel(self, child->timer);
-	child->slot = NULL;
-	child->ref = POSTA_NOBODY;
+	disarm(self, child);
+	posta__child_clear_slot(&supervisor->children, child);
 	child->phase = POSTA__CHILD_DOWN;
+	child->start = POSTA__START_RESTART;
 	posta__child_answer(self, child, POSTA_OK);
-	bool temporary = child->spec.restart == POSTA_TEMPORARY && supervisor->procedure != POSTA__PROCEDURE_EXIT;
-	if (child->then == POSTA__THEN_DELETE || temporary)
-		posta__child_remove(self, supervisor, child);
+	if (child->then == POSTA__THEN_DELETE || child->spec.restart == POSTA_TEMPORARY ||
+	    supervisor->procedure == POSTA__PROCEDURE_EXIT)
+		posta__child_remove(self, &supervisor->children, child);
 	proceed(self, supervisor);
 }
 
@@ -505,17 +492,17 @@ static void child_gone(struct posta_actor *self, struct posta__supervisor *super
 static void on_child_started(struct posta_actor *self, struct posta_actor *slot)
 {
 	struct posta__supervisor *supervisor = state_of(self);
-	struct posta__child *child = supervisor ? child_by_slot(supervisor, slot) : NULL;
+	struct posta__child *child = posta__child_by_slot(&supervisor->children, slot);
 	if (!child || child->phase != POSTA__CHILD_STARTING)
 		return;
-	child_up(self, supervisor, child);
+	child_up(self, child);
 	proceed(self, supervisor);
 }
 
 static void on_child_down(struct posta_actor *self, struct posta_actor *slot, enum posta_err reason, bool suspended)
 {
 	struct posta__supervisor *supervisor = state_of(self);
-	struct posta__child *child = child_by_slot(supervisor, slot);
+	struct posta__child *child = posta__child_by_slot(&supervisor->children, slot);
 	if (!child)
 		return;
 	if (suspended)
@@ -531,10 +518,40 @@ static void on_stop(struct posta_actor *self)
 	exit_step(self, supervisor);
 }
 
+/* Its time is over. A handler cannot be torn from its thread: it and all below it are told again, as a kill, and it is named. */
+static void on_shutdown_due(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
+{
+	posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.child_stuck", "supervisor=%s child=%s shutdown_ms=%llu",
+		  name_of(supervisor), id_of(child), (unsigned long long)shutdown_of(child));
+	child->killed = true;
+	signal_child(self, child, POSTA__SIGNAL_STOP, POSTA_EKILLED, child->released);
+	if (supervisor->procedure == POSTA__PROCEDURE_EXIT)
+		exit_step(self, supervisor);
+}
+
+static void on_timer(struct posta_actor *self, enum posta__due what, posta_ref ref, uint32_t epoch)
+{
+	struct posta__supervisor *supervisor = state_of(self);
+	if (what == POSTA__DUE_GROUP) {
+		if (supervisor->procedure == POSTA__PROCEDURE_WAIT_GROUP && supervisor->group_epoch == epoch)
+			start_group(self, supervisor);
+		return;
+	}
+	struct posta__child *child = posta__child_by_ref(&supervisor->children, ref);
+	if (!child || child->epoch != epoch)
+		return;
+	child->timer = 0;
+	if (what == POSTA__DUE_SHUTDOWN && child->phase == POSTA__CHILD_STOPPING)
+		on_shutdown_due(self, supervisor, child);
+	else if (what == POSTA__DUE_RESTART && child->phase == POSTA__CHILD_WAITING)
+		posta__child_start(self, supervisor, child);
+}
+
 const struct posta__supervisor_hooks posta__supervisor_hooks = {
 	.child_started = on_child_started,
 	.child_down = on_child_down,
 	.stop = on_stop,
+	.timer = on_timer,
 };
 
 /* -- The actor -- */
@@ -544,12 +561,14 @@ static enum posta_err supervisor_start(struct posta_actor *self, void *state, vo
 	struct posta__supervisor *supervisor = state;
 	supervisor->plan = argument;
 	const struct posta_supervisor_options *options = options_of(supervisor);
-	if (options->strategy == POSTA_SIMPLE_ONE_FOR_ONE)
+	supervisor->started = simple(supervisor);
+	if (supervisor->started)
 		return POSTA_OK;
 	for (size_t i = 0; i < options->child_count; i++)
-		if (!posta__child_add(self, supervisor, &options->children[i]))
+		if (!posta__child_add(self, &supervisor->children, &options->children[i]))
 			return POSTA_ENOMEM;
 	supervisor->procedure = POSTA__PROCEDURE_START;
+	supervisor->children.cursor = supervisor->children.first;
 	start_step(self, supervisor);
 	return POSTA_EPENDING; /* unless it has started, or failed, already */
 }
@@ -558,56 +577,16 @@ static void supervisor_stop(struct posta_actor *self, void *state, enum posta_er
 {
 	(void)reason;
 	struct posta__supervisor *supervisor = state;
-	struct posta_system *system = system_of(self);
-	for (uint32_t i = 0; i < supervisor->count; i++) {
-		posta__child_answer(self, supervisor->children[i], POSTA_ESHUTDOWN);
-		child_free(system, supervisor->children[i]);
-	}
-	posta__free(system, supervisor->children, supervisor->room * sizeof *supervisor->children);
-	posta__window_free(system, &supervisor->window);
+	while (supervisor->children.last)
+		forget(self, supervisor, supervisor->children.last);
+	posta__children_free(self, &supervisor->children);
+	posta__window_free(system_of(self), &supervisor->window);
 	memset(supervisor, 0, sizeof *supervisor);
-}
-
-static void on_restart_due(struct posta_actor *self, struct posta__supervisor *supervisor, uint32_t serial)
-{
-	struct posta__child *child = child_by_serial(supervisor, serial);
-	if (child && child->phase == POSTA__CHILD_WAITING)
-		posta__child_start(self, supervisor, child);
-}
-
-/* Its time is over. A handler cannot be torn from its thread: it is told again, as a kill, and named. */
-static void on_shutdown_due(struct posta_actor *self, struct posta__supervisor *supervisor, uint32_t serial)
-{
-	struct posta__child *child = child_by_serial(supervisor, serial);
-	if (!child || child->phase != POSTA__CHILD_STOPPING)
-		return;
-	posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.child_stuck", "supervisor=%s child=%s shutdown_ms=%llu",
-		  name_of(supervisor), child->spec.id ? child->spec.id : "-", (unsigned long long)shutdown_of(child));
-	signal_child(self, child, POSTA__SIGNAL_STOP, POSTA_EKILLED, 1);
 }
 
 static enum posta_err supervisor_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
-	struct posta__supervisor *supervisor = state;
-	uint32_t serial = 0;
-	if (posta_size(message) == sizeof serial)
-		memcpy(&serial, posta_data(message), sizeof serial);
-	switch (message->type) {
-	case POSTA__TIMER_RESTART:
-		on_restart_due(self, supervisor, serial);
-		return POSTA_OK;
-	case POSTA__TIMER_SHUTDOWN:
-		on_shutdown_due(self, supervisor, serial);
-		return POSTA_OK;
-	case POSTA__TIMER_GROUP:
-		if (supervisor->procedure == POSTA__PROCEDURE_WAIT_GROUP) {
-			supervisor->procedure = POSTA__PROCEDURE_START_GROUP;
-			start_step(self, supervisor);
-		}
-		return POSTA_OK;
-	default:
-		return posta__supervisor_control(self, supervisor, message);
-	}
+	return posta__supervisor_control(self, state, message);
 }
 
 const struct posta_actor_class posta__supervisor_class = {

@@ -22,17 +22,25 @@ static bool simple(const struct posta__supervisor *supervisor)
 	return supervisor->plan->options.strategy == POSTA_SIMPLE_ONE_FOR_ONE;
 }
 
+/* Until here the spec's plan, if it has one, is the caller's. */
+static enum posta_err refuse(struct posta_actor *self, const struct posta_child_spec *spec, enum posta_err result,
+			     posta_ref child)
+{
+	posta__spec_give_back(spec);
+	return answer(self, result, child);
+}
+
 static enum posta_err add_and_start(struct posta_actor *self, struct posta__supervisor *supervisor,
 				    struct posta_message *message, const struct posta_child_spec *spec)
 {
 	if (supervisor->procedure == POSTA__PROCEDURE_EXIT)
-		return answer(self, POSTA_ESHUTDOWN, POSTA_NOBODY);
-	if (supervisor->count >= supervisor->plan->options.children_max)
-		return answer(self, POSTA_EFULL, POSTA_NOBODY);
-	struct posta__child *child = posta__child_add(self, supervisor, spec);
+		return refuse(self, spec, POSTA_ESHUTDOWN, POSTA_NOBODY);
+	if (supervisor->children.count >= supervisor->plan->options.children_max)
+		return refuse(self, spec, POSTA_EFULL, POSTA_NOBODY);
+	struct posta__child *child = posta__child_add(self, &supervisor->children, spec);
 	if (!child)
-		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
-	child->owns_argument = spec->klass == &posta__supervisor_class;
+		return refuse(self, spec, POSTA_ENOMEM, POSTA_NOBODY);
+	child->owns_argument = !simple(supervisor) && spec->klass == &posta__supervisor_class;
 	child->caller = posta_caller(message);
 	posta__child_start(self, supervisor, child);
 	return POSTA_OK;
@@ -42,11 +50,12 @@ static enum posta_err start_child(struct posta_actor *self, struct posta__superv
 				  struct posta_message *message, struct posta__control_request *request)
 {
 	struct posta_error error;
-	if (simple(supervisor) || posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, &error))
-		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
-	struct posta__child *child = posta__child_by_id(supervisor, request->id);
+	const struct posta_supervisor_options *options = &supervisor->plan->options;
+	if (simple(supervisor) || posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, options->auto_shutdown, &error))
+		return refuse(self, &request->spec, POSTA_EINVAL, POSTA_NOBODY);
+	struct posta__child *child = posta__child_by_id(&supervisor->children, request->id);
 	if (child)
-		return answer(self, POSTA_EEXISTS, child->ref);
+		return refuse(self, &request->spec, POSTA_EEXISTS, child->ref);
 	return add_and_start(self, supervisor, message, &request->spec);
 }
 
@@ -74,14 +83,6 @@ static enum posta_err stop(struct posta_actor *self, struct posta_message *messa
 	return POSTA_OK;
 }
 
-static struct posta__child *child_by_ref(struct posta__supervisor *supervisor, posta_ref ref)
-{
-	for (uint32_t i = 0; i < supervisor->count; i++)
-		if (supervisor->children[i]->ref == ref)
-			return supervisor->children[i];
-	return NULL;
-}
-
 static enum posta_err restart_child(struct posta_actor *self, struct posta__supervisor *supervisor,
 				    struct posta_message *message, struct posta__child *child)
 {
@@ -89,9 +90,10 @@ static enum posta_err restart_child(struct posta_actor *self, struct posta__supe
 		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
 	if (child->phase == POSTA__CHILD_UP)
 		return answer(self, POSTA_EEXISTS, child->ref);
-	if (child->phase != POSTA__CHILD_DOWN || supervisor->procedure != POSTA__PROCEDURE_NONE)
+	if (child->phase != POSTA__CHILD_DOWN || child->slot || supervisor->procedure != POSTA__PROCEDURE_NONE)
 		return answer(self, POSTA_ESTATE, POSTA_NOBODY);
 	child->caller = posta_caller(message);
+	child->start = POSTA__START_CALLED;
 	child->then = POSTA__THEN_NOTHING;
 	posta__child_start(self, supervisor, child);
 	return POSTA_OK;
@@ -104,7 +106,7 @@ static enum posta_err delete_child(struct posta_actor *self, struct posta__super
 		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
 	if (child->slot)
 		return answer(self, POSTA_ESTATE, POSTA_NOBODY);
-	posta__child_remove(self, supervisor, child);
+	posta__child_remove(self, &supervisor->children, child);
 	return answer(self, POSTA_OK, POSTA_NOBODY);
 }
 
@@ -124,15 +126,28 @@ static void fill(struct posta_child_info *info, const struct posta__child *child
 
 static enum posta_err which(struct posta_actor *self, struct posta__supervisor *supervisor)
 {
-	size_t size = (supervisor->count + 1) * sizeof(struct posta_child_info);
+	const struct posta__children *children = &supervisor->children;
+	size_t size = (children->count + (size_t)1) * sizeof(struct posta_child_info), n = 0;
 	struct posta_child_info *infos = posta__alloc(posta__worker(self)->system, 16, size);
 	if (!infos)
 		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
-	for (uint32_t i = 0; i < supervisor->count; i++)
-		fill(&infos[i], supervisor->children[i]);
-	posta_reply(self, POSTA__CONTROL_WHICH, infos, supervisor->count * sizeof *infos);
+	for (const struct posta__child *child = children->first; child; child = child->next)
+		fill(&infos[n++], child);
+	posta_reply(self, POSTA__CONTROL_WHICH, infos, n * sizeof *infos);
 	posta__free(posta__worker(self)->system, infos, size);
 	return POSTA_OK;
+}
+
+static enum posta_err count(struct posta_actor *self, const struct posta__supervisor *supervisor)
+{
+	struct posta_child_count sum = { 0 };
+	for (const struct posta__child *child = supervisor->children.first; child; child = child->next) {
+		sum.specs++;
+		sum.active += child->phase == POSTA__CHILD_UP || child->phase == POSTA__CHILD_STARTING;
+		sum.supervisors += child->spec.supervisor;
+	}
+	sum.workers = sum.specs - sum.supervisors;
+	return posta_reply(self, POSTA__CONTROL_COUNT, &sum, sizeof sum);
 }
 
 enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta__supervisor *supervisor,
@@ -140,6 +155,8 @@ enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta_
 {
 	if (message->type == POSTA__CONTROL_WHICH)
 		return which(self, supervisor);
+	if (message->type == POSTA__CONTROL_COUNT)
+		return count(self, supervisor);
 	if (posta_size(message) != sizeof(struct posta__control_request))
 		return POSTA_EUNHANDLED;
 	struct posta__control_request *request = posta_data(message);
@@ -151,13 +168,14 @@ enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta_
 	case POSTA__CONTROL_START_SIMPLE:
 		return start_simple(self, supervisor, message, request);
 	case POSTA__CONTROL_STOP:
-		return stop(self, message, posta__child_by_id(supervisor, request->id), POSTA__THEN_KEEP);
+		return stop(self, message, posta__child_by_id(&supervisor->children, request->id), POSTA__THEN_KEEP);
 	case POSTA__CONTROL_STOP_SIMPLE:
-		return stop(self, message, child_by_ref(supervisor, request->ref), POSTA__THEN_DELETE);
+		return stop(self, message, posta__child_by_ref(&supervisor->children, request->ref),
+			    POSTA__THEN_DELETE);
 	case POSTA__CONTROL_RESTART:
-		return restart_child(self, supervisor, message, posta__child_by_id(supervisor, request->id));
+		return restart_child(self, supervisor, message, posta__child_by_id(&supervisor->children, request->id));
 	case POSTA__CONTROL_DELETE:
-		return delete_child(self, supervisor, posta__child_by_id(supervisor, request->id));
+		return delete_child(self, supervisor, posta__child_by_id(&supervisor->children, request->id));
 	default:
 		return POSTA_EUNHANDLED;
 	}
@@ -169,7 +187,10 @@ struct call {
 	struct posta_system *system;
 	posta_control_fn *on_done;
 	posta_children_fn *on_children;
+	posta_count_fn *on_count;
 	void *context;
+	const struct posta_actor_class *klass; /* of the child that should start, with its argument */
+	void *argument;
 };
 
 static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta_err status,
@@ -178,10 +199,17 @@ static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta
 	struct call call = *(struct call *)context;
 	posta__free(call.system, context, sizeof call);
 	struct posta__control_done done = { .result = status };
+	if (status == POSTA_EDEAD && call.klass) /* nobody took it */
+		posta__spec_give_back(&(struct posta_child_spec){ .klass = call.klass, .argument = call.argument });
 	if (status == POSTA_OK && posta_size(reply) == sizeof done && reply->type == POSTA__CONTROL_DONE)
 		memcpy(&done, posta_data(reply), sizeof done);
 	if (call.on_done)
 		return call.on_done(self, state, done.result, done.child, call.context);
+	if (call.on_count)
+		return call.on_count(self, state, done.result,
+				     status == POSTA_OK && reply->type == POSTA__CONTROL_COUNT ? posta_data(reply)
+											       : NULL,
+				     call.context);
 	if (!call.on_children)
 		return POSTA_OK;
 	bool infos = status == POSTA_OK && reply->type == POSTA__CONTROL_WHICH;
@@ -220,7 +248,10 @@ static enum posta_err request_of_spec(const struct posta_child_spec *spec, struc
 	if (!text_into(request->id, spec->id) || !text_into(request->name, spec->spawn.name))
 		return POSTA_EINVAL;
 	struct posta_error error;
-	return posta__spec_check(spec, POSTA_ONE_FOR_ONE, &error);
+	/* The supervisor knows better what significant means there; here it is only what no supervisor would take. */
+	enum posta_err result =
+		posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, POSTA_SHUTDOWN_ANY_SIGNIFICANT, &error);
+	return result ? result : posta__spec_take(&request->spec, &error);
 }
 
 enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor, const struct posta_child_spec *spec,
@@ -228,9 +259,13 @@ enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor,
 {
 	struct posta__control_request request;
 	enum posta_err result = request_of_spec(spec, &request);
-	return result ? result
-		      : ask(self, supervisor, POSTA__CONTROL_START, &request,
-			    (struct call){ .on_done = on_done, .context = context });
+	if (result)
+		return result;
+	struct call call = { .on_done = on_done, .context = context, .klass = spec->klass, .argument = spec->argument };
+	result = ask(self, supervisor, POSTA__CONTROL_START, &request, call);
+	if (result)
+		posta__spec_give_back(&request.spec);
+	return result;
 }
 
 enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument,
@@ -283,7 +318,26 @@ enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervis
 		   (struct call){ .on_children = on_done, .context = context });
 }
 
+enum posta_err posta_count_children(struct posta_actor *self, posta_ref supervisor, posta_count_fn *on_done,
+				    void *context)
+{
+	return ask(self, supervisor, POSTA__CONTROL_COUNT, NULL,
+		   (struct call){ .on_count = on_done, .context = context });
+}
+
 /* -- From a thread that is none of posta's -- */
+
+enum posta_err posta_system_count_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
+					   struct posta_child_count *count)
+{
+	struct posta_child_count answered;
+	size_t size = sizeof answered;
+	enum posta_err result =
+		posta_system_ask(system, supervisor, POSTA__CONTROL_COUNT, NULL, 0, timeout_ms, NULL, &answered, &size);
+	if (result == POSTA_OK)
+		*count = answered;
+	return result;
+}
 
 enum posta_err posta_system_which_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
 					   struct posta_child_info *children, size_t *count)
@@ -308,6 +362,8 @@ enum posta_err posta_system_start_child(struct posta_system *system, posta_ref s
 	size_t size = sizeof done;
 	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, NULL,
 				  &done, &size);
+	if (result == POSTA_EDEAD)
+		posta__spec_give_back(&request.spec);
 	if (result == POSTA_OK && done.result == POSTA_OK && child)
 		*child = done.child;
 	return result ? result : done.result;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/supervisor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define CHILDREN_MAX_DEFAULT 1000000u
+#define TIME_MS_MAX (INT64_MAX / 1000000)
 
 static enum posta_err bad(struct posta_error *error, const struct posta_child_spec *spec, const char *what)
 {
@@ -11,9 +13,25 @@ static enum posta_err bad(struct posta_error *error, const struct posta_child_sp
 			       what);
 }
 
+static bool bad_intensity(uint32_t intensity)
+{
+	return intensity > POSTA__INTENSITY_MAX && intensity != POSTA_INTENSITY_UNLIMITED &&
+	       intensity != POSTA_INTENSITY_NONE;
+}
+
+/* A number that was negative before it became unsigned, or would not fit as nanoseconds. */
+static bool no_time(uint64_t ms)
+{
+	return ms > TIME_MS_MAX;
+}
+
 static enum posta_err backoff_check(const struct posta_child_spec *spec, const struct posta_backoff *backoff,
 				    struct posta_error *error)
 {
+	if (no_time(backoff->initial_ms) || no_time(backoff->max_ms) || no_time(backoff->reset_after_ms))
+		return bad(error, spec, "a time of backoff is negative or above 292 years");
+	if (backoff->jitter < POSTA_JITTER_NONE || backoff->jitter > POSTA_JITTER_DECORRELATED)
+		return bad(error, spec, "unknown backoff.jitter");
 	if (backoff->factor != 0 && !(backoff->factor >= 1 && backoff->factor <= 1000))
 		return bad(error, spec, "backoff.factor must be 1 to 1000, or 0 for 2");
 	if (backoff->max_ms && backoff->initial_ms > backoff->max_ms)
@@ -21,8 +39,36 @@ static enum posta_err backoff_check(const struct posta_child_spec *spec, const s
 	return POSTA_OK;
 }
 
+static enum posta_err times_check(const struct posta_child_spec *spec, struct posta_error *error)
+{
+	if (no_time(spec->period_ms))
+		return bad(error, spec, "period_ms is negative or above 292 years");
+	if (spec->shutdown_ms != POSTA_SHUTDOWN_INFINITY && no_time(spec->shutdown_ms))
+		return bad(error, spec,
+			   "shutdown_ms is negative or above 292 years: POSTA_SHUTDOWN_INFINITY has no end");
+	return backoff_check(spec, &spec->backoff, error);
+}
+
+static enum posta_err rules_check(const struct posta_child_spec *spec, enum posta_auto_shutdown auto_shutdown,
+				  struct posta_error *error)
+{
+	if (spec->restart < POSTA_PERMANENT || spec->restart > POSTA_TEMPORARY)
+		return bad(error, spec, "unknown restart type");
+	if (spec->significant && spec->restart == POSTA_PERMANENT)
+		return bad(error, spec, "a permanent child cannot be significant");
+	if (spec->significant && auto_shutdown == POSTA_SHUTDOWN_NEVER)
+		return bad(error, spec, "a significant child needs a supervisor with auto_shutdown");
+	if (bad_intensity(spec->intensity))
+		return bad(error, spec, "intensity is above 65536");
+	if (spec->when_down < POSTA_DOWN_KEEP || spec->when_down > POSTA_DOWN_REJECT)
+		return bad(error, spec, "unknown when_down policy");
+	if ((spec->when_down == POSTA_DOWN_BOUNDED) != (spec->when_down_max != 0))
+		return bad(error, spec, "when_down_max goes with POSTA_DOWN_BOUNDED, and is not 0 there");
+	return POSTA_OK;
+}
+
 enum posta_err posta__spec_check(const struct posta_child_spec *spec, enum posta_strategy strategy,
-				 struct posta_error *error)
+				 enum posta_auto_shutdown auto_shutdown, struct posta_error *error)
 {
 	size_t len = spec->id ? strnlen(spec->id, POSTA_NAME_MAX + 1) : 0;
 	if (strategy != POSTA_SIMPLE_ONE_FOR_ONE && (!len || len > POSTA_NAME_MAX))
@@ -31,15 +77,28 @@ enum posta_err posta__spec_check(const struct posta_child_spec *spec, enum posta
 				       POSTA_NAME_MAX);
 	if (!spec->klass || !spec->klass->receive)
 		return bad(error, spec, "klass has no receive function");
-	if (spec->restart < POSTA_PERMANENT || spec->restart > POSTA_TEMPORARY)
-		return bad(error, spec, "unknown restart type");
-	if (spec->significant && spec->restart == POSTA_PERMANENT)
-		return bad(error, spec, "a permanent child cannot be significant");
-	if (spec->intensity > POSTA__INTENSITY_MAX && spec->intensity != POSTA_INTENSITY_UNLIMITED)
-		return bad(error, spec, "intensity is above 65536");
-	if (spec->when_down < POSTA_DOWN_KEEP || spec->when_down > POSTA_DOWN_DEAD_LETTER)
-		return bad(error, spec, "unknown when_down policy");
-	return backoff_check(spec, &spec->backoff, error);
+	enum posta_err result = rules_check(spec, auto_shutdown, error);
+	return result ? result : times_check(spec, error);
+}
+
+static struct posta__plan *plan_of(const struct posta_child_spec *spec)
+{
+	return spec->klass == &posta__supervisor_class ? spec->argument : NULL;
+}
+
+enum posta_err posta__spec_take(const struct posta_child_spec *spec, struct posta_error *error)
+{
+	struct posta__plan *plan = plan_of(spec);
+	if (plan && atomic_exchange_explicit(&plan->taken, true, memory_order_relaxed))
+		return bad(error, spec, "this supervisor has its place already: given twice, or in a cycle");
+	return POSTA_OK;
+}
+
+void posta__spec_give_back(const struct posta_child_spec *spec)
+{
+	struct posta__plan *plan = plan_of(spec);
+	if (plan)
+		atomic_store_explicit(&plan->taken, false, memory_order_relaxed);
 }
 
 static char *text_copy(struct posta_system *system, const char *text)
@@ -75,21 +134,36 @@ void posta__spec_free(struct posta_system *system, struct posta_child_spec *spec
 	spec->id = spec->spawn.name = NULL;
 }
 
-static enum posta_err unique(const struct posta_supervisor_options *options, size_t index, struct posta_error *error)
+static int by_text(const void *a, const void *b)
 {
-	const char *id = options->children[index].id;
-	for (size_t i = 0; i < index && id; i++)
-		if (strcmp(options->children[i].id, id) == 0)
-			return posta_error_set(error, POSTA_EINVAL,
-					       "supervisor: child \"%s\": the id is taken by child %zu", id, i);
-	return POSTA_OK;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted, so that many children do not take long. */
+static enum posta_err unique(const struct posta_supervisor_options *options, struct posta_error *error)
+{
+	if (options->strategy == POSTA_SIMPLE_ONE_FOR_ONE || options->child_count < 2)
+		return POSTA_OK;
+	const char **ids = malloc(options->child_count * sizeof *ids);
+	if (!ids)
+		return posta_error_set(error, POSTA_ENOMEM, "supervisor: out of memory");
+	for (size_t i = 0; i < options->child_count; i++)
+		ids[i] = options->children[i].id;
+	qsort(ids, options->child_count, sizeof *ids, by_text);
+	enum posta_err result = POSTA_OK;
+	for (size_t i = 1; i < options->child_count && !result; i++)
+		if (strcmp(ids[i - 1], ids[i]) == 0)
+			result = posta_error_set(error, POSTA_EINVAL, "supervisor: two children have the id \"%s\"",
+						 ids[i]);
+	free(ids);
+	return result;
 }
 
 static enum posta_err options_check(const struct posta_supervisor_options *options, struct posta_error *error)
 {
 	if (options->strategy < POSTA_ONE_FOR_ONE || options->strategy > POSTA_SIMPLE_ONE_FOR_ONE)
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: unknown strategy %d", (int)options->strategy);
-	if (options->intensity > POSTA__INTENSITY_MAX && options->intensity != POSTA_INTENSITY_UNLIMITED)
+	if (bad_intensity(options->intensity))
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: intensity is above %u", POSTA__INTENSITY_MAX);
 	if (options->auto_shutdown < POSTA_SHUTDOWN_NEVER || options->auto_shutdown > POSTA_SHUTDOWN_ALL_SIGNIFICANT)
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: unknown auto_shutdown %d",
@@ -98,13 +172,16 @@ static enum posta_err options_check(const struct posta_supervisor_options *optio
 		return posta_error_set(error, POSTA_EINVAL,
 				       "supervisor: simple_one_for_one needs exactly one template, not %zu",
 				       options->child_count);
-	for (size_t i = 0; i < options->child_count; i++) {
-		enum posta_err result = posta__spec_check(&options->children[i], options->strategy, error);
-		result = result ? result : unique(options, i, error);
-		if (result)
-			return result;
-	}
-	return POSTA_OK;
+	if (options->child_count && !options->children)
+		return posta_error_set(error, POSTA_EINVAL, "supervisor: child_count is %zu, children is NULL",
+				       options->child_count);
+	if (no_time(options->period_ms))
+		return posta_error_set(error, POSTA_EINVAL, "supervisor: period_ms is negative or above 292 years");
+	const struct posta_child_spec own = { .id = "(backoff of all)" };
+	enum posta_err result = backoff_check(&own, &options->backoff, error);
+	for (size_t i = 0; !result && i < options->child_count; i++)
+		result = posta__spec_check(&options->children[i], options->strategy, options->auto_shutdown, error);
+	return result ? result : unique(options, error);
 }
 
 static void defaults(struct posta_supervisor_options *options)
@@ -133,6 +210,8 @@ static struct posta__plan *plan_copy(struct posta_system *system, const struct p
 	defaults(options);
 	if (whole)
 		return plan;
+	for (size_t i = 0; children && i < given->child_count; i++)
+		children[i].klass = NULL; /* what their arguments hold is the giver's still */
 	posta__plan_free(system, plan);
 	return NULL;
 }
@@ -160,9 +239,14 @@ struct posta__plan *posta__plan_make(struct posta_system *system, const struct p
 	options = options ? options : &none;
 	if (options_check(options, error))
 		return NULL;
-	struct posta__plan *plan = plan_copy(system, options);
-	if (!plan)
+	size_t taken = 0;
+	while (taken < options->child_count && !posta__spec_take(&options->children[taken], error))
+		taken++;
+	struct posta__plan *plan = taken == options->child_count ? plan_copy(system, options) : NULL;
+	if (taken == options->child_count && !plan)
 		posta_error_set(error, POSTA_ENOMEM, "supervisor: out of memory");
+	while (!plan && taken > 0)
+		posta__spec_give_back(&options->children[--taken]);
 	return plan;
 }
 
@@ -227,4 +311,12 @@ enum posta_err posta_supervisor_spec(struct posta_system *system, const struct p
 	spec->argument = plan;
 	spec->supervisor = true;
 	return POSTA_OK;
+}
+
+void posta_supervisor_spec_free(struct posta_system *system, struct posta_child_spec *spec)
+{
+	struct posta__plan *plan = plan_of(spec);
+	if (plan && !atomic_load_explicit(&plan->taken, memory_order_relaxed))
+		posta__plan_free(system, plan);
+	spec->argument = NULL;
 }

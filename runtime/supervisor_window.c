@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Intensity: a sliding window of restart times. */
+/* Whether a child may be restarted (a sliding window of restart times), and after which wait. */
 #include "runtime/supervisor.h"
 
 static void window_forget(struct posta__window *window, uint64_t since)
@@ -28,6 +28,8 @@ bool posta__window_admit(struct posta_system *system, struct posta__window *wind
 {
 	if (intensity == POSTA_INTENSITY_UNLIMITED)
 		return true;
+	if (intensity == POSTA_INTENSITY_NONE)
+		return false;
 	uint64_t period_ns = period_ms * 1000000u;
 	window_forget(window, now_ns > period_ns ? now_ns - period_ns : 0);
 	if (window->count >= intensity)
@@ -42,4 +44,27 @@ void posta__window_free(struct posta_system *system, struct posta__window *windo
 {
 	posta__free(system, window->times, window->room * sizeof *window->times);
 	*window = (struct posta__window){ 0 };
+}
+
+bool posta__child_may_restart(struct posta_actor *self, struct posta__supervisor *supervisor,
+			      struct posta__child *child)
+{
+	struct posta_system *system = posta__worker(self)->system;
+	const struct posta_supervisor_options *options = &supervisor->plan->options;
+	uint64_t now = posta_now_ns(self), period = child->spec.period_ms ? child->spec.period_ms : options->period_ms;
+	if (child->spec.intensity && !posta__window_admit(system, &child->window, child->spec.intensity, period, now))
+		return false;
+	return posta__window_admit(system, &supervisor->window, options->intensity, options->period_ms, now);
+}
+
+void posta__child_next_wait(struct posta_actor *self, const struct posta__supervisor *supervisor,
+			    struct posta__child *child)
+{
+	const struct posta_backoff *backoff =
+		child->spec.backoff.initial_ms ? &child->spec.backoff : &supervisor->plan->options.backoff;
+	uint64_t healthy_ms = backoff->reset_after_ms ? backoff->reset_after_ms : backoff->max_ms;
+	if (child->was_up && (posta_now_ns(self) - child->started_ns) / 1000000u >= healthy_ms)
+		child->attempt = 0, child->waited_ms = 0;
+	child->was_up = false;
+	child->waited_ms = posta_backoff_delay_ms(backoff, child->attempt++, child->waited_ms, posta_random(self));
 }

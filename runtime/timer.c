@@ -206,7 +206,9 @@ static void fire(struct posta__worker *worker, uint32_t index)
 		timer->message = NULL;
 		disarm(worker, index);
 	}
-	if (message)
+	if (message && message->bits_ & POSTA__BIT_SYSTEM)
+		posta__send_any(worker->system, worker, to, message);
+	else if (message)
 		posta__post(worker, to, message);
 }
 

@@ -44,7 +44,8 @@ static struct posta_message *pop(struct posta_actor *actor)
 static void trim(struct posta__worker *worker, struct posta_actor *actor)
 {
 	actor->attention &= (uint8_t)~POSTA__ATTEND_TRIM;
-	while (actor->head && atomic_load_explicit(&actor->length, memory_order_relaxed) > actor->length_max)
+	uint32_t max = atomic_load_explicit(&actor->length_max, memory_order_relaxed);
+	while (actor->head && atomic_load_explicit(&actor->length, memory_order_relaxed) > max)
 		posta__dead_letter(worker->system, worker, posta__self(actor), pop(actor), POSTA_DEAD_MAILBOX);
 }
 

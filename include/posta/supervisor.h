@@ -20,13 +20,16 @@ enum posta_restart { POSTA_PERMANENT, POSTA_TRANSIENT, POSTA_TEMPORARY };
 enum posta_auto_shutdown { POSTA_SHUTDOWN_NEVER, POSTA_SHUTDOWN_ANY_SIGNIFICANT, POSTA_SHUTDOWN_ALL_SIGNIFICANT };
 /* What happens to messages for a child that is down and will be restarted. */
 enum posta_when_down {
-	POSTA_DOWN_KEEP,       /* they wait, as the mailbox options allow */
-	POSTA_DOWN_DEAD_LETTER /* they, and those it had not handled, become dead letters */
+	POSTA_DOWN_KEEP,        /* they wait, as the mailbox options allow */
+	POSTA_DOWN_DEAD_LETTER, /* they, and those it had not handled, become dead letters */
+	POSTA_DOWN_BOUNDED,     /* they wait, up to when_down_max messages in all; more are refused with EFULL */
+	POSTA_DOWN_REJECT       /* they are refused with EFULL; those it had not handled wait */
 };
 
 #define POSTA_SHUTDOWN_BRUTAL UINT64_C(1) /* ms: no time */
 #define POSTA_SHUTDOWN_INFINITY UINT64_MAX
 #define POSTA_INTENSITY_UNLIMITED UINT32_MAX
+#define POSTA_INTENSITY_NONE (UINT32_MAX - 1) /* no restart at all: what OTP writes as 0 */
 
 struct posta_child_spec {
 	size_t size;
@@ -35,15 +38,20 @@ struct posta_child_spec {
 	void *argument;
 	struct posta_spawn_options spawn;
 	enum posta_restart restart;
-	uint64_t shutdown_ms; /* 0: 5,000 for a worker, infinity for a supervisor */
-	bool supervisor;      /* the child is a supervisor itself */
-	bool significant;     /* with auto_shutdown; not with PERMANENT */
-	uint32_t intensity;   /* restarts of this child in period_ms; 0: only the supervisor's limit */
+	/*
+	 * Time to stop; then it, and all below it at once, are told again as a kill (EKILLED), and those before it in line wait
+	 * for it no longer. A handler that runs is never torn from its thread. 0: 5,000 for a worker, infinity for a supervisor.
+	 */
+	uint64_t shutdown_ms;
+	bool supervisor;    /* the child is a supervisor itself */
+	bool significant;   /* only with auto_shutdown; not with PERMANENT */
+	uint32_t intensity; /* restarts of this child in period_ms; 0: only the supervisor's limit */
 	uint64_t period_ms;
 	uint32_t
 		redeliver_max; /* a message that failed the child is handled again this often, then it is a dead letter */
 	enum posta_when_down when_down;
 	struct posta_backoff backoff; /* all zero: the supervisor's */
+	uint32_t when_down_max;       /* messages, with POSTA_DOWN_BOUNDED */
 };
 
 struct posta_supervisor_options {
@@ -76,6 +84,8 @@ posta_ref posta_system_supervise(struct posta_system *system, const struct posta
  */
 enum posta_err posta_supervisor_spec(struct posta_system *system, const struct posta_supervisor_options *options,
 				     struct posta_child_spec *spec, struct posta_error *error);
+/* For a spec made by posta_supervisor_spec() that no call took after all. */
+void posta_supervisor_spec_free(struct posta_system *system, struct posta_child_spec *spec);
 
 /* Answer to the control calls, and what which_children fills. */
 struct posta_child_info {
@@ -109,6 +119,17 @@ enum posta_err posta_restart_child(struct posta_actor *self, posta_ref superviso
 				   posta_control_fn *on_done, void *context);
 enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id,
 				  posta_control_fn *on_done, void *context);
+struct posta_child_count {
+	uint64_t specs;       /* children, running or not */
+	uint64_t active;      /* running, or starting */
+	uint64_t supervisors; /* of the specs */
+	uint64_t workers;
+};
+/* count: borrowed for the call; NULL unless result is OK. */
+typedef enum posta_err posta_count_fn(struct posta_actor *self, void *state, enum posta_err result,
+				      const struct posta_child_count *count, void *context);
+enum posta_err posta_count_children(struct posta_actor *self, posta_ref supervisor, posta_count_fn *on_done,
+				    void *context);
 /* children: borrowed for the call, in start order. */
 typedef enum posta_err posta_children_fn(struct posta_actor *self, void *state, enum posta_err result,
 					 const struct posta_child_info *children, size_t count, void *context);
@@ -117,6 +138,8 @@ enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervis
 /* The same for a thread that is none of posta's: blocks at most timeout_ms. *count: in, room in children; out, how many there are. */
 enum posta_err posta_system_which_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
 					   struct posta_child_info *children, size_t *count);
+enum posta_err posta_system_count_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
+					   struct posta_child_count *count);
 enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor,
 					const struct posta_child_spec *spec, uint64_t timeout_ms, posta_ref *child);
 
