@@ -101,20 +101,19 @@ static struct posta_actor *slot_of_worker(struct posta_system *system, struct po
 	return actor;
 }
 
-/* A foreign thread takes one and gives the rest of the batch to the first worker. */
+/* Foreign threads share a batch, so that what they spawn one after the other stands side by side. */
 static struct posta_actor *slot_of_stranger(struct posta_system *system)
 {
-	struct posta_actor *actor = posta__slots_take(system);
-	if (!actor)
-		return NULL;
-	struct posta__worker *heir = posta__system_worker(system, 0);
-	set_home(actor, heir);
-	struct posta_actor *rest = actor->next_sibling;
-	while (rest) {
-		struct posta_actor *next = rest->next_sibling;
-		posta__slot_free(NULL, rest);
-		rest = next;
-	}
+	struct posta__slots *slots = &system->slots;
+	pthread_mutex_lock(&system->lock);
+	if (!slots->strangers)
+		slots->strangers = take_locked(system);
+	struct posta_actor *actor = slots->strangers;
+	if (actor)
+		slots->strangers = actor->next_sibling;
+	pthread_mutex_unlock(&system->lock);
+	if (actor)
+		atomic_store_explicit(&actor->home, (uintptr_t)posta__system_worker(system, 0), memory_order_relaxed);
 	return actor;
 }
 

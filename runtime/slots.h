@@ -13,9 +13,10 @@
 
 struct posta__slots {
 	struct posta_actor *table;
-	uint32_t mask; /* places in the table - 1: a power of two */
-	uint32_t max;  /* that may be used: actors_max */
-	uint32_t used; /* slots handed out once; under the system's lock */
+	uint32_t mask;                 /* places in the table - 1: a power of two */
+	uint32_t max;                  /* that may be used: actors_max */
+	uint32_t used;                 /* slots handed out once; under the system's lock */
+	struct posta_actor *strangers; /* free ones for foreign threads; under the system's lock */
 };
 
 struct posta__worker;

@@ -149,7 +149,7 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 	for (; message; message = next) {
 		enum posta_err result;
 		next = message->next_;
-		__builtin_prefetch(next);
+		__builtin_prefetch(next ? next : message); /* of NULL it would walk the page tables each time */
 		worker->current = message;
 		if (counted)
 			uncount(actor, message);
