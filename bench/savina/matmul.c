@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The product of two n x n matrices of doubles that all actors share: a master deals blocks of the result to 20 workers, which
+ * give the quarters of large ones back to it and compute those of 32 x 32. n: a power of two.
+ */
+#include "savina.h"
+
+#include <stdlib.h>
+
+enum { BLOCK = 1, DONE };
+enum { WORKERS = 20, SMALL = 32 };
+
+static posta_ref workers[WORKERS], master;
+static double *a, *b, *c; /* kept from run to run */
+static uint64_t size;
+
+struct block {
+	uint32_t row, column, size;
+};
+
+struct master {
+	uint64_t missing, dealt;
+};
+
+static double a_at(uint64_t row, uint64_t column)
+{
+	return (double)((row + column) % 7);
+}
+
+static double b_at(uint64_t row, uint64_t column)
+{
+	return (double)((row * 3 + column) % 5);
+}
+
+static void multiply(const struct block *block)
+{
+	for (uint64_t i = block->row; i < block->row + block->size; i++) {
+		double *restrict to = c + i * size + block->column;
+		for (uint32_t j = 0; j < block->size; j++)
+			to[j] = 0;
+		for (uint64_t k = 0; k < size; k++) {
+			double factor = a[i * size + k];
+			const double *from = b + k * size + block->column;
+			for (uint32_t j = 0; j < block->size; j++)
+				to[j] += factor * from[j];
+		}
+	}
+}
+
+static enum posta_err worker_start(struct posta_actor *self, void *state, void *argument)
+{
+	workers[savina_index(argument)] = posta_self(self);
+	return POSTA_OK;
+}
+
+static enum posta_err worker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	const struct block *block = posta_data(message);
+	uint32_t half = block->size / 2;
+	if (block->size <= SMALL) {
+		multiply(block);
+	} else {
+		for (uint32_t i = 0; i < 4; i++) {
+			struct block quarter = { block->row + i / 2 * half, block->column + i % 2 * half, half };
+			posta_send(self, master, BLOCK, &quarter, sizeof quarter);
+		}
+	}
+	return savina_send(self, master, DONE, 0);
+}
+
+static enum posta_err deal(struct posta_actor *self, struct master *here, const struct block *block)
+{
+	here->missing++;
+	return posta_send(self, workers[here->dealt++ % WORKERS], BLOCK, block, sizeof *block);
+}
+
+static enum posta_err master_start(struct posta_actor *self, void *state, void *argument)
+{
+	const struct block whole = { 0, 0, (uint32_t)size };
+	master = posta_self(self);
+	return deal(self, state, &whole);
+}
+
+static enum posta_err master_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct master *here = state;
+	if (message->type == BLOCK)
+		return deal(self, here, posta_data(message));
+	if (--here->missing == 0)
+		savina_done();
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class worker_class = { .name = "worker",
+						       .start = worker_start,
+						       .receive = worker_receive };
+static const struct posta_actor_class master_class = {
+	.name = "master", .state_size = sizeof(struct master), .start = master_start, .receive = master_receive
+};
+
+static void fill(uint64_t n)
+{
+	size = n;
+	a = malloc(n * n * sizeof *a), b = malloc(n * n * sizeof *b), c = malloc(n * n * sizeof *c);
+	if (!a || !b || !c)
+		abort();
+	for (uint64_t i = 0; i < n * n; i++)
+		a[i] = a_at(i / n, i % n), b[i] = b_at(i / n, i % n), c[i] = 0;
+}
+
+static void setup(struct savina_run *run)
+{
+	if (!a)
+		fill(run->n);
+	for (size_t i = 0; i < WORKERS; i++)
+		savina_add(run, &worker_class, savina_argument(i));
+	savina_add(run, &master_class, NULL);
+}
+
+/* Every seventh row, by its definition; clears the result for the next run. */
+static bool verify(uint64_t n)
+{
+	bool right = true;
+	for (uint64_t i = 0; i < n; i += 7)
+		for (uint64_t j = 0; j < n; j++) {
+			double expected = 0;
+			for (uint64_t k = 0; k < n; k++)
+				expected += a_at(i, k) * b_at(k, j);
+			right = right && c[i * n + j] == expected;
+		}
+	for (uint64_t i = 0; i < n * n; i++)
+		c[i] = -1;
+	return right;
+}
+
+const struct savina_workload savina_matmul = { "matmul", "run", NULL, setup, verify };

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Quicksort of n numbers: an actor splits what it gets by a pivot, gives both sides to children, and sends its parent the whole
+ * in order; below 2,048 numbers it sorts alone. Arrays go from hand to hand in messages of their own size.
+ */
+#include "savina.h"
+
+#include <string.h>
+
+enum { SORT = 1, SORTED };
+enum { ALONE = 2048 };
+
+enum side { LEFT, RIGHT, WHOLE };
+
+static uint64_t size;
+static bool right; /* the asker's: is the result in order, and the sum as it was? */
+
+struct sorter {
+	enum side side;
+	uint32_t missing;
+	size_t equal;
+	int64_t pivot;
+	struct posta_message *sides[2];
+};
+
+/* What begins an array in a message. */
+struct array {
+	enum side side;
+	size_t count;
+	int64_t items[];
+};
+
+static enum posta_err sorter_start(struct posta_actor *self, void *state, void *argument);
+static enum posta_err sorter_receive(struct posta_actor *self, void *state, struct posta_message *message);
+static void sorter_stop(struct posta_actor *self, void *state, enum posta_err reason);
+
+static const struct posta_actor_class sorter_class = { .name = "sorter",
+						       .state_size = sizeof(struct sorter),
+						       .start = sorter_start,
+						       .receive = sorter_receive,
+						       .stop = sorter_stop };
+
+static struct posta_message *new_array(struct posta_actor *self, uint32_t type, enum side side, size_t count)
+{
+	struct posta_message *message = posta_message_new(self, type, sizeof(struct array) + count * sizeof(int64_t));
+	if (message)
+		*(struct array *)posta_data(message) = (struct array){ side, count };
+	return message;
+}
+
+static void insertion_sort(int64_t *items, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		int64_t item = items[i];
+		size_t at = i;
+		for (; at > 0 && items[at - 1] > item; at--)
+			items[at] = items[at - 1];
+		items[at] = item;
+	}
+}
+
+static void sort_alone(int64_t *items, size_t count)
+{
+	while (count > 24) {
+		int64_t pivot = items[count / 2];
+		size_t low = 0, high = count - 1;
+		for (;; low++, high--) {
+			while (items[low] < pivot)
+				low++;
+			while (items[high] > pivot)
+				high--;
+			if (low >= high)
+				break;
+			int64_t item = items[low];
+			items[low] = items[high], items[high] = item;
+		}
+		sort_alone(items + high + 1, count - high - 1);
+		count = high + 1;
+	}
+	insertion_sort(items, count);
+}
+
+static enum posta_err sorter_start(struct posta_actor *self, void *state, void *argument)
+{
+	((struct sorter *)state)->side = (enum side)savina_index(argument);
+	return POSTA_OK;
+}
+
+/* The sorted array goes up, and the sorter has done its work. */
+static enum posta_err hand_up(struct posta_actor *self, struct posta_message *sorted)
+{
+	posta_post(self, posta_parent(self), sorted);
+	posta_stop(self, posta_self(self), POSTA_OK);
+	return POSTA_OK;
+}
+
+static enum posta_err give(struct posta_actor *self, struct posta_message *message, enum side side)
+{
+	return posta_post(self, posta_spawn(self, &sorter_class, savina_argument(side)), message);
+}
+
+static enum posta_err split(struct posta_actor *self, struct sorter *sorter, const struct array *array)
+{
+	int64_t pivot = array->items[array->count / 2];
+	size_t less = 0, equal = 0;
+	for (size_t i = 0; i < array->count; i++) {
+		less += array->items[i] < pivot;
+		equal += array->items[i] == pivot;
+	}
+	struct posta_message *left = new_array(self, SORT, LEFT, less);
+	struct posta_message *rest = new_array(self, SORT, RIGHT, array->count - less - equal);
+	if (!left || !rest)
+		return POSTA_ENOMEM;
+	int64_t *below = ((struct array *)posta_data(left))->items, *above = ((struct array *)posta_data(rest))->items;
+	for (size_t i = 0; i < array->count; i++) {
+		if (array->items[i] < pivot)
+			*below++ = array->items[i];
+		else if (array->items[i] > pivot)
+			*above++ = array->items[i];
+	}
+	sorter->pivot = pivot, sorter->equal = equal, sorter->missing = 2;
+	give(self, left, LEFT);
+	return give(self, rest, RIGHT);
+}
+
+static enum posta_err join(struct posta_actor *self, struct sorter *sorter)
+{
+	const struct array *left = posta_data(sorter->sides[LEFT]), *rest = posta_data(sorter->sides[RIGHT]);
+	size_t count = left->count + sorter->equal + rest->count;
+	struct posta_message *message = new_array(self, SORTED, sorter->side, count);
+	if (!message)
+		return POSTA_ENOMEM;
+	int64_t *items = ((struct array *)posta_data(message))->items;
+	memcpy(items, left->items, left->count * sizeof *items);
+	for (size_t i = 0; i < sorter->equal; i++)
+		items[left->count + i] = sorter->pivot;
+	memcpy(items + left->count + sorter->equal, rest->items, rest->count * sizeof *items);
+	return hand_up(self, message);
+}
+
+static enum posta_err sorter_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct sorter *sorter = state;
+	struct array *array = posta_data(message);
+	if (message->type == SORTED) {
+		sorter->sides[array->side] = posta_keep(self, message);
+		return --sorter->missing == 0 ? join(self, sorter) : POSTA_OK;
+	}
+	if (array->count >= ALONE)
+		return split(self, sorter, array);
+	sort_alone(array->items, array->count);
+	struct posta_message *sorted = posta_keep(self, message);
+	sorted->type = SORTED;
+	array->side = sorter->side;
+	return hand_up(self, sorted);
+}
+
+static void sorter_stop(struct posta_actor *self, void *state, enum posta_err reason)
+{
+	struct sorter *sorter = state;
+	posta_message_free(self, sorter->sides[LEFT]);
+	posta_message_free(self, sorter->sides[RIGHT]);
+}
+
+static int64_t draw(uint32_t *seed)
+{
+	uint32_t high = savina_random(seed) & 0x7FFF;
+	return (int64_t)(high << 15 | (savina_random(seed) & 0x7FFF));
+}
+
+static enum posta_err asker_start(struct posta_actor *self, void *state, void *argument)
+{
+	struct posta_message *message = new_array(self, SORT, WHOLE, size);
+	uint32_t seed = 1;
+	right = false;
+	if (!message)
+		return POSTA_ENOMEM;
+	for (size_t i = 0; i < size; i++)
+		((struct array *)posta_data(message))->items[i] = draw(&seed);
+	return give(self, message, WHOLE);
+}
+
+static enum posta_err asker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	const struct array *array = posta_data(message);
+	int64_t sum = array->items[0], expected = 0;
+	uint32_t seed = 1;
+	right = array->count == size;
+	for (size_t i = 1; i < array->count; i++) {
+		right = right && array->items[i] >= array->items[i - 1];
+		sum += array->items[i];
+	}
+	for (size_t i = 0; i < size; i++)
+		expected += draw(&seed);
+	right = right && sum == expected;
+	savina_done();
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class asker_class = { .name = "asker", .start = asker_start, .receive = asker_receive };
+
+static void setup(struct savina_run *run)
+{
+	size = run->n;
+	savina_add(run, &asker_class, NULL);
+}
+
+static bool verify(uint64_t n)
+{
+	return right;
+}
+
+const struct savina_workload savina_quicksort = { "quicksort", "run", NULL, setup, verify };
