@@ -15,6 +15,7 @@
 #define MESSAGE_BYTES_DEFAULT (16u << 20)
 #define HEARTBEAT_DEFAULT_MS 10000u
 #define CONNECT_DEFAULT_MS 10000u
+#define PERMANENT_DEFAULT_MS 30000u
 #define EXTRA_MAX 64u
 
 #if POSTA_HAVE_KAFKA
@@ -155,6 +156,7 @@ static void defaults(struct posta_bridge_options *options)
 	options->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : HEARTBEAT_DEFAULT_MS;
 	options->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_DEFAULT_MS;
 	options->mqtt_version = options->mqtt_version ? options->mqtt_version : 5;
+	options->permanent_retry_ms = options->permanent_retry_ms ? options->permanent_retry_ms : PERMANENT_DEFAULT_MS;
 	if (!options->backoff.initial_ms)
 		options->backoff = (struct posta_backoff){
 			.initial_ms = 100, .max_ms = 30000, .factor = 2, .jitter = POSTA_JITTER_FULL
@@ -173,7 +175,8 @@ static bool strings_copy(struct posta_bridge *bridge, const char *client_id)
 	o->client_id = o->client_id ? o->client_id : client_id;
 	o->name = o->name ? o->name : bridge->ops->name;
 	const char **fields[] = { &bridge->url, &o->name,     &o->client_id, &o->user,      &o->password,
-				  &o->tls.ca,   &o->tls.cert, &o->tls.key,   &o->will_topic };
+				  &o->tls.ca,   &o->tls.cert, &o->tls.key,   &o->will_topic,
+				  &o->transactional_id };
 	size_t count = sizeof fields / sizeof fields[0], size = o->will_len;
 	for (size_t i = 0; i < count; i++)
 		size += posta__kept_size(*fields[i]);
@@ -248,6 +251,7 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	bridge->url = url;
 	bridge->next_id = 1;
 	bridge->public_state = POSTA_BRIDGE_CONNECTING;
+	bridge->lag = -1;
 	if (options)
 		memcpy(&bridge->options, options,
 		       options->size && options->size < sizeof *options ? options->size : sizeof *options);
@@ -352,11 +356,23 @@ static enum posta_err check_source(const struct posta_bridge *bridge, const stru
 	return bridge->ops->check_source ? bridge->ops->check_source(source, error) : POSTA_OK;
 }
 
+static enum posta_err check_position(const struct posta_bridge *bridge, struct posta_position position,
+				     struct posta_error *error)
+{
+	if (position.start < POSTA_START_COMMITTED || position.start > POSTA_START_TIME || position.at < 0)
+		return posta_error_set(error, POSTA_EINVAL, "%s: no such position to read from", bridge->ops->name);
+	if (position.start != POSTA_START_COMMITTED && !bridge->ops->seek)
+		return posta_error_set(error, POSTA_EUNSUPPORTED, "%s: a position needs a log", bridge->ops->name);
+	return POSTA_OK;
+}
+
 enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bridge *bridge,
 				      const struct posta_source *source, uint32_t *subscription,
 				      struct posta_error *error)
 {
 	enum posta_err result = check_source(bridge, source, error);
+	if (!result)
+		result = check_position(bridge, source->position, error);
 	if (result)
 		return result;
 	struct posta__subscription *made = posta__subscription_make(posta_self(self), source);
@@ -389,6 +405,16 @@ enum posta_err posta_bridge_pause(struct posta_actor *self, struct posta_bridge 
 enum posta_err posta_bridge_resume(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription)
 {
 	return tell(self, bridge, POSTA__FRONT_RESUME, subscription);
+}
+
+enum posta_err posta_bridge_seek(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription,
+				 struct posta_position position)
+{
+	const struct posta__seek seek = { .position = position, .subscription = subscription };
+	enum posta_err result = check_position(bridge, position, NULL);
+	if (!result && position.start == POSTA_START_COMMITTED)
+		result = POSTA_EINVAL;
+	return result ? result : posta_send(self, bridge->public_ref, POSTA__FRONT_SEEK, &seek, sizeof seek);
 }
 
 enum posta_err posta_bridge_watch(struct posta_actor *self, struct posta_bridge *bridge)
@@ -439,6 +465,8 @@ void posta_bridge_status(const struct posta_bridge *bridge, struct posta_bridge_
 	now.state = bridge->public_state;
 	now.since_ms = bridge->since_ms;
 	now.restarts = bridge->restarts;
+	now.permanent = bridge->public_permanent;
+	now.lag = bridge->lag;
 	snprintf(now.last_error, sizeof now.last_error, "%s", bridge->last_error);
 	pthread_mutex_unlock(lock);
 	memcpy(status, &now, status->size && status->size < sizeof now ? status->size : sizeof now);

@@ -103,6 +103,7 @@ struct posta__subscription {
 	bool active; /* subscribed in this connection */
 	bool paused_by_user, paused_by_credit;
 	bool ending; /* unsubscribed; waits for its last settlements */
+	int64_t lag; /* -1: not known */
 	posta_timer retry;
 	/* Settlements gathered for one call. */
 	uint64_t *batch;
@@ -117,6 +118,7 @@ struct posta__subscription *posta__subscription_find(struct posta_bridge *bridge
 void posta__subscription_add(struct posta_bridge *bridge, struct posta__subscription *subscription);
 void posta__subscription_end(struct posta_bridge *bridge, struct posta__subscription *subscription);
 void posta__subscription_pause(struct posta_bridge *bridge, uint32_t id, bool pause);
+void posta__subscription_seek(struct posta_bridge *bridge, uint32_t id, struct posta_position position);
 void posta__subscriptions_up(struct posta_bridge *bridge);
 /* The connection is gone: unsettled deliveries are void, the broker sends them again. */
 void posta__subscriptions_down(struct posta_bridge *bridge);
@@ -150,6 +152,7 @@ struct posta_bridge {
 	void *state;  /* of ops; NULL: no connection */
 	bool up;      /* between posta_bridge_up and the end of the connection */
 	bool failing; /* posta_bridge_down was called */
+	bool permanent; /* for a reason that trying again does not cure */
 	bool closing, finishing;
 	bool flush_scheduled;
 	uint32_t generation; /* of the connection */
@@ -167,6 +170,8 @@ struct posta_bridge {
 	enum posta_bridge_state public_state;
 	int64_t since_ms;
 	uint64_t restarts;
+	bool public_permanent;
+	int64_t lag;
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };
 
@@ -195,6 +200,7 @@ enum posta__front_message {
 	POSTA__FRONT_OFFER,
 	POSTA__FRONT_RESUBSCRIBE, /* uint32_t */
 	POSTA__FRONT_DEADLINE,
+	POSTA__FRONT_SEEK, /* struct posta__seek */
 	POSTA__CONNECTION_CONNECT,
 };
 
@@ -202,6 +208,11 @@ struct posta__settlement {
 	uint64_t id;
 	uint32_t subscription, generation;
 	uint32_t outcome;
+};
+
+struct posta__seek {
+	struct posta_position position;
+	uint32_t subscription;
 };
 
 extern const struct posta_actor_class posta__front_class;

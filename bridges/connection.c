@@ -35,7 +35,14 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 	pthread_mutex_lock(&bridge->lock);
 	bridge->restarts = bridge->generation - 1;
 	pthread_mutex_unlock(&bridge->lock);
-	return posta_send(self, posta_self(self), POSTA__CONNECTION_CONNECT, NULL, 0);
+	if (!bridge->permanent)
+		return posta_send(self, posta_self(self), POSTA__CONNECTION_CONNECT, NULL, 0);
+	/* Only a person can cure it: the broker is not to be asked, nor its log filled, at the pace of the back-off. */
+	bridge->permanent = false;
+	return posta_send_after(self, bridge->options.permanent_retry_ms, posta_self(self), POSTA__CONNECTION_CONNECT,
+				NULL, 0)
+		       ? POSTA_OK
+		       : POSTA_ENOMEM;
 }
 
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
@@ -105,11 +112,25 @@ uint64_t posta_bridge_now_ms(const struct posta_bridge *bridge)
 	return posta_now_ns(bridge->front) / 1000000u;
 }
 
+uint32_t posta_bridge_attempt(const struct posta_bridge *bridge)
+{
+	return bridge->generation - 1;
+}
+
+static void permanent_set(struct posta_bridge *bridge, bool permanent)
+{
+	bridge->permanent = permanent;
+	pthread_mutex_lock(&bridge->lock);
+	bridge->public_permanent = permanent;
+	pthread_mutex_unlock(&bridge->lock);
+}
+
 void posta_bridge_up(struct posta_bridge *bridge)
 {
 	if (bridge->up || bridge->failing || !bridge->connection)
 		return;
 	bridge->up = true;
+	permanent_set(bridge, false);
 	posta__bump(&bridge->connects, 1);
 	posta__front_state(bridge, POSTA_BRIDGE_CONNECTED, NULL);
 	posta__subscriptions_up(bridge);
@@ -127,6 +148,7 @@ void posta_bridge_down(struct posta_bridge *bridge, enum posta_err code, const c
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	bridge->failing = true;
+	permanent_set(bridge, code == POSTA_EAUTH || code == POSTA_EREFUSED || code == POSTA_EINVAL);
 	posta__front_state(bridge, bridge->closing ? POSTA_BRIDGE_CLOSING : POSTA_BRIDGE_DOWN, text);
 	if (bridge->finishing)
 		posta__front_end(bridge);

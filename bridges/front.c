@@ -228,6 +228,13 @@ static void settle(struct posta_bridge *bridge, const struct posta_message *mess
 	posta__settle_one(bridge, &token, (enum posta_outcome)settlement.outcome);
 }
 
+static void seek(struct posta_bridge *bridge, const struct posta_message *message)
+{
+	struct posta__seek where;
+	memcpy(&where, posta_data(message), sizeof where);
+	posta__subscription_seek(bridge, where.subscription, where.position);
+}
+
 static void unsubscribe(struct posta_bridge *bridge, uint32_t id)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
@@ -285,6 +292,9 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		break;
 	case POSTA__FRONT_RESUME:
 		posta__subscription_pause(bridge, number_of(message), false);
+		break;
+	case POSTA__FRONT_SEEK:
+		seek(bridge, message);
 		break;
 	case POSTA__FRONT_RESUBSCRIBE:
 		resubscribe(bridge, number_of(message));

@@ -22,4 +22,39 @@ static inline void posta__kept_move(const char **text, char **at)
 	*at += size;
 }
 
+#define POSTA__KEPT_LIST_MAX 128u
+
+/* Of a NULL-terminated list; what is beyond the bound is left out, in pairs. */
+static inline size_t posta__kept_list_count(const char *const *list)
+{
+	size_t n = 0;
+	while (list && list[n] && n < POSTA__KEPT_LIST_MAX)
+		n++;
+	return n & ~(size_t)1;
+}
+
+static inline size_t posta__kept_list_size(const char *const *list)
+{
+	size_t n = posta__kept_list_count(list), size = list ? (n + 1) * sizeof *list : 0;
+	for (size_t i = 0; i < n; i++)
+		size += posta__kept_size(list[i]);
+	return size;
+}
+
+/* As posta__kept_move, of a list and its texts; before all texts, where *at is aligned for pointers. */
+static inline void posta__kept_list_move(const char *const **list, char **at)
+{
+	size_t n = posta__kept_list_count(*list);
+	if (!*list)
+		return;
+	const char **copy = (const char **)(void *)*at;
+	*at += (n + 1) * sizeof *copy;
+	for (size_t i = 0; i < n; i++) {
+		copy[i] = (*list)[i];
+		posta__kept_move(&copy[i], at);
+	}
+	copy[n] = NULL;
+	*list = copy;
+}
+
 #endif

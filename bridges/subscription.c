@@ -87,9 +87,10 @@ static void ids_clear(struct posta__ids *ids)
 
 struct posta__subscription *posta__subscription_make(posta_ref subscriber, const struct posta_source *source)
 {
-	const char *const texts[] = { source->topic,       source->group,  source->queue, source->exchange,
-				      source->routing_key, source->filter, source->share };
-	size_t size = 0;
+	const char *const texts[] = { source->topic,    source->group,       source->queue,
+				      source->exchange, source->routing_key, source->filter,
+				      source->share,    source->member,      source->exchange_type };
+	size_t size = posta__kept_list_size(source->queue_arguments);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		size += posta__kept_size(texts[i]);
 	struct posta__subscription *made = calloc(1, sizeof *made + size);
@@ -98,8 +99,10 @@ struct posta__subscription *posta__subscription_make(posta_ref subscriber, const
 	char *at = (char *)(made + 1);
 	made->subscriber = subscriber;
 	made->source = *source;
+	made->lag = -1;
 	if (!made->source.credit)
 		made->source.credit = CREDIT_DEFAULT;
+	posta__kept_list_move(&made->source.queue_arguments, &at);
 	posta__kept_move(&made->source.topic, &at);
 	posta__kept_move(&made->source.group, &at);
 	posta__kept_move(&made->source.queue, &at);
@@ -107,6 +110,8 @@ struct posta__subscription *posta__subscription_make(posta_ref subscriber, const
 	posta__kept_move(&made->source.routing_key, &at);
 	posta__kept_move(&made->source.filter, &at);
 	posta__kept_move(&made->source.share, &at);
+	posta__kept_move(&made->source.member, &at);
+	posta__kept_move(&made->source.exchange_type, &at);
 	return made;
 }
 
@@ -191,6 +196,7 @@ void posta__subscription_end(struct posta_bridge *bridge, struct posta__subscrip
 	posta__settle_flush(bridge);
 	if (subscription->active && usable(bridge))
 		bridge->ops->unsubscribe(bridge, bridge->state, subscription->id);
+	posta_bridge_lag(bridge, subscription->id, -1);
 	forget_unsettled(bridge, subscription);
 	posta_unwatch(bridge->front, subscription->monitor);
 	posta_cancel(bridge->front, subscription->retry);
@@ -241,6 +247,20 @@ void posta__subscription_pause(struct posta_bridge *bridge, uint32_t id, bool pa
 		bridge->ops->pause(bridge, bridge->state, id);
 	else
 		bridge->ops->resume(bridge, bridge->state, id);
+}
+
+/* Kept until a connection has it: a position that was reached once is not begun at again. */
+void posta__subscription_seek(struct posta_bridge *bridge, uint32_t id, struct posta_position position)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	if (!subscription || subscription->ending)
+		return;
+	posta__settle_flush(bridge);
+	forget_unsettled(bridge, subscription);
+	if (subscription->active && usable(bridge))
+		bridge->ops->seek(bridge, bridge->state, id, position);
+	else
+		subscription->source.position = position;
 }
 
 void posta__subscriptions_up(struct posta_bridge *bridge)
@@ -445,12 +465,29 @@ void posta__subscriptions_reap(struct posta_bridge *bridge)
 
 /* -- The broker's answers -- */
 
+void posta_bridge_lag(struct posta_bridge *bridge, uint32_t id, int64_t lag)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	int64_t sum = -1;
+	if (!subscription || subscription->lag == lag)
+		return;
+	subscription->lag = lag;
+	for (uint32_t i = 0; i < bridge->subscription_count; i++)
+		if (bridge->subscriptions[i]->lag >= 0)
+			sum = (sum < 0 ? 0 : sum) + bridge->subscriptions[i]->lag;
+	pthread_mutex_lock(&bridge->lock);
+	bridge->lag = sum;
+	pthread_mutex_unlock(&bridge->lock);
+}
+
 void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t id, enum posta_err result, const char *text)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
 	if (!subscription)
 		return;
 	posta__subscription_answer(bridge, subscription, result, text);
+	if (!result)
+		subscription->source.position = (struct posta_position){ 0 };
 	subscription->active = !result; /* the broker's file may have tried again by itself */
 	if (!result)
 		return;

@@ -36,8 +36,9 @@ struct posta_route_target *posta__target_make(const struct posta_bridge_ops *ops
 {
 	if (check(ops, target, error))
 		return NULL;
-	size_t size = posta__kept_size(target->topic) + posta__kept_size(target->queue) +
-		      posta__kept_size(target->exchange) + posta__kept_size(target->routing_key);
+	size_t size = posta__kept_list_size(target->queue_arguments) + posta__kept_size(target->topic) +
+		      posta__kept_size(target->queue) + posta__kept_size(target->exchange) +
+		      posta__kept_size(target->routing_key) + posta__kept_size(target->exchange_type);
 	struct posta_route_target *made = malloc(sizeof *made + size);
 	if (!made) {
 		posta_error_set(error, POSTA_ENOMEM, "%s: out of memory for a target", ops->name);
@@ -46,6 +47,8 @@ struct posta_route_target *posta__target_make(const struct posta_bridge_ops *ops
 	char *at = (char *)(made + 1);
 	atomic_init(&made->refs, 1);
 	made->target = *target;
+	posta__kept_list_move(&made->target.queue_arguments, &at);
+	posta__kept_move(&made->target.exchange_type, &at);
 	posta__kept_move(&made->target.topic, &at);
 	posta__kept_move(&made->target.queue, &at);
 	posta__kept_move(&made->target.exchange, &at);

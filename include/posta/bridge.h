@@ -62,13 +62,25 @@ struct posta_bridge_options {
 	int will_qos;
 	bool will_retain;
 	bool clean_session; /* MQTT: forget the session at the end; default false */
-	/* Any option of the client library by its own name: NULL-terminated name, value, name, value. */
+	/*
+	 * Any option of the client library by its own name: NULL-terminated name, value, name, value. Kafka: librdkafka's
+	 * (compression.type, linger.ms, batch.size, sasl.mechanism, ...).
+	 */
 	const char *const *extra;
+	/*
+	 * What only a person can cure (bad credentials, no such virtual host, a refused declaration) is tried again after so
+	 * long, beyond the back-off. 0: 30,000
+	 */
+	uint32_t permanent_retry_ms;
+	/* Kafka */
+	const char *transactional_id; /* publications go in transactions under this id, unique among running bridges */
+	int topic_partitions;         /* topics of targets and sources that are missing are made with so many. 0: not by us */
+	int topic_replication;        /* of those. 0: the broker's default */
 };
 
 /*
  * Opens a bridge by URL: kafka://h:9092,h2:9092  kafkas://  amqp://user:pass@h:5672/vhost  amqps://
- * mqtt://h:1883  mqtts://  memory:[name]. Returns at once; the first connection is made in the background.
+ * mqtt://h:1883  mqtts://  memory:[name]. amqp and mqtt take several hosts, too (h1:5672,h2): one a try, in turn. Returns at once; the first connection is made in the background.
  * Thread: any. Returns: owned, to be closed; NULL with error (EINVAL: bad URL; EUNSUPPORTED: scheme unknown
  * or switched off in this build; ENOMEM).
  */
@@ -95,6 +107,28 @@ struct posta_target {
 	int qos;                /* MQTT: 0, 1, 2; -1: 1 */
 	bool retain;            /* MQTT, memory */
 	enum posta_format format;
+	const char *exchange_type; /* AMQP: declare the exchange (durable): direct, topic, fanout, headers; NULL: it must exist */
+	/*
+	 * AMQP: arguments of the queue's declaration, NULL-terminated name, value, name, value: x-queue-type quorum,
+	 * x-dead-letter-exchange, x-message-ttl, x-delivery-limit, ... Whole numbers and true, false go as such.
+	 */
+	const char *const *queue_arguments;
+	/* AMQP: into the queue only after so long, by way of a queue "<queue>.wait.<ms>" whose messages expire into it. */
+	uint32_t delay_ms;
+};
+
+/* Where reading a log begins. */
+enum posta_start {
+	POSTA_START_COMMITTED, /* where the group was; from_latest says what if it was nowhere */
+	POSTA_START_BEGINNING,
+	POSTA_START_END,
+	POSTA_START_OFFSET, /* at that offset of each partition */
+	POSTA_START_TIME    /* at the first message of that time (ms since 1970) or later */
+};
+
+struct posta_position {
+	enum posta_start start;
+	int64_t at; /* offset or time */
 };
 
 /* Where deliveries come from. Strings are copied. */
@@ -112,6 +146,11 @@ struct posta_source {
 	int queue_priority_max;  /* AMQP, memory: x-max-priority on declaration; 0: none */
 	int qos;                 /* MQTT: 0, 1, 2; -1: 1 */
 	uint32_t credit;         /* unsettled deliveries at a time: prefetch, receive maximum. 0: 1,024 */
+	/* Kafka: the first assignment of partitions is read from here, whatever the group had committed. */
+	struct posta_position position;
+	const char *member;        /* Kafka: static membership: a restart within the session causes no rebalance */
+	const char *exchange_type; /* AMQP: declare the exchange, as in a target */
+	const char *const *queue_arguments; /* AMQP: as in a target */
 };
 
 /* Names one delivery to its bridge. Copy it freely; settle it once (a second time is counted and ignored). */
@@ -186,6 +225,12 @@ enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bri
 enum posta_err posta_bridge_unsubscribe(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 enum posta_err posta_bridge_pause(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 enum posta_err posta_bridge_resume(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
+/*
+ * Kafka: what the subscription reads now is read from that position on. Its unsettled deliveries are void: their settlement
+ * is counted as stale. Errors: EUNSUPPORTED (no log), EINVAL, ENOMEM, EDEAD.
+ */
+enum posta_err posta_bridge_seek(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription,
+				 struct posta_position position);
 
 /* The end of a delivery's way. Stale or doubly settled tokens are counted and ignored. */
 enum posta_err posta_settle(struct posta_actor *self, struct posta_token token, enum posta_outcome outcome);
@@ -218,6 +263,8 @@ struct posta_bridge_status {
 	char client_id[64];
 	char url[256]; /* redacted */
 	char last_error[POSTA_ERROR_TEXT_MAX];
+	bool permanent; /* DOWN, and trying again will not help: see permanent_retry_ms */
+	int64_t lag;    /* Kafka: messages in what we read that are not settled yet, some seconds old; -1: not known */
 };
 
 /* A snapshot. Thread: any; never waits for the bridge. */

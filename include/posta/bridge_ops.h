@@ -81,6 +81,8 @@ struct posta_bridge_ops {
 	/* Required. No more deliveries until resume; what is on its way may still come. Idempotent. */
 	void (*pause)(struct posta_bridge *bridge, void *state, uint32_t subscription);
 	void (*resume)(struct posta_bridge *bridge, void *state, uint32_t subscription);
+	/* Optional. What it delivered is void by now; deliveries go on from that position. */
+	void (*seek)(struct posta_bridge *bridge, void *state, uint32_t subscription, struct posta_position position);
 	/*
 	 * Required. Begins an orderly end after the last settle and confirm (flush acknowledgements, leave the group);
 	 * calls posta_bridge_ended() when done, at once if there is nothing to do. Not called after posta_bridge_down.
@@ -96,6 +98,8 @@ const char *posta_bridge_url(const struct posta_bridge *bridge); /* with credent
 const struct posta_bridge_options *posta_bridge_get_options(const struct posta_bridge *bridge); /* defaults filled in */
 const char *posta_bridge_client_id(const struct posta_bridge *bridge); /* stable over reconnects */
 const char *posta_bridge_name(const struct posta_bridge *bridge);
+/* How many connections were tried before this one: which of several hosts is next. */
+uint32_t posta_bridge_attempt(const struct posta_bridge *bridge);
 struct posta_actor *posta_bridge_actor(const struct posta_bridge *bridge); /* the connection's actor */
 struct ev_loop *posta_bridge_loop(const struct posta_bridge *bridge);
 uint64_t posta_bridge_now_ms(const struct posta_bridge *bridge); /* monotonic, virtual in simulations */
@@ -131,6 +135,8 @@ void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription,
 /* Unsettled deliveries of this subscription are void (a rebalance, a channel that closed): their settlement will be ignored. */
 void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription,
 			 bool (*is_void)(uint64_t id, void *context), void *context);
+/* For the status: what the subscription has still to read and settle; -1: not known. */
+void posta_bridge_lag(struct posta_bridge *bridge, uint32_t subscription, int64_t lag);
 /* finish() is done. */
 void posta_bridge_ended(struct posta_bridge *bridge);
 

@@ -33,6 +33,17 @@ const char *posta_bridge_name(const struct posta_bridge *bridge)
 	return "test";
 }
 
+uint32_t posta_bridge_attempt(const struct posta_bridge *bridge)
+{
+	return bridge->attempt;
+}
+
+void posta_bridge_lag(struct posta_bridge *bridge, uint32_t subscription, int64_t lag)
+{
+	(void)subscription;
+	bridge->lag = lag;
+}
+
 struct posta_actor *posta_bridge_actor(const struct posta_bridge *bridge)
 {
 	return bridge->actor;

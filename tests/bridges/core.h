@@ -34,6 +34,8 @@ struct posta_bridge {
 	struct posta_bridge_options options;
 	char url[256];
 	void *state;
+	uint32_t attempt;
+	int64_t lag;
 	int ups, downs, blocked, unblocked, writables, ended, revoked;
 	enum posta_err down_code;
 	char down_text[POSTA_ERROR_TEXT_MAX];
