@@ -211,6 +211,33 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 	tell_down(worker, actor, ref, reason, false);
 }
 
+/* Whether nobody and nothing has to be told of its end but its parent, who is here and only forgets it. */
+static bool ends_quietly(const struct posta__worker *worker, const struct posta_actor *actor)
+{
+	const struct posta_actor *parent = actor->parent;
+	return actor->attention == POSTA__ATTEND_STOP && !actor->notified && !actor->guarded &&
+	       actor->status == POSTA__RUNNING && !actor->cold && !actor->first_child && !actor->timers &&
+	       !actor->pinned && !actor->supervised && !actor->state_owned && !actor->klass->stop && !actor->head &&
+	       actor->generation < POSTA__GENERATION_MASK && parent && !parent->cold &&
+	       parent->status == POSTA__RUNNING && hears_at_once(parent, worker);
+}
+
+bool posta__actor_end_quietly(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (!ends_quietly(worker, actor))
+		return false;
+	/* Relaxed: as in terminate(). */
+	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
+	actor->generation++;
+	actor->status = POSTA__FREE;
+	actor->attention = 0;
+	posta__count(&worker->counters.stopped, 1);
+	unlink_child(actor->parent, actor);
+	actor->next_sibling = worker->free_slots;
+	worker->free_slots = actor;
+	return true;
+}
+
 static uint32_t count_messages(const struct posta_actor *actor)
 {
 	uint32_t count = 0;

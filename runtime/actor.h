@@ -61,21 +61,22 @@ struct posta_actor {
 		};
 		uint32_t unusual; /* the four in one look: 0: nothing to do in its turn but to handle messages */
 	};
-	bool queued;              /* in the run queue, or in its turn */
-	uint8_t status;           /* enum posta__status */
-	_Atomic(uint8_t) bounded; /* enum posta_mailbox_policy; the home changes it when the actor goes down and comes up */
+	bool queued;    /* in the run queue, or in its turn */
+	uint8_t status; /* enum posta__status */
+	_Atomic(uint8_t)
+		bounded; /* enum posta_mailbox_policy; the home changes it when the actor goes down and comes up */
 	bool pinned;
 	/* line 1 */
 	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) stack; /* newest first; FIFO once reversed */
 	struct posta_actor *inbox_next; /* owner: whoever made the stack non-empty, then the home's drain */
 	struct posta_actor *adopt_next;
-	_Atomic(uint32_t) length; /* user messages waiting; kept only when bounded */
+	_Atomic(uint32_t) length;     /* user messages waiting; kept only when bounded */
 	_Atomic(uint32_t) length_max; /* changes when a supervised actor goes down and comes up */
-	uint32_t index;       /* of the slot, constant */
-	uint32_t generation;  /* of the next actor in it */
-	uint32_t timers;      /* armed: an actor with timers does not move */
-	int16_t reason;       /* why it ends, once stopping */
-	bool parent_releases; /* its end is final: the parent asked for it */
+	uint32_t index;               /* of the slot, constant */
+	uint32_t generation;          /* of the next actor in it */
+	uint32_t timers;              /* armed: an actor with timers does not move */
+	int16_t reason;               /* why it ends, once stopping */
+	bool parent_releases;         /* its end is final: the parent asked for it */
 	bool state_owned : 1;
 	bool supervised : 1;
 	/* line 2 */
@@ -157,6 +158,8 @@ struct posta__spawn {
 
 /* Runs what draws attention. Returns: whether user messages may be handled in this turn. */
 bool posta__actor_attend(struct posta__worker *worker, struct posta_actor *actor);
+/* Short cut of the commonest end: an actor without belongings stops itself. Returns: whether it was one, and is gone. */
+bool posta__actor_end_quietly(struct posta__worker *worker, struct posta_actor *actor);
 /* Its handler said so, or posta_fail. message: the one in work, taken; may be NULL. */
 void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason,
 			 struct posta_message *message);

@@ -31,7 +31,7 @@ void posta__slots_fini(struct posta_system *system);
 struct posta_actor *posta__slots_take(struct posta_system *system);
 /* A free slot for a spawn on this worker's thread (NULL: a foreign thread). */
 struct posta_actor *posta__slot_new(struct posta_system *system, struct posta__worker *worker);
-/* Back to the worker that was its home. */
+/* Back to the worker that was its home, clean: as fresh from the table, but for its number and generation. */
 void posta__slot_free(struct posta__worker *worker, struct posta_actor *actor);
 
 #endif

@@ -51,10 +51,8 @@ static void slot_fill(struct posta_actor *actor, const struct posta__spawn *spaw
 	actor->klass = spawn->klass;
 	actor->receive = spawn->klass->receive;
 	actor->parent = spawn->parent;
-	actor->first_child = NULL;
 	actor->supervised = spawn->supervised;
 	actor->pinned = options && (options->pinned || options->dedicated);
-	actor->timers = 0;
 	actor->parent_releases = false;
 	actor->reason = POSTA_OK;
 	actor->status = spawn->klass->start ? POSTA__STARTING : POSTA__RUNNING;
@@ -188,9 +186,31 @@ posta_ref posta_spawn_with(struct posta_actor *self, const struct posta_actor_cl
 	return actor ? ref_of_next(posta__worker(self)->system, actor) : POSTA_NOBODY;
 }
 
+/* A free slot is clean: what is not written here is as terminate() and the table's zeroes left it. */
+static void slot_fill_plain(struct posta_actor *actor, const struct posta_actor_class *klass, void *argument,
+			    struct posta_actor *parent)
+{
+	actor->klass = klass;
+	actor->receive = klass->receive;
+	actor->state = argument;
+	actor->parent = parent;
+	actor->status = POSTA__RUNNING;
+}
+
+/* Most spawns want nothing but a class: no state of its own, no start, and a slot is at hand. */
 posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *klass, void *argument)
 {
-	return posta_spawn_with(self, klass, argument, NULL, NULL);
+	struct posta__worker *worker = posta__worker_running(self);
+	struct posta_actor *actor = worker->free_slots;
+	if (POSTA__UNLIKELY(!actor || klass->start || klass->state_size || !klass->receive))
+		return posta_spawn_with(self, klass, argument, NULL, NULL);
+	worker->free_slots = actor->next_sibling;
+	posta_ref ref = ref_of_next(worker->system, actor);
+	slot_fill_plain(actor, klass, argument, self);
+	posta__link_child(self, actor);
+	posta__count(&worker->counters.spawned, 1);
+	atomic_store_explicit(&actor->self, ref, memory_order_relaxed); /* relaxed: as in publish() */
+	return ref;
 }
 
 /* From outside: the root, on its own thread, is told to take the child before the child can report anything. */

@@ -174,9 +174,13 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 /* What drew attention is seen to at once; whoever has more to do gets in line again. */
 static __attribute__((noinline)) void end_turn(struct posta__worker *worker, struct posta_actor *actor)
 {
-	if (POSTA__UNLIKELY(actor->attention & POSTA__ATTEND_UNSTASH))
+	if (actor->attention & POSTA__ATTEND_UNSTASH)
 		unstash(actor);
-	if (POSTA__UNLIKELY(actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
+	if (actor->attention & POSTA__ATTEND_STOP && posta__actor_end_quietly(worker, actor)) {
+		actor->queued = false;
+		return;
+	}
+	if (actor->attention & (uint8_t)~POSTA__ATTEND_HOLD)
 		posta__actor_attend(worker, actor);
 	bool held = actor->attention & POSTA__ATTEND_HOLD;
 	if ((actor->head && !held) || actor->notified || (actor->attention & (uint8_t)~POSTA__ATTEND_HOLD))
