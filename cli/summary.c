@@ -48,9 +48,9 @@ static void print_json_route(const struct posta_route_status *route)
 	fputs("{\"name\":", stdout);
 	print_json_text(route->name);
 	printf(",\"received\":%llu,\"sent\":%llu,\"filtered\":%llu,\"dead_lettered\":%llu,\"redelivered\":%llu,"
-	       "\"retried\":%llu,\"in_flight\":%llu,\"last_error\":",
+	       "\"retried\":%llu,\"in_flight\":%llu,\"restarts\":%llu,\"last_error\":",
 	       (figure)route->received, (figure)route->sent, (figure)route->filtered, (figure)route->dead_lettered,
-	       (figure)route->redelivered, (figure)route->retried, (figure)route->in_flight);
+	       (figure)route->redelivered, (figure)route->retried, (figure)route->in_flight, (figure)route->restarts);
 	print_json_text(route->last_error);
 	putchar('}');
 }
@@ -90,12 +90,12 @@ static void print_table(struct posta_router *router, uint64_t elapsed_ms)
 {
 	struct posta_route_status route = { .size = sizeof route };
 	struct posta_bridge_status bridge = { .size = sizeof bridge };
-	printf("%-24s %10s %10s %10s %13s %11s\n", "route", "received", "sent", "filtered", "dead-lettered",
-	       "redelivered");
+	printf("%-24s %10s %10s %10s %13s %11s %8s\n", "route", "received", "sent", "filtered", "dead-lettered",
+	       "redelivered", "restarts");
 	for (size_t i = 0; posta_router_route_status(router, i, &route); i++)
-		printf("%-24s %10llu %10llu %10llu %13llu %11llu\n", route.name, (figure)route.received,
+		printf("%-24s %10llu %10llu %10llu %13llu %11llu %8llu\n", route.name, (figure)route.received,
 		       (figure)route.sent, (figure)route.filtered, (figure)route.dead_lettered,
-		       (figure)route.redelivered);
+		       (figure)route.redelivered, (figure)route.restarts);
 	printf("\n%-24s %-12s %8s  %s\n", "broker", "state", "restarts", "last error");
 	for (size_t i = 0; posta_router_bridge_status(router, i, &bridge); i++)
 		printf("%-24s %-12s %8llu  %s\n", bridge.name, posta_bridge_state_name(bridge.state),

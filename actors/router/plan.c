@@ -81,6 +81,7 @@ void posta__router_free_route(struct posta__route *route)
 	for (size_t i = 0; i < POSTA__TARGETS_MAX; i++)
 		posta_target_unref(route->outlets[i].target);
 	posta_target_unref(route->dead_letter.target);
+	posta__flights_fini(route);
 	pthread_mutex_destroy(&route->lock);
 	free(route);
 }

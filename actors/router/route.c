@@ -13,27 +13,57 @@ void posta__route_error(struct posta__route *route, const char *text)
 	pthread_mutex_unlock(&route->lock);
 }
 
+static enum posta_err subscribe(struct posta__route *route, struct posta_error *error)
+{
+	uint32_t subscription;
+	enum posta_err err =
+		posta_bridge_subscribe(route->self, route->source, &route->config->from.source, &subscription, error);
+	if (err)
+		return err;
+	route->subscription = subscription;
+	route->subscribed = POSTA_EPENDING;
+	return POSTA_OK;
+}
+
+static void resume(struct posta__route *route)
+{
+	atomic_store_explicit(&route->down, false, memory_order_relaxed);
+	posta__route_count(&route->counters.restarts, 1);
+	posta__flights_resume(route);
+	posta_log(route->system, POSTA_LOG_WARNING, "route.restarted", "route=%s restarts=%llu error=\"%s\"",
+		  route->config->name,
+		  (unsigned long long)atomic_load_explicit(&route->counters.restarts, memory_order_relaxed),
+		  route->last_error);
+}
+
 static enum posta_err start(struct posta_actor *self, void *state, void *argument)
 {
 	struct posta__route *route = argument;
 	struct posta_error error = { POSTA_OK, false, "out of memory" };
 	route->self = self;
-	route->subscribed = POSTA_EPENDING;
 	enum posta_err err = posta__flights_init(route);
-	if (!err)
-		err = posta_bridge_subscribe(self, route->source, &route->config->from.source, &route->subscription,
-					     &error);
-	if (!err)
-		return POSTA_OK;
-	posta__route_error(route, error.text);
-	posta_log(route->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", route->config->name,
-		  error.text);
-	return err;
+	if (!err && !route->subscription)
+		err = subscribe(route, &error);
+	if (err) {
+		posta__route_error(route, error.text);
+		return err;
+	}
+	if (atomic_load_explicit(&route->down, memory_order_relaxed))
+		resume(route);
+	return POSTA_OK;
 }
 
+/* For good, or until its supervisor restarts it. */
 static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 {
-	posta__flights_fini(state);
+	struct posta__route *route = state;
+	bool for_good = reason == POSTA_OK || reason == POSTA_ESHUTDOWN; /* as TRANSIENT means it */
+	if (for_good || !route->subscription) {
+		posta__flights_fini(route);
+		return;
+	}
+	posta__route_error(route, posta_strerror(reason));
+	atomic_store_explicit(&route->down, true, memory_order_relaxed);
 }
 
 static void quit_if_done(struct posta__route *route)
@@ -112,9 +142,6 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	case POSTA__ROUTE_DRAIN:
 		drain(route);
 		break;
-	case POSTA__ROUTE_QUIT:
-		posta_stop(self, posta_self(self), POSTA_OK);
-		return POSTA_OK;
 	default:
 		return POSTA_EUNHANDLED;
 	}

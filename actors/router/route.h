@@ -14,6 +14,9 @@
  * Flights of one key share a lane, in their order of arrival. A flight leaves only when none before it in its lane
  * waits for a retry; on routes with a retry policy it leaves only as the first of its lane, for then a failure that
  * is found out late could not keep the order any more.
+ *
+ * A route that fails is suspended and restarted by its supervisor. Its flights and its subscription are no part of what is
+ * lost then: answers and deliveries wait in its mailbox meanwhile, so nothing comes twice and no order is broken.
  */
 
 #include "config.h"
@@ -28,7 +31,6 @@
 
 enum posta__route_message {
 	POSTA__ROUTE_DRAIN = 0x7FFE3000,
-	POSTA__ROUTE_QUIT, /* the deadline has passed */
 	POSTA__ROUTE_RETRY /* uint64_t cookie */
 };
 
@@ -70,7 +72,7 @@ struct posta__lane {
 
 /* One writer, the route's worker; relaxed: they order nothing. */
 struct posta__route_counters {
-	_Atomic uint64_t received, sent, filtered, dead_lettered, redelivered, retried, in_flight;
+	_Atomic uint64_t received, sent, filtered, dead_lettered, redelivered, retried, in_flight, restarts;
 };
 
 struct posta__outlet {
@@ -90,7 +92,7 @@ struct posta__route {
 	struct posta__outlet dead_letter; /* bridge NULL: none */
 	/* the worker's own */
 	struct posta_actor *self;
-	uint32_t subscription;
+	uint32_t subscription;     /* 0: none yet */
 	uint32_t generation;       /* of the newest token */
 	uint32_t stale;            /* flights with an older one */
 	enum posta_err subscribed; /* the last answer */
@@ -104,6 +106,7 @@ struct posta__route {
 	size_t scratch_room;
 	/* any thread */
 	struct posta__route_counters counters;
+	_Atomic bool down;    /* failed, and not restarted yet */
 	pthread_mutex_t lock; /* last_error */
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };
@@ -126,7 +129,10 @@ enum posta__verdict posta__route_steps(struct posta__route *route, struct posta_
 
 /* -- route_flight.c */
 enum posta_err posta__flights_init(struct posta__route *route);
+/* Idempotent. */
 void posta__flights_fini(struct posta__route *route);
+/* After a restart, which dropped the timers: what waited waits again. */
+void posta__flights_resume(struct posta__route *route);
 /* Takes: envelope. Returns: false when there is no place; the envelope is released then too. */
 bool posta__flight_begin(struct posta__route *route, struct posta_envelope *envelope, struct posta_token token,
 			 enum posta_err broken, const char *words);

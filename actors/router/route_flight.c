@@ -17,12 +17,16 @@ static void lane_moves(struct posta__route *route, struct posta__lane *lane);
 enum posta_err posta__flights_init(struct posta__route *route)
 {
 	uint32_t credit = route->config->from.source.credit;
+	if (route->lanes)
+		return POSTA_OK; /* of before the restart */
 	route->flight_max = (credit ? credit : POSTA__CREDIT_DEFAULT) * FLIGHTS_PER_CREDIT;
 	route->flights = calloc(route->flight_max, sizeof *route->flights);
 	route->free_places = malloc(route->flight_max * sizeof *route->free_places);
 	route->lanes = calloc(POSTA__LANE_BUCKETS, sizeof(struct posta__lane *));
-	if (!route->flights || !route->free_places || !route->lanes)
+	if (!route->flights || !route->free_places || !route->lanes) {
+		posta__flights_fini(route);
 		return POSTA_ENOMEM;
+	}
 	for (uint32_t i = 0; i < route->flight_max; i++)
 		route->free_places[i] = route->flight_max - 1 - i;
 	return POSTA_OK;
@@ -173,21 +177,33 @@ static void depart(struct posta__route *route, struct posta__flight *flight)
 
 /* -- Waiting */
 
-static void wait_a_while(struct posta__route *route, struct posta__flight *flight, uint64_t ms)
+static void wake_in(struct posta__route *route, const struct posta__flight *flight, uint64_t ms)
 {
 	uint64_t cookie = cookie_of(route, flight, 0);
+	if (!posta_send_after(route->self, ms, posta_self(route->self), POSTA__ROUTE_RETRY, &cookie, sizeof cookie))
+		posta_send(route->self, posta_self(route->self), POSTA__ROUTE_RETRY, &cookie, sizeof cookie);
+}
+
+static void wait_a_while(struct posta__route *route, struct posta__flight *flight, uint64_t ms)
+{
 	if (flight->lane)
 		flight->lane->retrying++;
 	flight->phase = POSTA__FLIGHT_RETRY;
 	flight->wait_ms = ms;
 	posta__route_count(&route->counters.retried, 1);
-	if (!posta_send_after(route->self, ms, posta_self(route->self), POSTA__ROUTE_RETRY, &cookie, sizeof cookie))
-		posta_send(route->self, posta_self(route->self), POSTA__ROUTE_RETRY, &cookie, sizeof cookie);
+	wake_in(route, flight, ms);
 }
 
 static bool no_room(enum posta_err reason)
 {
 	return reason == POSTA_EFULL || reason == POSTA_ENOMEM;
+}
+
+void posta__flights_resume(struct posta__route *route)
+{
+	for (uint32_t i = 0; i < route->flight_max; i++)
+		if (route->flights[i].phase == POSTA__FLIGHT_RETRY)
+			wake_in(route, &route->flights[i], route->flights[i].wait_ms);
 }
 
 /* No room is no failure of the message: it waits, as long as it takes. */

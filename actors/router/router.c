@@ -2,6 +2,7 @@
 #include "router.h"
 
 #include <posta/log.h>
+#include <posta/supervisor.h>
 #include <posta/watch.h>
 
 #include <stdio.h>
@@ -9,22 +10,49 @@
 #include <string.h>
 
 #define BRIDGE_CLOSE_MS 2000u
+#define START_AGAIN_MS 1000u
 
 /* -- The manager. Each of these runs with the lock held. */
 
+static void go_on(struct posta_actor *self, struct posta_router *router);
+
+static void not_started(struct posta_actor *self, struct posta_router *router, struct posta__route_slot *slot,
+			enum posta_err reason)
+{
+	bool again = posta_err_retriable(reason) &&
+		     posta_send_after(self, START_AGAIN_MS, posta_self(self), POSTA__ROUTER_AGAIN, NULL, 0);
+	slot->state = again ? POSTA__SLOT_WAITING : POSTA__SLOT_ENDED;
+	if (!slot->route->last_error[0])
+		posta__route_error(slot->route, posta_strerror(reason));
+	posta_log(router->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", slot->route->config->name,
+		  slot->route->last_error);
+}
+
+static enum posta_err on_started(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+				 void *context)
+{
+	struct posta_router *router = state;
+	struct posta__route_slot *slot = context;
+	pthread_mutex_lock(&router->lock);
+	slot->ref = child;
+	slot->state = POSTA__SLOT_RUNNING;
+	if (!result && !posta_watch(self, child)) {
+		posta_stop_simple_child(self, router->supervisor, child, NULL, NULL);
+		result = POSTA_ENOMEM;
+	}
+	if (result)
+		not_started(self, router, slot, result);
+	go_on(self, router);
+	pthread_mutex_unlock(&router->lock);
+	return POSTA_OK;
+}
+
 static void start_route(struct posta_actor *self, struct posta_router *router, struct posta__route_slot *slot)
 {
-	struct posta_spawn_options spawn = { .size = sizeof spawn };
-	struct posta_error error = { POSTA_OK, false, "out of memory" };
-	slot->ref = posta_spawn_with(self, &posta__route_class, slot->route, &spawn, &error);
-	slot->state = slot->ref ? POSTA__SLOT_RUNNING : POSTA__SLOT_ENDED;
-	if (slot->ref && !posta_watch(self, slot->ref))
-		posta_stop(self, slot->ref, POSTA_ENOMEM);
-	if (slot->ref)
-		return;
-	posta__route_error(slot->route, error.text);
-	posta_log(router->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", slot->route->config->name,
-		  error.text);
+	slot->state = POSTA__SLOT_STARTING;
+	enum posta_err err = posta_start_simple_child(self, router->supervisor, slot->route, on_started, slot);
+	if (err)
+		not_started(self, router, slot, err);
 }
 
 static void start_what_is_new(struct posta_actor *self, struct posta_router *router)
@@ -45,7 +73,7 @@ static void start_what_is_new(struct posta_actor *self, struct posta_router *rou
 
 static void drain(struct posta_actor *self, struct posta__route_slot *slot)
 {
-	if (slot->state == POSTA__SLOT_NEW)
+	if (slot->state == POSTA__SLOT_NEW || slot->state == POSTA__SLOT_WAITING)
 		slot->state = POSTA__SLOT_ENDED;
 	if (slot->state != POSTA__SLOT_RUNNING)
 		return;
@@ -96,11 +124,21 @@ static bool all_ended(const struct posta_router *router)
 	return true;
 }
 
+/* Also one that waits to be restarted. */
+static void cut_off(struct posta_actor *self, struct posta_router *router)
+{
+	for (size_t i = 0; i < router->route_count; i++)
+		if (router->routes[i]->state == POSTA__SLOT_ENDING)
+			posta_stop_simple_child(self, router->supervisor, router->routes[i]->ref, NULL, NULL);
+}
+
 static void go_on(struct posta_actor *self, struct posta_router *router)
 {
 	for (size_t i = 0; i < router->route_count; i++)
 		if (router->routes[i]->retired || router->stopping)
 			drain(self, router->routes[i]);
+	if (router->overdue)
+		cut_off(self, router);
 	start_what_is_new(self, router);
 	close_what_is_idle(router);
 	if (!router->stopping || !all_ended(router))
@@ -117,7 +155,7 @@ static void on_down(struct posta_router *router, const struct posta_down *down)
 		if (slot->ref != down->ref)
 			continue;
 		slot->state = POSTA__SLOT_ENDED;
-		if (down->reason)
+		if (down->reason && down->reason != POSTA_ESHUTDOWN)
 			posta_log(router->system, POSTA_LOG_ERROR, "route.ended", "route=%s reason=%s",
 				  slot->route->config->name, posta_err_name(down->reason));
 	}
@@ -130,11 +168,11 @@ static void on_down(struct posta_router *router, const struct posta_down *down)
 	}
 }
 
-static void on_deadline(struct posta_actor *self, struct posta_router *router)
+static void on_again(struct posta_router *router)
 {
 	for (size_t i = 0; i < router->route_count; i++)
-		if (router->routes[i]->state == POSTA__SLOT_ENDING)
-			posta_send(self, router->routes[i]->ref, POSTA__ROUTE_QUIT, NULL, 0);
+		if (router->routes[i]->state == POSTA__SLOT_WAITING)
+			router->routes[i]->state = POSTA__SLOT_NEW;
 }
 
 static void on_stop(struct posta_actor *self, struct posta_router *router, uint32_t deadline_ms)
@@ -155,7 +193,9 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	else if (message->type == POSTA__ROUTER_STOP)
 		on_stop(self, router, *(const uint32_t *)posta_data(message));
 	else if (message->type == POSTA__ROUTER_DEADLINE)
-		on_deadline(self, router);
+		router->overdue = true;
+	else if (message->type == POSTA__ROUTER_AGAIN)
+		on_again(router);
 	else if (message->type == POSTA__ROUTER_CHANGE)
 		router->changing = false;
 	if (!over)
@@ -164,13 +204,38 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	return POSTA_OK;
 }
 
+static enum posta_err start_supervisor(struct posta_actor *self, struct posta_router *router)
+{
+	const struct posta_child_spec route = {
+		.size = sizeof route,
+		.klass = &posta__route_class,
+		.restart = POSTA_TRANSIENT,
+	};
+	const struct posta_supervisor_options options = {
+		.size = sizeof options,
+		.strategy = POSTA_SIMPLE_ONE_FOR_ONE,
+		.intensity = POSTA_INTENSITY_UNLIMITED,
+		.backoff = { .initial_ms = 100, .max_ms = 30000, .factor = 2, .jitter = POSTA_JITTER_EQUAL },
+		.children_max = POSTA__SLOTS_MAX,
+		.children = &route,
+		.child_count = 1,
+	};
+	struct posta_error error;
+	router->supervisor = posta_supervise(self, &options, &error);
+	return router->supervisor ? POSTA_OK : error.code;
+}
+
 static enum posta_err start(struct posta_actor *self, void *state, void *argument)
 {
 	struct posta_router *router = argument;
 	pthread_mutex_lock(&router->lock);
-	go_on(self, router);
+	enum posta_err err = start_supervisor(self, router);
+	if (err)
+		atomic_store_explicit(&router->stopped, true, memory_order_release); /* PAIRS as in go_on */
+	else
+		go_on(self, router);
 	pthread_mutex_unlock(&router->lock);
-	return POSTA_OK;
+	return err;
 }
 
 const struct posta_actor_class posta__router_class = {
@@ -285,6 +350,9 @@ bool posta_router_route_status(struct posta_router *router, size_t index, struct
 		status->redelivered = read_counter(&route->counters.redelivered);
 		status->retried = read_counter(&route->counters.retried);
 		status->in_flight = read_counter(&route->counters.in_flight);
+		status->restarts = read_counter(&route->counters.restarts);
+		status->restarting =
+			atomic_load_explicit(&route->down, memory_order_relaxed) && slot->state != POSTA__SLOT_ENDED;
 		status->drained = slot->retired || router->stopping;
 		status->running = slot->state != POSTA__SLOT_ENDED;
 		snprintf(status->name, sizeof status->name, "%s", route->config->name);

@@ -3,9 +3,12 @@
 #define POSTA_ACTORS_ROUTER_ROUTER_H
 
 /*
- * A router is a table of bridges and a table of routes, and one actor that keeps them: the manager, parent of all
- * routes. Callers build what is new (plan.c) and hand it over in one message; the manager alone starts, drains, closes
- * and counts ends. The lock guards the tables against status calls; the manager holds it for its own changes only.
+ * A router is a table of bridges and a table of routes, and one actor that keeps them: the manager. Callers build what is
+ * new (plan.c) and hand it over in one message; the manager alone starts, drains, closes and counts ends. The lock guards
+ * the tables against status calls; the manager holds it for its own changes only.
+ *
+ *   manager ── supervisor ─┬─ route      A route that fails is restarted by the supervisor, with back-off: it keeps its
+ *                          └─ route      subscription and its flights (route.c). The manager hears of final ends only.
  */
 
 #include "route.h"
@@ -14,7 +17,9 @@
 
 enum posta__slot_state {
 	POSTA__SLOT_FREE,
-	POSTA__SLOT_NEW, /* built; starts when the one before it has ended */
+	POSTA__SLOT_NEW,      /* built; starts when the one before it has ended */
+	POSTA__SLOT_STARTING, /* the supervisor was asked */
+	POSTA__SLOT_WAITING,  /* it could not start for now */
 	POSTA__SLOT_RUNNING,
 	POSTA__SLOT_ENDING,
 	POSTA__SLOT_ENDED
@@ -48,6 +53,7 @@ struct posta_router {
 	struct posta_system *system;
 	struct posta_router_options options;
 	posta_ref manager;
+	posta_ref supervisor; /* the manager's own */
 	_Atomic bool stopped;
 	pthread_mutex_t lock; /* all below */
 	struct posta__router_file *files;
@@ -57,13 +63,15 @@ struct posta_router {
 	size_t route_count;
 	uint32_t deadline_ms;
 	bool stopping;
+	bool overdue;  /* the deadline of the stop has passed */
 	bool changing; /* a reload is on its way to the manager */
 };
 
 enum posta__router_message {
 	POSTA__ROUTER_STOP = 0x7FFE3100, /* uint32_t deadline_ms */
 	POSTA__ROUTER_CHANGE,
-	POSTA__ROUTER_DEADLINE
+	POSTA__ROUTER_DEADLINE,
+	POSTA__ROUTER_AGAIN /* routes that could not start are tried again */
 };
 
 extern const struct posta_actor_class posta__router_class;

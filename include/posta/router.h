@@ -92,8 +92,10 @@ struct posta_route_status {
 	uint64_t redelivered;   /* deliveries that may have been seen before */
 	uint64_t retried;
 	uint64_t in_flight;
-	bool running; /* also while it drains */
-	bool drained; /* it was told to end, by a stop or another file; false: it could not go on */
+	uint64_t restarts; /* by its supervisor, after a failure of its own */
+	bool restarting;   /* it waits for the back-off */
+	bool running;      /* also while it drains or is restarted */
+	bool drained;      /* it was told to end, by a stop or another file; false: it could not go on */
 	char name[64];
 	char source[64]; /* the broker's name */
 	char last_error[POSTA_ERROR_TEXT_MAX];

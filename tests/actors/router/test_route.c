@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Routes between embedded brokers, on a system that is stepped by hand. */
+#include "actors/router/router.h"
+#include "bridges/memory.h"
+
 #include <posta/envelope.h>
 #include <posta/router.h>
 
@@ -300,6 +303,136 @@ static void stop__drains__and_ends(void **state)
 	finish(scene);
 }
 
+/* -- A route that fails */
+
+static void fail_route(struct scene *scene)
+{
+	posta_system_stop_actor(scene->system, scene->router->routes[0]->ref, POSTA_EIO);
+}
+
+static bool is_down(void *context)
+{
+	return status_of(context).restarting;
+}
+
+static void fail_and_see_it_down(struct scene *scene)
+{
+	fail_route(scene);
+	assert_true(posta_system_run_until(scene->system, is_down, scene, 10000));
+	assert_true(status_of(scene).running);
+}
+
+static bool is_up(void *context)
+{
+	return !status_of(context).restarting;
+}
+
+static void wait_for_restart(struct scene *scene)
+{
+	assert_true(posta_system_run_until(scene->system, is_up, scene, 10000));
+}
+
+static void publish_numbers(struct scene *scene, int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		char key[16], body[32];
+		snprintf(key, sizeof key, "%d", i % 4);
+		snprintf(body, sizeof body, "%d", i);
+		publish(scene, "t", key, body);
+	}
+}
+
+static void assert_each_once_in_order(struct scene *scene, int count)
+{
+	int next[4] = { 0, 1, 2, 3 };
+	assert_int_equal(scene->count[0], count);
+	for (int i = 0; i < count; i++) {
+		int number = number_of(scene->got[0][i]);
+		assert_int_equal(number, next[number % 4]);
+		next[number % 4] += 4;
+	}
+}
+
+static bool some_in_flight(void *context)
+{
+	return status_of(context).in_flight > 0;
+}
+
+static void route__fails_in_mid_flow__is_restarted_and_loses_nothing(void **state)
+{
+	struct scene *scene = begin("    to: { broker: b, topic: out }\n");
+	publish_numbers(scene, 0, 4);
+	wait_for(scene, 4, 4, 0, 0);
+	posta__memory_refuse(scene->system, "b", UINT32_MAX); /* so that something is on its way when it fails */
+	posta__memory_drop(scene->system, "b");
+	publish_numbers(scene, 4, 400);
+	assert_true(posta_system_run_until(scene->system, some_in_flight, scene, 10000));
+	fail_and_see_it_down(scene);
+	posta__memory_refuse(scene->system, "b", 0);
+	publish_numbers(scene, 400, 800);
+	wait_for(scene, 800, 800, 0, 0);
+	assert_each_once_in_order(scene, 800);
+	assert_int_equal(status_of(scene).restarts, 1);
+	assert_false(status_of(scene).restarting);
+	assert_int_equal(status_of(scene).redelivered, 0);
+	assert_string_equal(status_of(scene).last_error, posta_strerror(POSTA_EIO));
+	finish(scene);
+}
+
+static void route__fails_again_and_again__waits_longer_and_goes_on(void **state)
+{
+	struct scene *scene = begin("    to: { broker: b, topic: out }\n");
+	for (unsigned i = 0; i < 3; i++) {
+		publish_numbers(scene, 4 * (int)i, 4 * (int)i + 4);
+		wait_for(scene, 4 * i + 4, 4 * i + 4, 0, 0);
+		fail_and_see_it_down(scene);
+		uint64_t from = posta_system_now_ns(scene->system);
+		wait_for_restart(scene);
+		assert_true(posta_system_now_ns(scene->system) - from >= (UINT64_C(40000000) << i)); /* of 50 << i ms */
+	}
+	publish_numbers(scene, 12, 16);
+	wait_for(scene, 16, 16, 0, 0);
+	assert_each_once_in_order(scene, 16);
+	assert_int_equal(status_of(scene).restarts, 3);
+	finish(scene);
+}
+
+static bool one_waits(void *context)
+{
+	return status_of(context).retried > 0;
+}
+
+static void route__fails_while_messages_wait__they_wait_again(void **state)
+{
+	bounds = "pending_max: 1";
+	struct scene *scene = begin("    to: { broker: b, topic: out }\n    retry: { attempts: 2 }\n");
+	bounds = "message_bytes_max: 1000";
+	publish_numbers(scene, 0, 40);
+	assert_true(posta_system_run_until(scene->system, one_waits, scene, 10000));
+	fail_and_see_it_down(scene);
+	wait_for(scene, 40, 40, 0, 0);
+	assert_each_once_in_order(scene, 40);
+	finish(scene);
+}
+
+static void stop__route_waits_to_be_restarted__ends_at_the_deadline(void **state)
+{
+	struct scene *scene = begin("    to: { broker: b, topic: out }\n");
+	publish_numbers(scene, 0, 4);
+	wait_for(scene, 4, 4, 0, 0);
+	for (int i = 0; i < 3; i++) { /* the third wait is 200 ms at least */
+		fail_and_see_it_down(scene);
+		if (i < 2)
+			wait_for_restart(scene);
+	}
+	posta_router_stop(scene->router, 1);
+	assert_true(posta_system_run_until(scene->system, stopped, scene->router, 10000));
+	assert_false(status_of(scene).running);
+	assert_true(status_of(scene).drained);
+	assert_int_equal(status_of(scene).restarts, 2);
+	finish(scene);
+}
+
 static bool second_route_runs(void *context)
 {
 	struct posta_route_status status = { .size = sizeof status };
@@ -346,7 +479,11 @@ int main(void)
 		cmocka_unit_test(route__no_room_at_the_bridge__waits_and_keeps_the_order),
 		cmocka_unit_test(route__body_not_json__goes_to_dead_letter_and_the_flow_goes_on),
 		cmocka_unit_test(route__too_big__is_given_up_at_once_and_told),
+		cmocka_unit_test(route__fails_in_mid_flow__is_restarted_and_loses_nothing),
+		cmocka_unit_test(route__fails_again_and_again__waits_longer_and_goes_on),
+		cmocka_unit_test(route__fails_while_messages_wait__they_wait_again),
 		cmocka_unit_test(stop__drains__and_ends),
+		cmocka_unit_test(stop__route_waits_to_be_restarted__ends_at_the_deadline),
 		cmocka_unit_test(reload__changed_route__takes_over),
 		cmocka_unit_test(reload__same_file__touches_nothing),
 	};
