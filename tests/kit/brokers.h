@@ -34,6 +34,13 @@ enum kit_door {
 	KIT_SASL,  /* Kafka only, SASL_PLAINTEXT: needs options.user */
 };
 
+/* What is wrong with the broker's certificate. */
+enum kit_certificate {
+	KIT_CERT_GOOD,
+	KIT_CERT_EXPIRED,  /* yesterday */
+	KIT_CERT_ELSEWHERE /* for another host */
+};
+
 /* Zero is the default of every field. Strings are borrowed during the call. */
 struct kit_broker_options {
 	/* Mosquitto: write each change to disk, so that queued messages, sessions
@@ -73,6 +80,7 @@ struct kit_broker_options {
 	 * has one setting for both, and checks a certificate if there is one: to have
 	 * it required, add "ssl_options.fail_if_no_peer_cert = true" to config. */
 	bool tls;
+	enum kit_certificate certificate;
 
 	/* Milliseconds until it must be ready, default 90,000. */
 	int ready_ms;

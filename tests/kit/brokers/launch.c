@@ -94,6 +94,9 @@ static void put_number(char **env, size_t *n, const char *name, int value)
 /* Our environment, less any KIT_ variable in it, and the options as such. */
 char **kit__environment(const struct kit_broker_options *o)
 {
+	static const char *const certificates[] = {
+		[KIT_CERT_EXPIRED] = "expired", [KIT_CERT_ELSEWHERE] = "elsewhere"
+	};
 	size_t n = 0;
 	char **env;
 
@@ -111,6 +114,7 @@ char **kit__environment(const struct kit_broker_options *o)
 	put(env, &n, "KIT_VERSION", o->version);
 	put(env, &n, "KIT_PERSISTENT", o->persistent ? "1" : NULL);
 	put(env, &n, "KIT_TLS", o->tls ? "1" : NULL);
+	put(env, &n, "KIT_CERTIFICATE", certificates[o->certificate]);
 	put(env, &n, "KIT_AUTO_CREATE", o->no_auto_create ? "false" : NULL);
 	put_number(env, &n, "KIT_PARTITIONS", o->partitions);
 	put_number(env, &n, "KIT_MAX_BYTES", o->message_bytes_max);

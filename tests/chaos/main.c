@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chaos NAME...|--all [--short] [--json FILE]
+ *
+ * Runs scenes and prints a line of JSON for each; the exit status is 0 if nothing was lost, nothing strange happened and
+ * no loop stood still in any of them. tests/chaos/run finds this program and posta (POSTA in the environment).
+ */
+#include "chaos.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	chaos_scene *scene;
+	bool shortly; /* part of --all --short */
+	const char *what;
+} scenes[] = {
+	{ "kill-kafka", chaos_kill_kafka, true, "kill -9 of Kafka 20 times under load" },
+	{ "kill-rabbitmq", chaos_kill_rabbitmq, true, "kill -9 of RabbitMQ 20 times under load" },
+	{ "kill-mosquitto", chaos_kill_mosquitto, true, "kill -9 of Mosquitto 20 times under load (confirm_saved)" },
+	{ "kill-posta", chaos_kill_posta, true, "kill -9 of posta run 20 times, all six legs" },
+	{ "freeze-kafka", chaos_freeze_kafka, false, "SIGSTOP of Kafka for 60 s" },
+	{ "freeze-rabbitmq", chaos_freeze_rabbitmq, false, "SIGSTOP of RabbitMQ for 60 s" },
+	{ "freeze-mosquitto", chaos_freeze_mosquitto, true, "SIGSTOP of Mosquitto for 60 s" },
+	{ "alarm-rabbitmq", chaos_alarm_rabbitmq, true, "RabbitMQ's memory alarm: connection.blocked" },
+	{ "proxy-delay", chaos_proxy_delay, false, "100 ms more, both ways" },
+	{ "proxy-throttle", chaos_proxy_throttle, false, "100 KB/s for each connection and way" },
+	{ "proxy-hole", chaos_proxy_hole, true, "nothing arrives any more, and nobody says so" },
+	{ "proxy-reset", chaos_proxy_reset, true, "connections are reset" },
+	{ "proxy-half-close", chaos_proxy_half_close, false, "connections end in one direction" },
+	{ "proxy-cut", chaos_proxy_cut, false, "connections are reset behind an arbitrary byte" },
+	{ "proxy-refuse", chaos_proxy_refuse, false, "connections are reset, and new ones for some time" },
+	{ "rebalance", chaos_rebalance, true, "one of three consumers of a group goes and comes every 5 s" },
+	{ "poison", chaos_poison, true, "1 % of the messages cannot be read" },
+	{ "tls-expired", chaos_tls_expired, true, "the broker's certificate has expired" },
+	{ "tls-wrong-host", chaos_tls_wrong_host, true, "the broker's certificate is for another host" },
+	{ "tls-wrong-ca", chaos_tls_wrong_ca, true, "the broker's certificate is of another CA" },
+};
+
+#define SCENES (sizeof scenes / sizeof *scenes)
+
+struct totals {
+	unsigned sent, received, dead, duplicated, lost, strangers;
+	uint64_t reconnects;
+};
+
+static void tell_lost(const struct chaos *chaos, unsigned index)
+{
+	const struct chaos_flow *flow = &chaos->flows[index];
+
+	for (unsigned n = 0, told = 0; n < flow->published && told < 10; n++)
+		if (!flow->seen[n] && ++told)
+			fprintf(stderr, "%s: %s to %s: number %u has not arrived\n", chaos->name,
+				chaos_kind_names[flow->from], chaos_kind_names[flow->to], n);
+}
+
+static struct totals sum_up(struct chaos *chaos)
+{
+	struct totals totals = { .reconnects = chaos->mover_restarts };
+
+	for (unsigned i = 0; i < chaos->flow_count; i++) {
+		const struct chaos_flow *flow = &chaos->flows[i];
+
+		totals.sent += flow->published;
+		totals.received += flow->arrived;
+		totals.dead += flow->dead;
+		totals.duplicated += flow->duplicates;
+		totals.strangers += flow->strangers + flow->refused;
+		tell_lost(chaos, i);
+	}
+	totals.lost = totals.sent - totals.received - totals.dead;
+	for (int i = 0; i < KIT_KIND_COUNT; i++) {
+		struct posta_bridge_status status = { .size = sizeof status };
+
+		if (!chaos->bridges[i])
+			continue;
+		posta_bridge_status(chaos->bridges[i], &status);
+		totals.reconnects += status.restarts;
+	}
+	return totals;
+}
+
+static bool report(struct chaos *chaos, const struct totals *totals, FILE *json)
+{
+	double seconds = (double)(chaos_now_ms() - chaos->started_ms) / 1000.;
+	struct json_object *words = json_object_new_string(chaos->trouble);
+	bool good = !totals->lost && !totals->strangers && !chaos->trouble[0];
+	char *line = NULL;
+
+	if (asprintf(&line,
+		     "{\"name\":\"%s\",\"ok\":%s,\"sent\":%u,\"received\":%u,\"duplicated\":%u,\"lost\":%u,"
+		     "\"dead_lettered\":%u,\"strange\":%u,\"kills\":%u,\"reconnects\":%" PRIu64
+		     ",\"stall_ms\":%.1f,\"seconds\":%.1f%s,\"trouble\":%s}\n",
+		     chaos->name, good ? "true" : "false", totals->sent, totals->received, totals->duplicated,
+		     totals->lost, totals->dead, totals->strangers, chaos->kills, totals->reconnects,
+		     (double)chaos->stall_us / 1000., seconds, chaos->more, json_object_to_json_string(words)) < 0)
+		abort();
+	fputs(line, stdout);
+	fflush(stdout);
+	if (json)
+		fputs(line, json);
+	free(line);
+	json_object_put(words);
+	return good;
+}
+
+static void clear(struct chaos *chaos)
+{
+	if (chaos->system)
+		chaos_driver_stop(chaos);
+	for (unsigned i = 0; i < CHAOS_MOVERS_MAX; i++)
+		chaos_mover_free(&chaos->movers[i]);
+	for (int i = 0; i < KIT_KIND_COUNT; i++) {
+		kit_proxy_stop(chaos->proxies[i]);
+		kit_broker_stop(chaos->brokers[i]);
+	}
+	for (unsigned i = 0; i < chaos->flow_count; i++) {
+		free(chaos->flows[i].from_name);
+		free(chaos->flows[i].to_name);
+		free(chaos->flows[i].seen);
+	}
+	free(chaos->group);
+}
+
+static bool run(size_t index, bool shortly, FILE *json)
+{
+	static struct chaos chaos;
+
+	memset(&chaos, 0, sizeof chaos);
+	chaos.name = scenes[index].name;
+	chaos.shortly = shortly;
+	chaos.started_ms = chaos_now_ms();
+	scenes[index].scene(&chaos);
+	struct totals totals = sum_up(&chaos);
+	bool good = report(&chaos, &totals, json);
+	clear(&chaos);
+	return good;
+}
+
+static int usage(void)
+{
+	puts("Usage: tests/chaos/run NAME...|--all [--short] [--json FILE]\n");
+	for (size_t i = 0; i < SCENES; i++)
+		printf("  %-18s%s\n", scenes[i].name, scenes[i].what);
+	return 2;
+}
+
+struct choice {
+	bool chosen[SCENES];
+	bool all, shortly;
+	const char *json;
+};
+
+static bool choose(struct choice *choice, const char *name)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < SCENES; i++)
+		if (!strcmp(scenes[i].name, name))
+			found = choice->chosen[i] = true;
+	return found;
+}
+
+static bool parse(int argc, char **argv, struct choice *choice)
+{
+	bool any = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--all"))
+			any = choice->all = true;
+		else if (!strcmp(argv[i], "--short"))
+			choice->shortly = true;
+		else if (!strcmp(argv[i], "--json") && i + 1 < argc)
+			choice->json = argv[++i];
+		else if (choose(choice, argv[i]))
+			any = true;
+		else
+			return false;
+	}
+	return any && getenv("POSTA");
+}
+
+int main(int argc, char **argv)
+{
+	struct choice choice = { .json = NULL };
+	unsigned passed = 0, failed = 0;
+	FILE *json;
+
+	if (!parse(argc, argv, &choice))
+		return usage();
+	json = choice.json ? fopen(choice.json, "w") : NULL;
+	if (choice.json && !json) {
+		perror(choice.json);
+		return 2;
+	}
+	for (size_t i = 0; i < SCENES; i++) {
+		if (!choice.chosen[i] && !(choice.all && (scenes[i].shortly || !choice.shortly)))
+			continue;
+		if (run(i, choice.shortly, json))
+			passed++;
+		else
+			failed++;
+	}
+	if (json)
+		fclose(json);
+	printf("%u passed, %u failed\n", passed, failed);
+	return failed != 0;
+}
