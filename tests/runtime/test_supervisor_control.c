@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows of the table: control; and what specs are refused. */
+#include "supervision.h"
+
+static void control__which_children__tells_all_of_each(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.specs[2].backoff = (struct posta_backoff){ .initial_ms = 100000 };
+	tree_start(&tree);
+	fail_member(&tree, 1);
+	fail_member(&tree, 2);
+	struct posta_child_info infos[8];
+	size_t count = 8;
+	assert_int_equal(posta_system_which_children(tree.system, tree.supervisor, 1000, infos, &count), POSTA_OK);
+	assert_int_equal(count, 3);
+	assert_string_equal(infos[0].id, "a");
+	assert_int_equal(infos[0].restarts, 0);
+	assert_int_equal(infos[1].restarts, 1);
+	assert_int_equal(infos[1].last_reason, POSTA_EFAILED);
+	assert_int_equal(infos[1].ref, tree.members[1].self);
+	assert_true(infos[1].running);
+	assert_false(infos[2].running);
+	assert_true(infos[2].restarting);
+	tree_end(&tree);
+}
+
+static void control__count_children(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.specs[1].supervisor = true;
+	tree_start(&tree);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	struct posta_child_count count;
+	assert_int_equal(posta_system_count_children(tree.system, tree.supervisor, 1000, &count), POSTA_OK);
+	assert_int_equal(count.specs, 3);
+	assert_int_equal(count.active, 2);
+	assert_int_equal(count.supervisors, 1);
+	assert_int_equal(count.workers, 2);
+	tree_end(&tree);
+}
+
+static void control__start_child__is_the_last_in_order(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree.members[3] };
+	posta_ref child = POSTA_NOBODY;
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, &child), POSTA_OK);
+	assert_int_equal(child, tree.members[3].self);
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, &child), POSTA_EEXISTS);
+	tree.trace[0] = '\0';
+	tree_end(&tree);
+	trace_is(&tree, "-d-c-b-a");
+}
+
+static void control__start_child_fails__is_answered_and_forgotten(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	tree.members[3].fail_start = POSTA_EIO;
+	const struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree.members[3] };
+	posta_ref child = POSTA_NOBODY;
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, &child), POSTA_EIO);
+	tree.members[3].fail_start = POSTA_OK;
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, &child), POSTA_OK);
+	tree_end(&tree);
+}
+
+static void control__stop_restart_delete(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	assert_int_equal(do_call(tree.system, &caller, CALL_DELETE), POSTA_ESTATE);
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_EEXISTS);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	assert_int_equal(tree.members[1].stops, 1);
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_OK);
+	assert_int_equal(tree.members[1].starts, 2);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	assert_int_equal(do_call(tree.system, &caller, CALL_DELETE), POSTA_OK);
+	assert_int_equal(do_call(tree.system, &caller, CALL_DELETE), POSTA_ENOTFOUND);
+	tree_end(&tree);
+}
+
+/* As in OTP: the call hears the error, the child stays down, its spec stays. */
+static void control__restart_child_fails__is_answered_and_stays_down(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	tree.members[1].fail_start = POSTA_EIO;
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_EIO);
+	assert_int_equal(tree.members[1].starts, 2);
+	tree.members[1].fail_start = POSTA_OK;
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_OK);
+	tree_end(&tree);
+}
+
+/* A child that waits for its restart can be stopped; it does not come back. */
+static void control__stop_child__waits_for_its_restart__stays_down(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100 };
+	tree_start(&tree);
+	fail_member(&tree, 1);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_ESTATE);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	posta_system_advance(tree.system, 1000);
+	starts_are(&tree, 1, 1, 1);
+	tree_end(&tree);
+}
+
+static void control__supervisor_is_dead__call_says_so(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	posta_system_stop_actor(tree.system, tree.supervisor, POSTA_OK);
+	kit_settle(tree.system);
+	struct posta_child_info infos[1];
+	size_t count = 1;
+	assert_int_equal(posta_system_which_children(tree.system, tree.supervisor, 1000, infos, &count), POSTA_EDEAD);
+	tree_end(&tree);
+}
+
+/* A supervisor may be added while the tree runs; it goes with it, and its plan too (leaks show under ASan). */
+static void control__start_child__a_supervisor__brings_its_children(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	const struct posta_child_spec leaf = { .id = "leaf", .klass = &member_class, .argument = &tree.members[4] };
+	const struct posta_supervisor_options sub = { .children = &leaf, .child_count = 1 };
+	struct posta_child_spec spec = { .id = "sub" };
+	assert_int_equal(posta_supervisor_spec(tree.system, &sub, &spec, NULL), POSTA_OK);
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, NULL), POSTA_OK);
+	assert_int_equal(tree.members[4].starts, 1);
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, NULL), POSTA_EINVAL);
+	tree_end(&tree);
+	assert_int_equal(tree.members[4].stops, 1);
+}
+
+static void refused(struct posta_system *system, const struct posta_supervisor_options *options, const char *word)
+{
+	struct posta_error error;
+	assert_int_equal(posta_system_supervise(system, options, &error), POSTA_NOBODY);
+	assert_int_equal(error.code, POSTA_EINVAL);
+	assert_non_null(strstr(error.text, word));
+}
+
+static void spec__bad__is_refused_with_words(void **state)
+{
+	(void)state;
+	static const struct {
+		struct posta_child_spec spec;
+		const char *word;
+	} cases[] = {
+		{ { .id = NULL, .klass = &member_class }, "id" },
+		{ { .id = "", .klass = &member_class }, "id" },
+		{ { .id = "x", .klass = &member_class }, "\"x\"" }, /* twice */
+		{ { .id = "y" }, "receive" },
+		{ { .id = "y", .klass = &member_class, .restart = (enum posta_restart)9 }, "restart" },
+		{ { .id = "y", .klass = &member_class, .significant = true }, "permanent" },
+		{ { .id = "y", .klass = &member_class, .significant = true, .restart = POSTA_TRANSIENT },
+		  "auto_shutdown" },
+		{ { .id = "y", .klass = &member_class, .intensity = 70000 }, "intensity" },
+		{ { .id = "y", .klass = &member_class, .when_down = (enum posta_when_down)9 }, "when_down" },
+		{ { .id = "y", .klass = &member_class, .when_down = POSTA_DOWN_BOUNDED }, "when_down_max" },
+		{ { .id = "y", .klass = &member_class, .period_ms = (uint64_t)-1000 }, "period_ms" },
+		{ { .id = "y", .klass = &member_class, .shutdown_ms = (uint64_t)-5 }, "shutdown_ms" },
+		{ { .id = "y", .klass = &member_class, .backoff = { .initial_ms = (uint64_t)-5 } }, "backoff" },
+		{ { .id = "y", .klass = &member_class, .backoff = { .reset_after_ms = (uint64_t)-5 } }, "backoff" },
+		{ { .id = "y", .klass = &member_class, .backoff = { .factor = 0.5 } }, "factor" },
+		{ { .id = "y", .klass = &member_class, .backoff = { .initial_ms = 10, .max_ms = 5 } }, "max_ms" },
+		{ { .id = "y", .klass = &member_class, .backoff = { .jitter = (enum posta_jitter)7 } }, "jitter" },
+	};
+	struct posta_system *system = kit_system(NULL);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct posta_child_spec specs[2] = { { .id = "x", .klass = &member_class }, cases[i].spec };
+		const struct posta_supervisor_options options = { .children = specs, .child_count = 2 };
+		refused(system, &options, cases[i].word);
+	}
+	kit_stop(system);
+}
+
+static void spec__of_the_supervisor_bad__is_refused_with_words(void **state)
+{
+	(void)state;
+	const struct posta_child_spec child = { .id = "x", .klass = &member_class };
+	const struct {
+		struct posta_supervisor_options options;
+		const char *word;
+	} cases[] = {
+		{ { .strategy = (enum posta_strategy)9 }, "strategy" },
+		{ { .strategy = POSTA_SIMPLE_ONE_FOR_ONE }, "template" },
+		{ { .intensity = 70000 }, "intensity" },
+		{ { .auto_shutdown = (enum posta_auto_shutdown)9 }, "auto_shutdown" },
+		{ { .period_ms = (uint64_t)-1 }, "period_ms" },
+		{ { .backoff = { .max_ms = (uint64_t)-1 } }, "backoff" },
+		{ { .child_count = 1 }, "children" },
+	};
+	struct posta_system *system = kit_system(NULL);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		refused(system, &cases[i].options, cases[i].word);
+	const struct posta_supervisor_options good = { .children = &child, .child_count = 0 };
+	assert_true(posta_system_supervise(system, &good, NULL) != POSTA_NOBODY);
+	kit_stop(system);
+}
+
+/* A supervisor has one place in one tree: given twice, or inside itself, it is refused, and nothing is freed twice. */
+static void spec__a_cycle__is_refused_with_words(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.options.name = NULL;
+	struct posta_child_spec subs[2] = { { .id = "one" }, { .id = "two" } };
+	struct posta_error error;
+	assert_int_equal(posta_supervisor_spec(tree.system, &tree.options, &subs[0], &error), POSTA_OK);
+	subs[1] = subs[0];
+	subs[1].id = "two";
+	const struct posta_supervisor_options twice = { .children = subs, .child_count = 2 };
+	refused(tree.system, &twice, "cycle");
+	const struct posta_supervisor_options once = { .children = subs, .child_count = 1 };
+	posta_ref top = posta_system_supervise(tree.system, &once, &error); /* the refusal took nothing */
+	assert_true(top != POSTA_NOBODY);
+	kit_settle(tree.system);
+	starts_are(&tree, 1, 1, 1);
+	refused(tree.system, &once, "cycle");
+	assert_int_equal(posta_system_start_child(tree.system, top, &subs[1], 1000, NULL), POSTA_EINVAL);
+	posta_supervisor_spec_free(tree.system, &subs[0]); /* it has its place: nothing to free */
+	tree_end(&tree);
+}
+
+static void spec__never_used__can_be_freed(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	struct posta_child_spec spec = { .id = "sub" };
+	assert_int_equal(posta_supervisor_spec(tree.system, &tree.options, &spec, NULL), POSTA_OK);
+	posta_supervisor_spec_free(tree.system, &spec);
+	tree_end(&tree);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(control__which_children__tells_all_of_each),
+		cmocka_unit_test(control__count_children),
+		cmocka_unit_test(control__start_child__is_the_last_in_order),
+		cmocka_unit_test(control__start_child_fails__is_answered_and_forgotten),
+		cmocka_unit_test(control__start_child__a_supervisor__brings_its_children),
+		cmocka_unit_test(control__stop_restart_delete),
+		cmocka_unit_test(control__restart_child_fails__is_answered_and_stays_down),
+		cmocka_unit_test(control__stop_child__waits_for_its_restart__stays_down),
+		cmocka_unit_test(control__supervisor_is_dead__call_says_so),
+		cmocka_unit_test(spec__bad__is_refused_with_words),
+		cmocka_unit_test(spec__of_the_supervisor_bad__is_refused_with_words),
+		cmocka_unit_test(spec__a_cycle__is_refused_with_words),
+		cmocka_unit_test(spec__never_used__can_be_freed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
