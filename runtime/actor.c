@@ -202,9 +202,8 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 		atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
 	}
 	actor->generation++;
-	actor->status = POSTA__FREE;
-	actor->attention = 0;
 	worker->pinned -= actor->pinned;
+	posta__slot_clean(actor);
 	if (worker->dedicated)
 		atomic_store_explicit(&worker->vacant, true, memory_order_release);
 	posta__count(&worker->counters.stopped, 1);
@@ -229,8 +228,7 @@ bool posta__actor_end_quietly(struct posta__worker *worker, struct posta_actor *
 	/* Relaxed: as in terminate(). */
 	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
 	actor->generation++;
-	actor->status = POSTA__FREE;
-	actor->attention = 0;
+	posta__slot_clean(actor);
 	posta__count(&worker->counters.stopped, 1);
 	unlink_child(actor->parent, actor);
 	actor->next_sibling = worker->free_slots;

@@ -124,10 +124,6 @@ struct posta_actor *posta__slot_new(struct posta_system *system, struct posta__w
 
 void posta__slot_free(struct posta__worker *worker, struct posta_actor *actor)
 {
-	actor->pinned = actor->supervised = actor->parent_releases = false;
-	actor->first_child = NULL;
-	actor->status = POSTA__FREE;
-	actor->attention = 0;
 	if (actor->generation == POSTA__GENERATION_MASK)
 		return; /* its generations are used up: the slot is retired, so that no old reference ever fits again */
 	struct posta__worker *home = posta__worker(actor);

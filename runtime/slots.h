@@ -31,7 +31,15 @@ void posta__slots_fini(struct posta_system *system);
 struct posta_actor *posta__slots_take(struct posta_system *system);
 /* A free slot for a spawn on this worker's thread (NULL: a foreign thread). */
 struct posta_actor *posta__slot_new(struct posta_system *system, struct posta__worker *worker);
-/* Back to the worker that was its home, clean: as fresh from the table, but for its number and generation. */
+/* As fresh from the table, but for its number and generation: before it is free. By its home, or before it is published. */
+static inline void posta__slot_clean(struct posta_actor *actor)
+{
+	actor->pinned = actor->supervised = actor->parent_releases = false;
+	actor->status = POSTA__FREE;
+	actor->attention = 0;
+}
+
+/* Back to the worker that was its home. */
 void posta__slot_free(struct posta__worker *worker, struct posta_actor *actor);
 
 #endif

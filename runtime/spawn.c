@@ -122,6 +122,11 @@ static void abandon(struct posta_system *system, struct posta__worker *worker, s
 	if (actor->cold)
 		posta__names_drop(system, actor);
 	posta__cold_free(actor);
+	if (actor->guarded) {
+		posta__mailbox_guard(actor, false);
+		atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
+	}
+	posta__slot_clean(actor);
 	posta__slot_free(worker, actor);
 }
 
@@ -147,6 +152,19 @@ static struct posta_actor *slot_prepare(struct posta_system *system, struct post
 	return actor;
 }
 
+/* A free slot is in the run queue when a late message came for the last actor in it. It leaves before it lives elsewhere. */
+static void run_remove(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta_actor **link = &worker->run_head;
+	while (*link && *link != actor)
+		link = &(*link)->run_next;
+	if (!*link)
+		return;
+	*link = actor->run_next;
+	if (!*link)
+		worker->run_tail = link;
+}
+
 static void publish(struct posta_system *system, struct posta_actor *actor)
 {
 	/* Relaxed: others learn the reference through a message or a lookup, which order it. */
@@ -166,6 +184,8 @@ struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struc
 	posta__link_child(spawn->parent, actor);
 	posta__count(&worker->counters.spawned, 1);
 	if (home && home != worker) {
+		if (actor->queued)
+			run_remove(worker, actor);
 		atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
 		publish(system, actor);
 		posta__adopt_push(home, actor);
