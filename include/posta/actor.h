@@ -42,7 +42,7 @@ struct posta_actor_class {
 	 * the start failed.
 	 */
 	enum posta_err (*start)(struct posta_actor *self, void *state, void *argument);
-	/* Optional. Last thing, also when start failed; children have ended already. Must not fail. */
+	/* Optional. Last thing, also when start failed or never ran; children have ended already. Must not fail. */
 	void (*stop)(struct posta_actor *self, void *state, enum posta_err reason);
 };
 

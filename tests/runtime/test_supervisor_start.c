@@ -299,7 +299,8 @@ static void strategies__other_workers__children_restart_there(void **state)
 	}
 	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
 	assert_true(logs[0].starts >= 50);
-	assert_int_equal(logs[0].starts, logs[0].stops);
+	/* The stop of the system may overtake the last restart: then stop runs for a start that did not. */
+	assert_in_range(logs[0].stops, logs[0].starts, logs[0].starts + 1);
 }
 
 int main(void)
