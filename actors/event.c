@@ -5,9 +5,11 @@
  */
 #include "event.h"
 
+#include "bridges/codec/cloudevents.h"
 #include "bridges/codec/scan.h"
 #include "bridges/codec/structured.h"
 #include "bridges/codec/text.h"
+#include "bridges/codec/uuid.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -289,6 +291,20 @@ enum posta_err posta_event_to_json(const struct posta_event *event, char **json,
 	return POSTA_OK;
 }
 
+/* Publishing is a hop of the trace, as in a bridge; here the trace is in the body. One parent is as long as another. */
+static void next_hop(char *json, size_t len)
+{
+	struct posta_bytes raw = posta__json_member(posta__json_value(json, len), "traceparent", 11);
+	char text[POSTA__TRACEPARENT_SIZE];
+	uint64_t random;
+	if (!posta__json_is_text(raw) || raw.len != sizeof text + 1)
+		return;
+	char *parent = json + ((const char *)raw.data - json) + 1;
+	posta__random_bytes(&random, sizeof random);
+	if (posta__trace_next_hop((struct posta_bytes){ parent, sizeof text - 1 }, random, text))
+		memcpy(parent, text, sizeof text - 1);
+}
+
 enum posta_err posta__event_to_envelope(struct posta_event *event, struct posta_envelope **envelope)
 {
 	struct posta_envelope *made = posta_envelope_new();
@@ -296,8 +312,10 @@ enum posta_err posta__event_to_envelope(struct posta_event *event, struct posta_
 	char *json;
 	size_t len;
 	enum posta_err err = made ? posta_event_to_json(event, &json, &len) : POSTA_ENOMEM;
-	if (!err)
+	if (!err) {
+		next_hop(json, len);
 		err = posta_envelope_wrap_body(made, json, len, free, json);
+	}
 	if (!err)
 		err = posta_envelope_set_text(made, POSTA_ATTR_KEY, key);
 	if (!err)

@@ -317,7 +317,7 @@ enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_br
 				       struct posta_route_target *target, struct posta_envelope *envelope,
 				       uint64_t cookie)
 {
-	struct posta__pending *pending = posta__pending_make(target, envelope, posta_self(self), cookie);
+	struct posta__pending *pending = posta__pending_make(self, target, envelope, cookie);
 	if (!pending)
 		return POSTA_ENOMEM;
 	const struct posta_slice slice = { .data = pending, .size = sizeof *pending, .release = pending_release };

@@ -71,8 +71,8 @@ struct posta__pendings {
 	posta_timer retry;
 };
 
-struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope,
-					   posta_ref publisher, uint64_t cookie);
+struct posta__pending *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
+					   struct posta_envelope *envelope, uint64_t cookie);
 void posta__pending_free(struct posta__pending *pending);
 /* Takes: pending, always; what cannot be taken in is answered. */
 void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *pending);

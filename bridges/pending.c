@@ -7,6 +7,7 @@
  *     └── the connection broke ──┘  or the broker said "later" (at most 8 times)
  */
 #include "bridges/bridge.h"
+#include "bridges/codec/cloudevents.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,16 +26,31 @@ static bool in_ring(const struct posta__pendings *pendings, uint64_t id)
 	return id >= pendings->first_id && id - pendings->first_id < pendings->count;
 }
 
-struct posta__pending *posta__pending_make(struct posta_route_target *target, struct posta_envelope *envelope,
-					   posta_ref publisher, uint64_t cookie)
+/* Every publication, whoever makes it, is a hop of its trace: the receiver's parent is a span of its own. */
+static enum posta_err next_hop(struct posta_actor *self, struct posta_envelope **envelope)
+{
+	struct posta_bytes parent = posta_envelope_get(*envelope, POSTA_ATTR_TRACEPARENT);
+	char text[POSTA__TRACEPARENT_SIZE];
+	if (!parent.len || !posta__trace_next_hop(parent, posta_random(self), text))
+		return POSTA_OK;
+	enum posta_err err = posta_envelope_edit(envelope);
+	return err ? err : posta_envelope_set_text(*envelope, POSTA_ATTR_TRACEPARENT, text);
+}
+
+struct posta__pending *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
+					   struct posta_envelope *envelope, uint64_t cookie)
 {
 	struct posta__pending *pending = malloc(sizeof *pending);
-	if (!pending)
+	envelope = posta_envelope_ref(envelope);
+	if (!pending || next_hop(self, &envelope)) {
+		posta_envelope_unref(envelope);
+		free(pending);
 		return NULL;
+	}
 	*pending = (struct posta__pending){
-		.publication = { .target = &target->target, .envelope = posta_envelope_ref(envelope) },
+		.publication = { .target = &target->target, .envelope = envelope },
 		.target = posta__target_ref(target),
-		.publisher = publisher,
+		.publisher = posta_self(self),
 		.cookie = cookie,
 		.bytes = posta_envelope_size(envelope),
 	};

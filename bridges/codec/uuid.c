@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* UUID version 7. Source: RFC 9562, section 5.7, with sub-millisecond time in rand_a (section 6.2, method 3). */
+#include "bridges/codec/uuid.h"
+
 #include <posta/envelope.h>
 
 #include <stdint.h>
@@ -13,7 +15,7 @@
  * Random bytes are fetched for many at a time, per thread. A forked child would start with its parent's pool: the
  * quarter microsecond in rand_a keeps their ids apart.
  */
-static void random_bytes(unsigned char *out, size_t len)
+void posta__random_bytes(void *out, size_t len)
 {
 	static _Thread_local unsigned char pool[POOL_SIZE];
 	static _Thread_local size_t left;
@@ -43,7 +45,7 @@ void posta_uuid7(char out[37])
 		id[i] = (unsigned char)(ms >> (40 - 8 * i));
 	id[6] = (unsigned char)(0x70 | fraction >> 8);
 	id[7] = (unsigned char)fraction;
-	random_bytes(id + 8, 8);
+	posta__random_bytes(id + 8, 8);
 	id[8] = (unsigned char)(0x80 | (id[8] & 0x3F));
 	char *at = out;
 	for (int i = 0; i < 16; i++) {

@@ -197,6 +197,7 @@ struct posta_subscribed {
 /*
  * Takes a reference of its own to the envelope. The answer is one POSTA_MSG_PUBLISHED to self, in the order of
  * confirmation; publications of one bridge to one topic leave in the order of the calls. Cookies need not be unique.
+ * A traceparent leaves with a new span id, for every publication is a hop of its trace (W3C Trace Context).
  * Thread: the actor's own. Errors: EINVAL (no destination), EDEAD (closed), ENOMEM: nothing was sent, no answer comes.
  */
 enum posta_err posta_bridge_publish(struct posta_actor *self, struct posta_bridge *bridge,

@@ -167,6 +167,28 @@ static void publish_form__carries_key_and_seals(void **state)
 	posta_event_unref(event);
 }
 
+static void publish_form__traceparent__names_a_new_span(void **state)
+{
+	(void)state;
+	static const char parent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+	struct posta_event *made = posta_event_create("t", "{}", "s"), *event = NULL;
+	struct posta_envelope *envelope;
+	struct posta_error error;
+	posta_event_set_traceparent(made, parent);
+	for (int hop = 0; hop < 2; hop++) { /* the second one passes on the text that came */
+		assert_int_equal(posta__event_to_envelope(made, &envelope), POSTA_OK);
+		assert_int_equal(posta__event_from_envelope(envelope, &event, &error), POSTA_OK);
+		const char *from = posta_event_traceparent(made), *to = posta_event_traceparent(event);
+		assert_memory_equal(to, parent, 36);
+		assert_memory_not_equal(to + 36, from + 36, 16);
+		assert_string_equal(to + 52, "-01");
+		posta_envelope_unref(envelope);
+		posta_event_unref(made);
+		made = event;
+	}
+	posta_event_unref(made);
+}
+
 static void read__binary_cloud_event__by_its_attributes(void **state)
 {
 	(void)state;
@@ -197,6 +219,7 @@ int main(void)
 		cmocka_unit_test(read__no_json__says_where),
 		cmocka_unit_test(key__explicit_then_subject_then_id),
 		cmocka_unit_test(publish_form__carries_key_and_seals),
+		cmocka_unit_test(publish_form__traceparent__names_a_new_span),
 		cmocka_unit_test(read__binary_cloud_event__by_its_attributes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

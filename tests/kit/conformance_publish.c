@@ -109,8 +109,6 @@ static void header__attributes__arrive(struct kit_world *world)
 	posta_envelope_set_text(envelope, POSTA_ATTR_SUBJECT, "room 12");
 	posta_envelope_set_text(envelope, POSTA_ATTR_CONTENT_TYPE, "application/json");
 	posta_envelope_set_text(envelope, POSTA_ATTR_CORRELATION_ID, "correlation-9");
-	posta_envelope_set_text(envelope, POSTA_ATTR_TRACEPARENT,
-				"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 	posta_envelope_set_time(envelope, 1764000000123);
 	KIT_EXPECT(world, !kit_publish(flow.user, flow.bridge, &flow.pair.target, envelope, 1));
 	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 1));
@@ -121,9 +119,33 @@ static void header__attributes__arrive(struct kit_world *world)
 	KIT_EXPECT(world, same(delivery, POSTA_ATTR_SUBJECT, "room 12"));
 	KIT_EXPECT(world, same(delivery, POSTA_ATTR_CONTENT_TYPE, "application/json"));
 	KIT_EXPECT(world, same(delivery, POSTA_ATTR_CORRELATION_ID, "correlation-9"));
-	KIT_EXPECT(world,
-		   same(delivery, POSTA_ATTR_TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
 	KIT_EXPECT(world, posta_envelope_time(delivery->envelope) == 1764000000123);
+}
+
+/* The trace and its flags as they were; span: what must not be the parent any more. */
+static bool is_next_hop(const struct kit_delivery *delivery, const char *parent, const char *span)
+{
+	const char *text = posta_envelope_text(delivery->envelope, POSTA_ATTR_TRACEPARENT);
+	return strlen(text) == strlen(parent) && memcmp(text, parent, 36) == 0 && strcmp(text + 52, parent + 52) == 0 &&
+	       memcmp(text + 36, span, 16) != 0 && memcmp(text + 36, "0000000000000000", 16) != 0;
+}
+
+static void trace__each_publication__has_a_span_of_its_own(struct kit_world *world)
+{
+	static const char parent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+	struct kit_flow flow;
+	KIT_EXPECT(world, kit_flow(world, &flow, true, 0, true));
+	for (uint64_t i = 0; i < 3; i++) {
+		struct posta_envelope *envelope = kit_text("x");
+		posta_envelope_set_text(envelope, POSTA_ATTR_TRACEPARENT, i < 2 ? parent : "no trace");
+		KIT_EXPECT(world, !kit_publish(flow.user, flow.bridge, &flow.pair.target, envelope, i));
+		KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, i + 1));
+	}
+	const struct kit_delivery *deliveries = flow.user->deliveries;
+	KIT_EXPECT(world, is_next_hop(&deliveries[0], parent, parent + 36));
+	KIT_EXPECT(world, is_next_hop(&deliveries[1], parent,
+				      posta_envelope_text(deliveries[0].envelope, POSTA_ATTR_TRACEPARENT) + 36));
+	KIT_EXPECT(world, same(&deliveries[2], POSTA_ATTR_TRACEPARENT, "no trace"));
 }
 
 static void header__free_ones__arrive(struct kit_world *world)
@@ -301,6 +323,7 @@ const struct kit_behaviour kit_publish_behaviours[] = {
 	{ "body__all_bytes__arrive_as_they_are", 0, 0, body__all_bytes__arrive_as_they_are },
 	{ "body__large__arrives", 0, 0, body__large__arrives },
 	{ "header__attributes__arrive", POSTA_CAN_HEADERS, 0, header__attributes__arrive },
+	{ "trace__each_publication__has_a_span_of_its_own", 0, 0, trace__each_publication__has_a_span_of_its_own },
 	{ "header__free_ones__arrive", POSTA_CAN_HEADERS, 0, header__free_ones__arrive },
 	{ "header__topic__says_where_it_was_read", 0, 0, header__topic__says_where_it_was_read },
 	{ "priority__high_ones_come_first", POSTA_CAN_PRIORITY, 0, priority__high_ones_come_first },

@@ -198,6 +198,25 @@ static void route__filter_and_set__change_what_passes(void **state)
 	finish(scene);
 }
 
+static void route__traceparent__each_target_has_a_span_of_its_own(void **state)
+{
+	static const char parent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+	struct scene *scene = begin("    steps: [ { set: { traceparent: \"{data.parent}\" } } ]\n"
+				    "    to: [ { broker: b, topic: out }, { broker: b, topic: more } ]\n");
+	char body[100];
+	snprintf(body, sizeof body, "{\"parent\": \"%s\"}", parent);
+	publish(scene, "t", "k", body);
+	wait_for(scene, 1, 1, 1, 0);
+	const char *out = posta_envelope_text(scene->got[0][0], POSTA_ATTR_TRACEPARENT);
+	const char *more = posta_envelope_text(scene->got[1][0], POSTA_ATTR_TRACEPARENT);
+	assert_memory_equal(out, parent, 36);
+	assert_memory_equal(more, parent, 36);
+	assert_memory_not_equal(out + 36, parent + 36, 16);
+	assert_memory_not_equal(more + 36, parent + 36, 16);
+	assert_memory_not_equal(more + 36, out + 36, 16);
+	finish(scene);
+}
+
 static void route__several_targets__all_get_it(void **state)
 {
 	struct scene *scene = begin("    to: [ { broker: b, topic: out }, { broker: b, topic: more } ]\n");
@@ -474,6 +493,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(route__filter_and_set__change_what_passes),
+		cmocka_unit_test(route__traceparent__each_target_has_a_span_of_its_own),
 		cmocka_unit_test(route__several_targets__all_get_it),
 		cmocka_unit_test(route__many_keys__each_keeps_its_order),
 		cmocka_unit_test(route__no_room_at_the_bridge__waits_and_keeps_the_order),
