@@ -93,6 +93,7 @@ void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_clien
 	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
 
 	posta__kafka_words(rd_kafka_event_error_string(event), words, sizeof words);
+	posta__kafka_certificate_words(client, words);
 	switch (err) {
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
 	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:

@@ -49,6 +49,7 @@ struct posta__kafka_client {
 	/* Results of helper threads, which write the eventfd behind them. */
 	_Atomic(int) probe;   /* enum posta__kafka_probe */
 	_Atomic(bool) closed; /* a consumer has left its group; a producer is empty */
+	_Atomic(long) certificate; /* X509_V_ERR_*: why a broker's was not accepted last; 0: none was refused */
 	int timeout_ms;
 	char probe_text[POSTA_ERROR_TEXT_MAX];
 };
@@ -73,6 +74,8 @@ enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int
 void posta__kafka_client_close(struct posta__kafka_client *client);
 /* Answers a rebalance by the group's own protocol. Thread: any. */
 void posta__kafka_rebalance(rd_kafka_t *rk, bool assign, const rd_kafka_topic_partition_list_t *partitions);
+/* Puts the reason in their place if they tell of a broker's certificate. */
+void posta__kafka_certificate_words(const struct posta__kafka_client *client, char words[POSTA_ERROR_TEXT_MAX]);
 /* The library's words for an event, control characters replaced. Returns: out. */
 const char *posta__kafka_words(const char *text, char *out, size_t size);
 

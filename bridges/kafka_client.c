@@ -6,6 +6,7 @@
 #include "bridges/kafka.h"
 
 #include <errno.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,34 @@ const char *posta__kafka_words(const char *text, char *out, size_t size)
 		if ((unsigned char)*at < ' ')
 			*at = ' ';
 	return out;
+}
+
+/*
+ * The library only says that a certificate could not be verified. It asks here for each one of the chain, with what
+ * OpenSSL makes of it. Thread: one of the library's.
+ */
+static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *verdict, int depth, const char *der,
+			  size_t der_len, char *text, size_t text_size, void *opaque)
+{
+	struct posta__kafka_client *client = opaque;
+
+	(void)rk, (void)broker, (void)id, (void)depth, (void)der, (void)der_len;
+	if (*verdict == X509_V_OK)
+		return 1;
+	snprintf(text, text_size, "%s", X509_verify_cert_error_string(*verdict));
+	/* PAIRS with the relaxed load in certificate_words: the error's event comes later through a locked queue. */
+	atomic_store_explicit(&client->certificate, *verdict, memory_order_relaxed);
+	return 0;
+}
+
+void posta__kafka_certificate_words(const struct posta__kafka_client *client, char words[POSTA_ERROR_TEXT_MAX])
+{
+	long verdict = atomic_load_explicit(&client->certificate, memory_order_relaxed);
+	size_t peer = strcspn(words, " ");
+
+	if (verdict && strstr(words, "certificate"))
+		snprintf(words + peer, POSTA_ERROR_TEXT_MAX - peer,
+			 " TLS: the broker's certificate was not accepted: %s", X509_verify_cert_error_string(verdict));
 }
 
 /* Helper threads take no signals: those are the program's. */
@@ -85,6 +114,8 @@ struct posta__kafka_client *posta__kafka_client_new(rd_kafka_conf_t *conf, enum 
 
 	set_events(conf, role);
 	if (client) {
+		rd_kafka_conf_set_opaque(conf, client);
+		rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_certificate);
 		client->refs = 1;
 		client->role = role;
 		client->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

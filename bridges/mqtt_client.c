@@ -108,10 +108,11 @@ static void fail(struct posta__mqtt_client *client, enum posta_err code, const c
 
 static void tls_words(const struct posta__mqtt_client *client, char *text, size_t size)
 {
-	const char *verify = posta__tls_refusal(mosquitto_ssl_get(client->mosq));
+	long refusal = client->mqtt->tls->refusal;
 
-	if (*verify)
-		snprintf(text, size, "TLS: the broker's certificate was not accepted: %s", verify);
+	if (refusal)
+		snprintf(text, size, "TLS: the broker's certificate was not accepted: %s",
+			 X509_verify_cert_error_string(refusal));
 	else
 		snprintf(text, size, "TLS: %.200s", client->words[0] ? client->words : "the handshake failed");
 }
@@ -326,10 +327,15 @@ static void tune_socket(const struct posta__mqtt_client *client)
 	setsockopt(client->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
 }
 
-static const char *connect_words(const struct posta__mqtt_client *client, int rc, int saved_errno)
+static const char *connect_words(struct posta__mqtt_client *client, int rc, int saved_errno)
 {
-	if (rc == MOSQ_ERR_TLS && client->words[0])
+	if (rc == MOSQ_ERR_TLS && client->mqtt->tls) {
+		char text[POSTA_ERROR_TEXT_MAX];
+
+		tls_words(client, text, sizeof text);
+		snprintf(client->words, sizeof client->words, "%s", text);
 		return client->words;
+	}
 	return rc == MOSQ_ERR_ERRNO && saved_errno ? strerror(saved_errno) : mosquitto_strerror(rc);
 }
 

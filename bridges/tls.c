@@ -175,9 +175,10 @@ SSL *posta__tls_open(const struct posta__tls *tls, int fd, const char *host)
 	return ssl;
 }
 
-const char *posta__tls_refusal(const SSL *ssl)
+/* Why the certificate was refused, "" if it was not. */
+static const char *refusal_of(const SSL *ssl)
 {
-	long verify = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
+	long verify = SSL_get_verify_result(ssl);
 
 	return verify == X509_V_OK ? "" : X509_verify_cert_error_string(verify);
 }
@@ -185,7 +186,7 @@ const char *posta__tls_refusal(const SSL *ssl)
 void posta__tls_words(const SSL *ssl, int result, char *text, size_t size)
 {
 	int saved_errno = errno;
-	const char *refusal = posta__tls_refusal(ssl);
+	const char *refusal = refusal_of(ssl);
 	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
 	if (*refusal && !SSL_is_init_finished(ssl))

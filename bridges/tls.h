@@ -12,6 +12,8 @@
 struct posta__tls {
 	SSL_CTX *context;
 	BIO_METHOD *method; /* of a socket, without SIGPIPE */
+	const char *host;   /* MQTT: whose certificate is expected; borrowed */
+	long refusal;       /* MQTT: X509_V_ERR_* of the last certificate refused, 0 if none was */
 };
 
 /*
@@ -32,8 +34,6 @@ bool posta__tls_adopt(const struct posta__tls *tls, SSL *ssl, int fd);
 /* A session on fd for host. Returns: owned, SSL_free(); NULL when out of memory. */
 SSL *posta__tls_open(const struct posta__tls *tls, int fd, const char *host);
 
-/* Why the certificate was refused, "" if it was not. */
-const char *posta__tls_refusal(const SSL *ssl);
 /* Words for a failed call of the session: why the certificate was refused, what the peer's alert said, or errno's. */
 void posta__tls_words(const SSL *ssl, int result, char *text, size_t size);
 
