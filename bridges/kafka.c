@@ -183,6 +183,8 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 	if (source->group && !*source->group)
 		return posta_error_set(error, POSTA_EINVAL,
 				       "kafka: the group is empty; leave it out for one of its own");
+	if (source->member && (!*source->member || !source->group))
+		return posta_error_set(error, POSTA_EINVAL, "kafka: a static member needs a name and a group");
 	return *source->topic == '^' ? POSTA_OK : check_topics(source->topic, error);
 }
 
@@ -225,6 +227,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 		next = at->next;
 		posta__kafka_consumer_tick(at);
 	}
+	if (!kafka->failed && posta__kafka_topics_due(kafka))
+		posta_bridge_writable(kafka->bridge);
 	if (!kafka->failed)
 		watchdog(kafka);
 }
@@ -304,6 +308,8 @@ static void close_(struct posta_bridge *bridge, void *state)
 	while (kafka->consumers)
 		posta__kafka_consumer_close(kafka->consumers);
 	posta__kafka_producer_close(&kafka->producer);
+	posta__kafka_transaction_fini(&kafka->transaction);
+	posta__kafka_topics_fini(&kafka->topics);
 	for (uint32_t i = 0; i < kafka->leaving_count; i++)
 		posta__kafka_client_unref(kafka->leaving[i]);
 	free(kafka->leaving);
@@ -361,6 +367,15 @@ static void resume(struct posta_bridge *bridge, void *state, uint32_t subscripti
 		posta__kafka_consumer_pause(consumer, false);
 }
 
+static void seek(struct posta_bridge *bridge, void *state, uint32_t subscription, struct posta_position position)
+{
+	struct posta__kafka_consumer *consumer = posta__kafka_consumer_find(state, subscription);
+
+	(void)bridge;
+	if (consumer)
+		posta__kafka_position_seek(consumer, position);
+}
+
 static const char *const schemes[] = { "kafka", "kafkas", NULL };
 
 const struct posta_bridge_ops posta__kafka_ops = {
@@ -379,6 +394,7 @@ const struct posta_bridge_ops posta__kafka_ops = {
 	.settle = settle,
 	.pause = pause_,
 	.resume = resume,
+	.seek = seek,
 	.finish = finish,
 	.close = close_,
 };

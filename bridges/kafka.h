@@ -10,6 +10,8 @@
  *   kafka_client.c ─── life of a client, events on the loop     kafka_codec.c ──── messages and envelopes
  *   kafka_producer.c ─ publications and their reports           kafka_consumer.c ─ subscriptions, rebalances
  *   kafka_offsets.c ── which offset may be committed            kafka_settle.c ─── deliveries, settlements
+ *   kafka_topics.c ─── topics made where missing                kafka_position.c ─ where reading begins, lag
+ *   kafka_transaction.c  publications in transactions
  *
  * Thread: the bridge's worker, but for what says otherwise.
  */
@@ -52,6 +54,17 @@ struct posta__kafka_client {
 	_Atomic(long) certificate; /* X509_V_ERR_*: why a broker's was not accepted last; 0: none was refused */
 	int timeout_ms;
 	char probe_text[POSTA_ERROR_TEXT_MAX];
+	bool transactional;
+	bool in_transaction; /* one is open, and is ended before the client */
+	_Atomic(int) end;    /* enum posta__kafka_end: of a transaction */
+	char end_text[POSTA_ERROR_TEXT_MAX];
+};
+
+enum posta__kafka_end {
+	POSTA__KAFKA_END_NONE,
+	POSTA__KAFKA_END_DONE,
+	POSTA__KAFKA_END_ABORT_FIRST, /* it can't be committed */
+	POSTA__KAFKA_END_FAILED
 };
 
 enum posta__kafka_probe { POSTA__KAFKA_PROBE_NONE, POSTA__KAFKA_PROBE_OK, POSTA__KAFKA_PROBE_FAILED };
@@ -67,6 +80,10 @@ void posta__kafka_client_kick(struct posta__kafka_client *client);
 void posta__kafka_client_hush(struct posta__kafka_client *client);
 /* Asks a broker for metadata on a helper thread; the result is in probe. */
 enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int timeout_ms);
+/* Commits or aborts on a helper thread; the result is in end. Its reports must be read meanwhile. */
+enum posta_err posta__kafka_client_end_transaction(struct posta__kafka_client *client, bool commit, int timeout_ms);
+/* Runs on a detached thread without signals. Errors: as pthread_create(). */
+int posta__kafka_detach(void *(*run)(void *argument), void *argument);
 /*
  * Takes: the caller's reference. A consumer commits what is stored and leaves its group, a producer forgets what it
  * holds; all on a helper thread, then closed is set.
@@ -111,9 +128,79 @@ enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer
 					  struct posta_error *error);
 size_t posta__kafka_producer_take(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
 				  size_t n);
+/* Writes one, ready or not: of a transaction that is begun again. False: there is no room. */
+bool posta__kafka_producer_write(struct posta__kafka_producer *producer, const struct posta_publication *publication);
 void posta__kafka_producer_close(struct posta__kafka_producer *producer);
 /* Releases what a report was waited for, and nothing else. Thread: any. */
 void posta__kafka_reports_drop(rd_kafka_event_t *event);
+
+/* -- kafka_topics.c */
+
+enum posta__kafka_topic_state {
+	POSTA__KAFKA_TOPIC_UNKNOWN, /* asked for from retry_at on */
+	POSTA__KAFKA_TOPIC_ASKED,
+	POSTA__KAFKA_TOPIC_READY,
+	POSTA__KAFKA_TOPIC_REFUSED /* until retry_at */
+};
+
+struct posta__kafka_topic {
+	struct posta__kafka_topic *next;
+	enum posta__kafka_topic_state state;
+	double retry_at;
+	char text[POSTA_ERROR_TEXT_MAX]; /* of a refusal */
+	char name[];
+};
+
+#define POSTA__KAFKA_TOPICS_MAX 65536u
+
+struct posta__kafka_topics {
+	struct posta__kafka_topic *first, *last; /* last: found */
+	uint32_t count;
+	bool waits; /* some of them for another question */
+};
+
+/* Asks for it when it is unknown. NULL: out of memory, or too many. */
+struct posta__kafka_topic *posta__kafka_topic_of(struct posta__kafka *kafka, const char *name);
+void posta__kafka_topics_answered(struct posta__kafka *kafka, rd_kafka_event_t *event);
+/* Whether some were asked for again now. */
+bool posta__kafka_topics_due(struct posta__kafka *kafka);
+void posta__kafka_topics_fini(struct posta__kafka_topics *topics);
+
+/* -- kafka_transaction.c */
+
+enum posta__kafka_transaction_phase {
+	POSTA__KAFKA_NO_TRANSACTION,
+	POSTA__KAFKA_OPEN_TRANSACTION,
+	POSTA__KAFKA_COMMITTING,
+	POSTA__KAFKA_ABORTING
+};
+
+#define POSTA__KAFKA_TRANSACTION_MAX 4096u
+
+struct posta__kafka_written {
+	const struct posta_publication *publication;
+	rd_kafka_resp_err_t refused; /* itself, and so the whole transaction */
+};
+
+struct posta__kafka_transaction {
+	struct posta__kafka *kafka;
+	enum posta__kafka_transaction_phase phase;
+	struct posta__kafka_written *batch; /* NULL: no transactions */
+	uint32_t count;
+	ev_timer linger;
+};
+
+enum posta_err posta__kafka_transaction_init(struct posta__kafka_transaction *transaction, struct posta__kafka *kafka);
+void posta__kafka_transaction_fini(struct posta__kafka_transaction *transaction);
+/* Whether another publication may be written now; begins a transaction. */
+bool posta__kafka_transaction_admits(struct posta__kafka_transaction *transaction);
+/* It was written. */
+void posta__kafka_transaction_add(struct posta__kafka_transaction *transaction,
+				  const struct posta_publication *publication);
+void posta__kafka_transaction_report(struct posta__kafka_transaction *transaction, uint64_t id,
+				     rd_kafka_resp_err_t err);
+/* Whether its end has come. */
+void posta__kafka_transaction_look(struct posta__kafka_transaction *transaction);
 
 /* -- kafka_offsets.c: the deliveries of one partition, in their order. Pure. */
 
@@ -156,6 +243,7 @@ struct posta__kafka_partition {
 	uint16_t slot;
 	uint8_t epoch;
 	bool placed; /* where reading begins is known */
+	int64_t end; /* its last one seen: all before it was fetched; 0: none yet */
 	struct posta__kafka_offsets offsets;
 };
 
@@ -175,6 +263,10 @@ struct posta__kafka_consumer {
 	uint32_t slot_count;
 	uint32_t waiting; /* REQUEUED ones of all partitions */
 	uint8_t epoch;
+	struct posta_position position;          /* of the next assignment or seek */
+	struct posta__kafka_question *questions; /* on their way */
+	double lag_at;
+	bool seeking; /* to position, when all partitions are placed */
 	bool from_latest;
 	bool answered; /* the core knows whether it is subscribed */
 	bool paused;   /* by the core */
@@ -194,8 +286,35 @@ void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer);
 /* The answer of the core's subscription, once. */
 void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum posta_err result, const char *text);
 
+/* The library has its partitions. some: there are any. */
+void posta__kafka_consumer_assigned(struct posta__kafka_consumer *consumer, bool some);
 /* Where a partition is read from is known: perhaps the last that an answer waits for. */
 void posta__kafka_consumer_placed(struct posta__kafka_consumer *consumer, struct posta__kafka_partition *partition);
+
+/* -- kafka_position.c */
+
+enum posta__kafka_question_kind { POSTA__KAFKA_ASK_ASSIGN, POSTA__KAFKA_ASK_SEEK, POSTA__KAFKA_ASK_LAG };
+
+/* Offsets of times, asked for on a helper thread. Counted: it and the consumer have it. */
+struct posta__kafka_question {
+	struct posta__kafka_question *next;
+	struct posta__kafka_client *client;
+	rd_kafka_topic_partition_list_t *list;
+	enum posta__kafka_question_kind kind;
+	rd_kafka_resp_err_t err;
+	_Atomic(uint32_t) refs;
+	_Atomic(bool) answered;
+};
+
+/* Thread: any. */
+void posta__kafka_question_drop(struct posta__kafka_question *question);
+/* Answers an assignment, from the position that is due; posta__kafka_consumer_assigned() then or later. */
+void posta__kafka_position_assign(struct posta__kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list);
+void posta__kafka_position_seek(struct posta__kafka_consumer *consumer, struct posta_position position);
+/* Takes the answers that have come. */
+void posta__kafka_position_look(struct posta__kafka_consumer *consumer);
+void posta__kafka_position_tick(struct posta__kafka_consumer *consumer);
+void posta__kafka_position_fini(struct posta__kafka_consumer *consumer);
 
 /* -- kafka_settle.c */
 
@@ -211,6 +330,8 @@ void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool pa
 void posta__kafka_consumer_hold(struct posta__kafka_consumer *consumer);
 /* Whether one more may be delivered. */
 bool posta__kafka_consumer_has_room(const struct posta__kafka_consumer *consumer);
+/* Events are read again, if there is room. */
+void posta__kafka_consumer_go_on(struct posta__kafka_consumer *consumer);
 void posta__kafka_consumer_store(struct posta__kafka_consumer *consumer);
 void posta__kafka_consumer_on_hold(struct ev_loop *loop, ev_timer *timer, int events);
 void posta__kafka_consumer_on_requeue(struct ev_loop *loop, ev_timer *timer, int events);
@@ -226,6 +347,8 @@ struct posta__kafka {
 	struct posta_bridge *bridge;
 	struct ev_loop *loop;
 	struct posta__kafka_producer producer;
+	struct posta__kafka_transaction transaction;
+	struct posta__kafka_topics topics;
 	struct posta__kafka_consumer *consumers;
 	struct posta__kafka_client **leaving; /* finish() waits for these */
 	uint32_t leaving_count, leaving_room;

@@ -15,6 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define ABANDON_MS 3000
+
 const char *posta__kafka_words(const char *text, char *out, size_t size)
 {
 	snprintf(out, size, "%s", text ? text : "no reason given");
@@ -53,7 +55,7 @@ void posta__kafka_certificate_words(const struct posta__kafka_client *client, ch
 }
 
 /* Helper threads take no signals: those are the program's. */
-static int detach(void *(*run)(void *argument), void *argument)
+int posta__kafka_detach(void *(*run)(void *argument), void *argument)
 {
 	pthread_t thread;
 	pthread_attr_t attributes;
@@ -168,7 +170,7 @@ void posta__kafka_client_unref(struct posta__kafka_client *client)
 	if (atomic_fetch_sub_explicit(&client->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	/* Waiting here is bad, keeping its threads and memory for ever is worse. */
-	if (detach(destroy, client))
+	if (posta__kafka_detach(destroy, client))
 		destroy(client);
 }
 
@@ -189,15 +191,34 @@ void posta__kafka_client_hush(struct posta__kafka_client *client)
 		return;
 }
 
-static void *probe(void *argument)
+/* A transactional producer is known to the broker first, and what an earlier one of its id left is ended. */
+static rd_kafka_resp_err_t begin(struct posta__kafka_client *client)
 {
-	struct posta__kafka_client *client = argument;
+	rd_kafka_error_t *error = rd_kafka_init_transactions(client->rk, client->timeout_ms);
+	rd_kafka_resp_err_t err = rd_kafka_error_code(error);
+
+	snprintf(client->probe_text, sizeof client->probe_text, "%s", error ? rd_kafka_error_string(error) : "");
+	if (error)
+		rd_kafka_error_destroy(error);
+	return err;
+}
+
+static rd_kafka_resp_err_t ask(struct posta__kafka_client *client)
+{
 	const struct rd_kafka_metadata *metadata = NULL;
 	rd_kafka_resp_err_t err = rd_kafka_metadata(client->rk, 0, NULL, &metadata, client->timeout_ms);
 
 	if (metadata)
 		rd_kafka_metadata_destroy(metadata);
 	snprintf(client->probe_text, sizeof client->probe_text, "%s", err ? rd_kafka_err2str(err) : "");
+	return err;
+}
+
+static void *probe(void *argument)
+{
+	struct posta__kafka_client *client = argument;
+	rd_kafka_resp_err_t err = client->transactional ? begin(client) : ask(client);
+
 	/* PAIRS with the acquire of the loop: the text is there. */
 	atomic_store_explicit(&client->probe, err ? POSTA__KAFKA_PROBE_FAILED : POSTA__KAFKA_PROBE_OK,
 			      memory_order_release);
@@ -210,10 +231,61 @@ enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int
 {
 	client->timeout_ms = timeout_ms;
 	posta__kafka_client_ref(client);
-	if (!detach(probe, client))
+	if (!posta__kafka_detach(probe, client))
 		return POSTA_OK;
 	posta__kafka_client_unref(client);
 	return POSTA_ENOMEM;
+}
+
+struct ending {
+	struct posta__kafka_client *client;
+	int timeout_ms;
+	bool commit;
+};
+
+static void *end_transaction(void *argument)
+{
+	struct ending *ending = argument;
+	struct posta__kafka_client *client = ending->client;
+	rd_kafka_error_t *error = ending->commit ? rd_kafka_commit_transaction(client->rk, ending->timeout_ms)
+						 : rd_kafka_abort_transaction(client->rk, ending->timeout_ms);
+	int end = !error                                     ? POSTA__KAFKA_END_DONE
+		  : rd_kafka_error_txn_requires_abort(error) ? POSTA__KAFKA_END_ABORT_FIRST
+							     : POSTA__KAFKA_END_FAILED;
+
+	snprintf(client->end_text, sizeof client->end_text, "transaction: %s",
+		 error ? rd_kafka_error_string(error) : "");
+	if (error)
+		rd_kafka_error_destroy(error);
+	/* PAIRS with the acquire of the loop: the text is there. */
+	atomic_store_explicit(&client->end, end, memory_order_release);
+	posta__kafka_client_kick(client);
+	posta__kafka_client_unref(client);
+	free(ending);
+	return NULL;
+}
+
+enum posta_err posta__kafka_client_end_transaction(struct posta__kafka_client *client, bool commit, int timeout_ms)
+{
+	struct ending *ending = malloc(sizeof *ending);
+
+	if (!ending)
+		return POSTA_ENOMEM;
+	*ending = (struct ending){ posta__kafka_client_ref(client), timeout_ms, commit };
+	if (!posta__kafka_detach(end_transaction, ending))
+		return POSTA_OK;
+	posta__kafka_client_unref(client);
+	free(ending);
+	return POSTA_ENOMEM;
+}
+
+/* Open, it would hide from its readers what others write, until the broker's patience with it ends. */
+static void abandon(struct posta__kafka_client *client)
+{
+	rd_kafka_error_t *error = client->in_transaction ? rd_kafka_abort_transaction(client->rk, ABANDON_MS) : NULL;
+
+	if (error)
+		rd_kafka_error_destroy(error);
 }
 
 static void forget_publications(struct posta__kafka_client *client)
@@ -238,10 +310,12 @@ static void *leave(void *argument)
 {
 	struct posta__kafka_client *client = argument;
 
-	if (client->role == POSTA__KAFKA_CONSUMER)
+	if (client->role == POSTA__KAFKA_CONSUMER) {
 		rd_kafka_consumer_close(client->rk);
-	else
+	} else {
 		forget_publications(client);
+		abandon(client);
+	}
 	atomic_store_explicit(&client->closed, true, memory_order_release);
 	posta__kafka_client_unref(client);
 	return NULL;
@@ -249,6 +323,6 @@ static void *leave(void *argument)
 
 void posta__kafka_client_close(struct posta__kafka_client *client)
 {
-	if (client && detach(leave, client))
+	if (client && posta__kafka_detach(leave, client))
 		leave(client);
 }

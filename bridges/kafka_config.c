@@ -212,6 +212,11 @@ static enum posta_err set_all(rd_kafka_conf_t *conf, const struct place *place,
 		err = set_table(conf, role == POSTA__KAFKA_PRODUCER ? producing : consuming, error);
 	if (!err)
 		err = set_limits(conf, options, role, error);
+	/* Ours are made with partitions as asked for; those of the broker's own making would come first. */
+	if (!err && options->topic_partitions && role == POSTA__KAFKA_CONSUMER)
+		err = posta__kafka_set(conf, "allow.auto.create.topics", "false", error);
+	if (!err && options->transactional_id && role == POSTA__KAFKA_PRODUCER)
+		err = posta__kafka_set(conf, "transactional.id", options->transactional_id, error);
 	for (const char *const *extra = options->extra; !err && extra && extra[0]; extra += 2)
 		err = posta__kafka_set(conf, extra[0], extra[1], error);
 	return err;

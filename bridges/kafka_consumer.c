@@ -43,6 +43,8 @@ static void on_end(struct posta__kafka_consumer *consumer, rd_kafka_event_t *eve
 	struct posta__kafka_partition *partition =
 		at ? posta__kafka_partition_find(consumer, at->topic, at->partition) : NULL;
 
+	if (partition && at->offset > partition->end)
+		partition->end = at->offset;
 	if (partition && !partition->placed) {
 		/* Committed, so that a new connection goes on here instead of at a later end. */
 		if (consumer->from_latest && at->offset > 0 && !partition->offsets.count &&
@@ -63,11 +65,15 @@ static void on_assign(struct posta__kafka_consumer *consumer, const rd_kafka_top
 			posta__kafka_fail(consumer->kafka, POSTA_ENOMEM, "kafka: no memory for a partition");
 			return;
 		}
-	posta__kafka_rebalance(consumer->client->rk, true, list);
+	posta__kafka_position_assign(consumer, list);
+}
+
+void posta__kafka_consumer_assigned(struct posta__kafka_consumer *consumer, bool some)
+{
 	if (consumer->holds)
 		posta__kafka_consumer_hold(consumer);
 	/* Known, but empty: it may be that its topic does not exist yet. */
-	if (list->cnt || !*consumer->refusal)
+	if (some || !*consumer->refusal)
 		answer_if_placed(consumer);
 }
 
@@ -170,6 +176,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	posta__kafka_client_hush(consumer->client);
+	if (consumer->questions)
+		posta__kafka_position_look(consumer);
 	for (int i = 0; i < EVENTS_MAX; i++) {
 		if (kafka->failed || rests(consumer))
 			return;
@@ -212,6 +220,8 @@ static enum posta_err set_group(rd_kafka_conf_t *conf, struct posta__kafka_consu
 		 consumer->subscription, (unsigned long)getpid(),
 		 (unsigned long long)((uintptr_t)consumer->kafka->bridge * UINT64_C(0x9E3779B97F4A7C15)));
 	err = posta__kafka_set(conf, "group.id", source->group ? source->group : own, error);
+	if (!err && source->member)
+		err = posta__kafka_set(conf, "group.instance.id", source->member, error);
 	if (!err)
 		err = posta__kafka_set(conf, "auto.offset.reset", source->from_latest ? "latest" : "earliest", error);
 	return err;
@@ -237,12 +247,17 @@ static enum posta_err make_client(struct posta__kafka_consumer *consumer, const 
 /* Where brokers make topics on demand, a producer's question does, a consumer's does not always. */
 static void ask_for_topics(struct posta__kafka_consumer *consumer)
 {
+	bool make = posta_bridge_get_options(consumer->kafka->bridge)->topic_partitions > 0;
+
 	for (int i = 0; i < consumer->topics->cnt; i++) {
 		const char *name = consumer->topics->elems[i].topic;
 		rd_kafka_topic_t *topic =
-			*name == '^' ? NULL : rd_kafka_topic_new(consumer->kafka->producer.client->rk, name, NULL);
+			*name == '^' || make ? NULL
+					     : rd_kafka_topic_new(consumer->kafka->producer.client->rk, name, NULL);
 		if (topic)
 			rd_kafka_topic_destroy(topic);
+		else if (*name != '^')
+			posta__kafka_topic_of(consumer->kafka, name);
 	}
 }
 
@@ -290,6 +305,7 @@ void posta__kafka_consumer_open(struct posta__kafka *kafka, uint32_t subscriptio
 	consumer->subscription = subscription;
 	consumer->credit = source->credit ? source->credit : 1024;
 	consumer->from_latest = source->from_latest;
+	consumer->position = source->position;
 	consumer->since = ev_now(kafka->loop);
 	if (join(consumer, source, &error)) {
 		free(consumer);
@@ -322,6 +338,7 @@ void posta__kafka_consumer_close(struct posta__kafka_consumer *consumer)
 	ev_timer_stop(kafka->loop, &consumer->hold);
 	ev_timer_stop(kafka->loop, &consumer->requeue);
 	posta__kafka_consumer_store(consumer);
+	posta__kafka_position_fini(consumer);
 	posta__kafka_partitions_fini(consumer);
 	posta__kafka_client_close(consumer->client);
 	rd_kafka_topic_partition_list_destroy(consumer->topics);
@@ -331,6 +348,9 @@ void posta__kafka_consumer_close(struct posta__kafka_consumer *consumer)
 void posta__kafka_consumer_tick(struct posta__kafka_consumer *consumer)
 {
 	posta__kafka_consumer_store(consumer);
+	posta__kafka_position_tick(consumer);
+	if (consumer->kafka->failed)
+		return;
 	/* Reading events is what keeps us in the group (max.poll.interval.ms), also when there are none. */
 	posta__kafka_client_kick(consumer->client);
 	if (*consumer->refusal && !consumer->answered && ev_now(consumer->kafka->loop) - consumer->since > UNKNOWN_S)

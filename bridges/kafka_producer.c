@@ -52,7 +52,9 @@ static void on_reports(struct posta__kafka_producer *producer, rd_kafka_event_t 
 		/* Not its own fault: a new producer sends it again. */
 		if (message->err == RD_KAFKA_RESP_ERR__FATAL)
 			posta__kafka_fail(producer->kafka, POSTA_EPROTOCOL, rd_kafka_err2str(message->err));
-		if (!producer->kafka->failed) /* else the core has all of them back */
+		if (producer->client->transactional)
+			posta__kafka_transaction_report(&producer->kafka->transaction, flight->id, message->err);
+		else if (!producer->kafka->failed) /* else the core has all of them back */
 			posta_bridge_confirm(bridge, flight->id, posta__kafka_code(message->err),
 					     message->err ? rd_kafka_err2str(message->err) : NULL);
 		flight_free(flight);
@@ -64,6 +66,8 @@ static void on_event(struct posta__kafka_producer *producer, rd_kafka_event_t *e
 {
 	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
 		on_reports(producer, event);
+	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
+		posta__kafka_topics_answered(producer->kafka, event);
 	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
 		posta__kafka_on_error(producer->kafka, producer->client, event);
 	rd_kafka_event_destroy(event);
@@ -105,6 +109,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 	if (event) /* the queue is not empty: no edge will come */
 		posta__kafka_client_kick(producer->client);
 	look_at_probe(kafka);
+	if (producer->client->transactional && !kafka->failed)
+		posta__kafka_transaction_look(&kafka->transaction);
 	if (producer->starved && !kafka->failed) {
 		producer->starved = false;
 		posta_bridge_writable(kafka->bridge);
@@ -124,6 +130,9 @@ enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer
 	producer->client = posta__kafka_client_new(conf, POSTA__KAFKA_PRODUCER, error);
 	if (!producer->client)
 		return error->code ? error->code : POSTA_EINVAL;
+	if (options->transactional_id && posta__kafka_transaction_init(&kafka->transaction, kafka))
+		return posta_error_set(error, POSTA_ENOMEM, "kafka: no memory for transactions");
+	producer->client->transactional = options->transactional_id;
 	ev_io_init(&producer->readable, on_readable, producer->client->fd, EV_READ);
 	producer->readable.data = producer;
 	ev_io_start(kafka->loop, &producer->readable);
@@ -172,6 +181,8 @@ static bool send_one(struct posta__kafka_producer *producer, const struct posta_
 	rd_kafka_resp_err_t err = hand_over(producer, publication, record, flight);
 	if (!err) {
 		launched(producer);
+		if (producer->client->transactional)
+			posta__kafka_transaction_add(&kafka->transaction, publication);
 		return true;
 	}
 	flight_free(flight);
@@ -188,7 +199,7 @@ static bool send_one(struct posta__kafka_producer *producer, const struct posta_
 	return true;
 }
 
-static bool take(struct posta__kafka_producer *producer, const struct posta_publication *publication)
+bool posta__kafka_producer_write(struct posta__kafka_producer *producer, const struct posta_publication *publication)
 {
 	struct posta_bridge *bridge = producer->kafka->bridge;
 	struct posta__kafka_record record;
@@ -207,6 +218,31 @@ static bool take(struct posta__kafka_producer *producer, const struct posta_publ
 	return true;
 }
 
+/* False: not now. */
+static bool topic_ready(struct posta__kafka_producer *producer, const struct posta_publication *publication,
+			bool *refused)
+{
+	struct posta__kafka *kafka = producer->kafka;
+	struct posta__kafka_topic *topic = posta__kafka_topic_of(kafka, publication->target->topic);
+
+	*refused = !topic || topic->state == POSTA__KAFKA_TOPIC_REFUSED;
+	if (*refused)
+		posta_bridge_confirm(kafka->bridge, publication->id, topic ? POSTA_EREFUSED : POSTA_ENOMEM,
+				     topic ? topic->text : "kafka: no memory for a topic");
+	return *refused || topic->state == POSTA__KAFKA_TOPIC_READY;
+}
+
+static bool take(struct posta__kafka_producer *producer, const struct posta_publication *publication, bool makes_topics)
+{
+	bool refused = false;
+
+	if (makes_topics && (!topic_ready(producer, publication, &refused) || refused))
+		return refused;
+	if (producer->client->transactional && !posta__kafka_transaction_admits(&producer->kafka->transaction))
+		return false;
+	return posta__kafka_producer_write(producer, publication);
+}
+
 size_t posta__kafka_producer_take(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
 				  size_t n)
 {
@@ -214,7 +250,8 @@ size_t posta__kafka_producer_take(struct posta__kafka_producer *producer, const 
 
 	if (!producer->kafka->up)
 		return 0;
-	while (k < n && !producer->kafka->failed && take(producer, batch[k]))
+	bool makes_topics = posta_bridge_get_options(producer->kafka->bridge)->topic_partitions > 0;
+	while (k < n && !producer->kafka->failed && take(producer, batch[k], makes_topics))
 		k++;
 	if (k < n)
 		producer->starved = true;

@@ -299,6 +299,12 @@ static void go_on(struct posta__kafka_consumer *consumer)
 	posta__kafka_client_kick(consumer->client);
 }
 
+void posta__kafka_consumer_go_on(struct posta__kafka_consumer *consumer)
+{
+	if (!must_hold(consumer))
+		go_on(consumer);
+}
+
 void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool paused)
 {
 	consumer->paused = paused;
