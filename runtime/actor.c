@@ -15,6 +15,7 @@
 #include "runtime/cold.h"
 #include "runtime/life.h"
 #include "runtime/mailbox.h"
+#include "runtime/park.h"
 #include "runtime/registry.h"
 #include "runtime/watch.h"
 
@@ -188,6 +189,7 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 	drop_signals(worker, actor);
 	if (POSTA__UNLIKELY(actor->cold != NULL)) {
 		posta__watch_down(worker, actor, reason);
+		posta__park_drop(worker, actor);
 		posta__names_drop(worker->system, actor);
 		posta__groups_drop(worker->system, actor);
 		if (actor->cold->argument_free)
@@ -204,7 +206,7 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 	actor->generation++;
 	worker->pinned -= actor->pinned;
 	posta__slot_clean(actor);
-	if (worker->dedicated)
+	if (worker->dedicated && !worker->pinned) /* it was the one the thread is for, not one of its children */
 		atomic_store_explicit(&worker->vacant, true, memory_order_release);
 	posta__count(&worker->counters.stopped, 1);
 	tell_down(worker, actor, ref, reason, false);

@@ -38,7 +38,7 @@ enum posta__attention {
 	POSTA__ATTEND_START = 1 << 1,
 	POSTA__ATTEND_FAIL = 1 << 2, /* posta_fail was called */
 	POSTA__ATTEND_STOP = 1 << 3, /* stop was asked, or the actor waits for its children */
-	POSTA__ATTEND_HOLD = 1 << 4, /* suspended or starting: no user messages now */
+	POSTA__ATTEND_HOLD = 1 << 4, /* suspended, starting or parked: no user messages now */
 	POSTA__ATTEND_TRIM = 1 << 5, /* a bounded mailbox that drops its oldest */
 	POSTA__ATTEND_UNSTASH = 1 << 6,
 };
@@ -74,6 +74,7 @@ struct posta_actor {
 	_Atomic(uint32_t) length_max; /* changes when a supervised actor goes down and comes up */
 	uint32_t index;               /* of the slot, constant */
 	uint32_t generation;          /* of the next actor in it */
+	_Atomic(posta_ref) parked_on; /* whose full mailbox it waits for; see park.c */
 	uint32_t timers;              /* armed: an actor with timers does not move */
 	int16_t reason;               /* why it ends, once stopping */
 	bool parent_releases;         /* its end is final: the parent asked for it */

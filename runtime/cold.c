@@ -30,6 +30,7 @@ void posta__cold_free(struct posta_actor *actor)
 	posta__list_free(actor, &cold->questions, sizeof(struct posta__question));
 	posta__list_free(actor, &cold->names, sizeof(void *));
 	posta__list_free(actor, &cold->groups, sizeof(void *));
+	posta__list_free(actor, &cold->waiters, sizeof(posta_ref));
 	posta__free(system_of(actor), cold, sizeof *cold);
 	actor->cold = NULL;
 }

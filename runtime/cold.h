@@ -38,6 +38,7 @@ struct posta__question {
 
 struct posta__cold {
 	struct posta__list watchers, watched, links, questions, names, groups;
+	struct posta__list waiters; /* parked until there is room in its mailbox: posta_ref */
 	struct posta_message *stash_head, **stash_tail;
 	uint32_t stash_count;
 	uint32_t next_monitor, next_question;

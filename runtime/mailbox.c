@@ -23,6 +23,7 @@
  */
 #include "runtime/mailbox.h"
 #include "runtime/block.h"
+#include "runtime/park.h"
 
 #include <string.h>
 
@@ -143,7 +144,7 @@ static bool admit(struct posta_actor *actor, uint8_t policy)
 {
 	/* Relaxed: a bound on a count; the message itself is published by the push. */
 	uint32_t before = atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
-	if (policy == POSTA_MAILBOX_DROP_OLDEST || before < atomic_load_explicit(&actor->length_max, memory_order_relaxed))
+	if (policy == POSTA_MAILBOX_DROP_OLDEST || policy == POSTA_MAILBOX_COUNTED_ || before < atomic_load_explicit(&actor->length_max, memory_order_relaxed))
 		return true;
 	atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
 	return false;
@@ -152,7 +153,7 @@ static bool admit(struct posta_actor *actor, uint8_t policy)
 static enum posta_err refuse(struct posta_system *system, struct posta__worker *worker, posta_ref to,
 			     struct posta_message *message, uint8_t policy)
 {
-	if (policy == POSTA_MAILBOX_REJECT) {
+	if (policy == POSTA_MAILBOX_REJECT || policy == POSTA_MAILBOX_PARK) {
 		posta__message_release(worker, system, message);
 		return POSTA_EFULL;
 	}
@@ -177,8 +178,18 @@ static void deliver(struct posta_system *system, struct posta__worker *worker, s
 	posta__run_ready(worker, actor);
 }
 
+/* Full, and an actor sends: the message goes in, and the actor has to wait. From other threads it is refused. */
+static bool admit_parking(struct posta__worker *worker, struct posta_actor *actor, posta_ref parker, posta_ref to)
+{
+	if (!worker)
+		return false;
+	atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
+	posta__park(worker, parker, to);
+	return true;
+}
+
 static enum posta_err send(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
-			   posta_ref to, struct posta_message *message)
+			   posta_ref to, struct posta_message *message, posta_ref parker)
 {
 	if (atomic_load_explicit(&actor->self, memory_order_relaxed) != to || to == POSTA_NOBODY) {
 		bool foreign = to >> POSTA__TAG_SHIFT != system->tag && to != POSTA_NOBODY;
@@ -186,7 +197,8 @@ static enum posta_err send(struct posta_system *system, struct posta__worker *wo
 		return foreign ? POSTA_EFOREIGN : POSTA_EDEAD;
 	}
 	uint8_t policy = atomic_load_explicit(&actor->bounded, memory_order_relaxed);
-	if (policy && counted(message) && !admit(actor, policy))
+	if (policy && counted(message) && !admit(actor, policy) &&
+	    !(policy == POSTA_MAILBOX_PARK && admit_parking(worker, actor, parker, to)))
 		return refuse(system, worker, to, message, policy);
 	deliver(system, worker, actor, message);
 	return POSTA_OK;
@@ -196,7 +208,22 @@ enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct pos
 					struct posta_message *message)
 {
 	message->generation_ = posta__ref_generation(to);
-	return send(worker->system, worker, actor, to, message);
+	return send(worker->system, worker, actor, to, message, message->sender);
+}
+
+enum posta_err posta__mailbox_post_for(struct posta__worker *worker, posta_ref parker, posta_ref to,
+				       struct posta_message *message)
+{
+	message->generation_ = posta__ref_generation(to);
+	return send(worker->system, worker, posta__slot(worker, to), to, message, parker);
+}
+
+void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+{
+	message->generation_ = posta__ref_generation(posta__self(actor));
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
+		atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
+	deliver(worker->system, worker, actor, message);
 }
 
 static struct posta_actor *slot_of(struct posta_system *system, posta_ref ref)
@@ -208,7 +235,7 @@ enum posta_err posta__send_any(struct posta_system *system, struct posta__worker
 			       struct posta_message *message)
 {
 	message->generation_ = posta__ref_generation(to);
-	return send(system, worker, slot_of(system, to), to, message);
+	return send(system, worker, slot_of(system, to), to, message, message->sender);
 }
 
 static enum posta_err send_from_outside(struct posta_system *system, posta_ref to, struct posta_message *message)

@@ -40,6 +40,12 @@ static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref
 	return posta__mailbox_post_slow(worker, actor, to, message);
 }
 
+/* The runtime's own message to an actor at home here, in its place in the mailbox, whatever the limit. Takes: message. */
+void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message);
+/* A message whose sender is another one than the actor that posts it, and so would be parked. Takes: message. */
+enum posta_err posta__mailbox_post_for(struct posta__worker *worker, posta_ref parker, posta_ref to,
+				       struct posta_message *message);
+
 /* System messages: a lane of their own, never bounded, first in a turn. */
 enum posta__signal {
 	POSTA__SIGNAL_STOP = POSTA_MSG_SYSTEM_FIRST_,
@@ -55,6 +61,8 @@ enum posta__signal {
 	POSTA__SIGNAL_UNLINK,
 	POSTA__SIGNAL_EXIT,  /* of a linked actor */
 	POSTA__SIGNAL_TIMER, /* of a supervisor, to itself */
+	POSTA__SIGNAL_PARKED, /* a sender waits for room */
+	POSTA__SIGNAL_ROOM,
 };
 
 struct posta__signal_data {

@@ -21,9 +21,11 @@ static void add(struct posta_metrics *sum, const struct posta__worker *worker)
 	sum->moved += read_counter(&counters->moved);
 	sum->sleeps += read_counter(&counters->sleeps);
 	sum->wakes += read_counter(&counters->wakes);
-	sum->dead_letters += read_counter(&counters->dead_letters);
 	sum->late_replies += read_counter(&counters->late_replies);
 	sum->timers += read_counter(&counters->timers);
+	sum->parked += read_counter(&counters->parked);
+	for (int i = 0; i < POSTA_DEAD_REASONS; i++)
+		sum->dead_letters_by[i] += read_counter(&counters->dead_letters[i]);
 }
 
 void posta_system_metrics(struct posta_system *system, struct posta_metrics *metrics)
@@ -32,7 +34,10 @@ void posta_system_metrics(struct posta_system *system, struct posta_metrics *met
 	int count = atomic_load_explicit(&system->worker_count, memory_order_acquire);
 	for (int i = 0; i < count; i++)
 		add(&sum, posta__system_worker(system, i));
-	sum.dead_letters += read_counter(&system->foreign_dead_letters);
+	for (int i = 0; i < POSTA_DEAD_REASONS; i++) {
+		sum.dead_letters_by[i] += read_counter(&system->foreign_dead_letters[i]);
+		sum.dead_letters += sum.dead_letters_by[i];
+	}
 	sum.actors = sum.spawned > sum.stopped ? sum.spawned - sum.stopped : 0;
 	size_t size = metrics->size && metrics->size < sizeof sum ? metrics->size : sizeof sum;
 	memcpy(metrics, &sum, size);

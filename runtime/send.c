@@ -53,7 +53,11 @@ enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_
 
 enum posta_err posta_forward(struct posta_actor *self, posta_ref to, struct posta_message *message)
 {
-	return posta_post(self, to, posta_keep(self, message));
+	struct posta__worker *worker = posta__worker_running(self);
+	posta_keep(self, message);
+	if (POSTA__UNLIKELY(atomic_load_explicit(&posta__slot(worker, to)->bounded, memory_order_relaxed)))
+		return posta__mailbox_post_for(worker, posta__self(self), to, message);
+	return posta_post(self, to, message);
 }
 
 enum posta_err posta_stash(struct posta_actor *self, struct posta_message *message)

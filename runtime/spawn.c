@@ -79,7 +79,7 @@ static enum posta_err check(const struct posta__spawn *spawn, struct posta_error
 		return posta_error_set(error, POSTA_EINVAL,
 				       "spawn: mailbox.length_max is 0 with a bounded policy: say how many messages");
 	if (options &&
-	    (options->mailbox.policy < POSTA_MAILBOX_UNBOUNDED || options->mailbox.policy > POSTA_MAILBOX_DROP_OLDEST))
+	    (options->mailbox.policy < POSTA_MAILBOX_UNBOUNDED || options->mailbox.policy > POSTA_MAILBOX_PARK))
 		return posta_error_set(error, POSTA_EINVAL, "spawn: unknown mailbox.policy %d",
 				       (int)options->mailbox.policy);
 	return POSTA_OK;

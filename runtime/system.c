@@ -62,9 +62,9 @@ void posta__dead_letter(struct posta_system *system, struct posta__worker *worke
 		dead_signal(system, worker, to, message);
 	} else if (!(message->bits_ & POSTA__BIT_REPLY)) {
 		if (worker)
-			posta__count(&worker->counters.dead_letters, 1);
+			posta__count(&worker->counters.dead_letters[reason], 1);
 		else
-			atomic_fetch_add_explicit(&system->foreign_dead_letters, 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(&system->foreign_dead_letters[reason], 1, memory_order_relaxed);
 		tell_listener(system, to, message, reason);
 		if (message->ask_)
 			posta__ask_dead(system, worker, message);

@@ -29,7 +29,7 @@ struct posta_system {
 	struct posta_actor *root;
 	struct posta__names *names;
 	struct posta__groups *groups;
-	_Atomic(uint64_t) foreign_dead_letters;
+	_Atomic(uint64_t) foreign_dead_letters[POSTA_DEAD_REASONS];
 	bool hooked;      /* an allocator of the host's */
 	void *extensions; /* what upper rooms hang on a system; under the lock */
 };

@@ -4,6 +4,7 @@
 #include "runtime/block.h"
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
+#include "runtime/park.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -30,23 +31,24 @@ static void uncount(struct posta_actor *actor, const struct posta_message *messa
 		atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
 }
 
-static struct posta_message *pop(struct posta_actor *actor)
-{
-	struct posta_message *message = actor->head;
-	actor->head = message->next_;
-	if (!actor->head)
-		actor->tail = &actor->head;
-	uncount(actor, message);
-	return message;
-}
-
-/* A bounded mailbox that keeps the newest: the oldest above the limit go. */
+/* A bounded mailbox that keeps the newest: the oldest above the limit go, but for the runtime's own. */
 static void trim(struct posta__worker *worker, struct posta_actor *actor)
 {
 	actor->attention &= (uint8_t)~POSTA__ATTEND_TRIM;
 	uint32_t max = atomic_load_explicit(&actor->length_max, memory_order_relaxed);
-	while (actor->head && atomic_load_explicit(&actor->length, memory_order_relaxed) > max)
-		posta__dead_letter(worker->system, worker, posta__self(actor), pop(actor), POSTA_DEAD_MAILBOX);
+	struct posta_message **at = &actor->head, *message;
+	while ((message = *at) && atomic_load_explicit(&actor->length, memory_order_relaxed) > max) {
+		if (message->type == POSTA_MSG_DOWN || message->type == POSTA_MSG_EXIT ||
+		    message->bits_ & POSTA__BIT_REPLY) {
+			at = &message->next_;
+			continue;
+		}
+		*at = message->next_;
+		if (!*at)
+			actor->tail = at;
+		uncount(actor, message);
+		posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_MAILBOX);
+	}
 }
 
 static void unstash(struct posta_actor *actor)
@@ -204,6 +206,8 @@ static __attribute__((noinline)) void attentive_turn(struct posta__worker *worke
 		else
 			run(worker, actor, false);
 	}
+	if (actor->guarded)
+		posta__park_room(worker, actor);
 	end_turn(worker, actor);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/watch.h"
 #include "runtime/cold.h"
+#include "runtime/park.h"
 
 static struct posta__watched *watched_at(struct posta__cold *cold, uint32_t index)
 {
@@ -33,14 +34,15 @@ static uint32_t link_find(struct posta__cold *cold, posta_ref ref)
 	return UINT32_MAX;
 }
 
-static void tell(struct posta_system *system, struct posta__worker *worker, posta_ref to, posta_ref from, uint32_t type,
+/* In its place in the mailbox, also of a full one: it comes once, and never not. */
+static void tell(struct posta__worker *worker, struct posta_actor *actor, posta_ref from, uint32_t type,
 		 const void *data, size_t size)
 {
-	struct posta_message *message = posta__message_copy(worker, system, type, data, size);
+	struct posta_message *message = posta__message_copy(worker, worker->system, type, data, size);
 	if (!message)
 		return;
 	message->sender = from;
-	posta__send_any(system, worker, to, message);
+	posta__mailbox_post_own(worker, actor, message);
 }
 
 static void tell_down(struct posta_system *system, struct posta__worker *worker, posta_ref watcher, posta_ref ref,
@@ -104,7 +106,7 @@ static void hear_down(struct posta__worker *worker, struct posta_actor *actor, c
 		return;
 	posta__list_remove(&actor->cold->watched, sizeof(struct posta__watched), index);
 	struct posta_down down = { .ref = data->ref, .monitor = data->number, .reason = (enum posta_err)data->reason };
-	tell(worker->system, worker, posta__self(actor), data->ref, POSTA_MSG_DOWN, &down, sizeof down);
+	tell(worker, actor, data->ref, POSTA_MSG_DOWN, &down, sizeof down);
 }
 
 void posta__watch_down(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
@@ -180,7 +182,7 @@ static void hear_exit(struct posta__worker *worker, struct posta_actor *actor, c
 		return;
 	if (actor->cold->trap_exit) {
 		struct posta_exit exit = { .ref = data->ref, .reason = (enum posta_err)data->reason };
-		tell(worker->system, worker, posta__self(actor), data->ref, POSTA_MSG_EXIT, &exit, sizeof exit);
+		tell(worker, actor, data->ref, POSTA_MSG_EXIT, &exit, sizeof exit);
 	} else if (data->reason != POSTA_OK) {
 		posta__actor_begin_stop(worker, actor, POSTA_ELINKED);
 	}
@@ -218,6 +220,12 @@ void posta__watch_signal(struct posta__worker *worker, struct posta_actor *actor
 	case POSTA__SIGNAL_EXIT:
 		hear_exit(worker, actor, data);
 		break;
+	case POSTA__SIGNAL_PARKED:
+		posta__park_wait(worker, actor, data->ref);
+		break;
+	case POSTA__SIGNAL_ROOM:
+		posta__park_resume(worker, actor, data->ref);
+		break;
 	default:
 		assert(!"a signal that nobody sends");
 	}
@@ -231,4 +239,6 @@ void posta__watch_signal_dead(struct posta_system *system, struct posta__worker 
 		posta__signal_send(system, worker, data->ref, POSTA__SIGNAL_DOWN, &answer);
 	else if (signal == POSTA__SIGNAL_LINK)
 		posta__signal_send(system, worker, data->ref, POSTA__SIGNAL_EXIT, &answer);
+	else if (signal == POSTA__SIGNAL_PARKED)
+		posta__signal_send(system, worker, data->ref, POSTA__SIGNAL_ROOM, &answer);
 }

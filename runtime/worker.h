@@ -24,7 +24,7 @@ enum posta__drive {
 /* Counters: written by the worker, read by anybody. Relaxed: they order nothing. */
 struct posta__counters {
 	_Atomic(uint64_t) spawned, stopped, restarts, failures, messages, turns, remote, moved, sleeps, wakes,
-		dead_letters, late_replies, timers;
+		dead_letters[POSTA_DEAD_REASONS], late_replies, timers, parked;
 };
 
 static inline void posta__count(_Atomic(uint64_t) *counter, uint64_t n)

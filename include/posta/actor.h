@@ -50,7 +50,14 @@ enum posta_mailbox_policy {
 	POSTA_MAILBOX_UNBOUNDED,
 	POSTA_MAILBOX_REJECT,      /* send returns POSTA_EFULL */
 	POSTA_MAILBOX_DROP_NEWEST, /* send succeeds, the message becomes a dead letter */
-	POSTA_MAILBOX_DROP_OLDEST  /* the oldest one becomes a dead letter */
+	POSTA_MAILBOX_DROP_OLDEST, /* the oldest one becomes a dead letter */
+	/*
+	 * Send succeeds, but the sending actor gets no further message, after its present handler, until half of the mailbox is
+	 * empty. Never in a circle: whoever would wait for itself goes through. From other threads: POSTA_EFULL, or
+	 * posta_system_send_wait().
+	 */
+	POSTA_MAILBOX_PARK,
+	POSTA_MAILBOX_COUNTED_ /* the runtime's own: no limit, but the length is known */
 };
 
 struct posta_mailbox_options {

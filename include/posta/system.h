@@ -38,6 +38,8 @@ enum posta_dead_reason {
 	POSTA_DEAD_POISON     /* failed its handler too often */
 };
 
+#define POSTA_DEAD_REASONS (POSTA_DEAD_POISON + 1)
+
 struct posta_dead_letter {
 	posta_ref to;
 	posta_ref sender;
@@ -95,6 +97,12 @@ enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint
 				 size_t size);
 enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type,
 				       const struct posta_slice *slice);
+/*
+ * Blocks a thread that is none of posta's until the message is in the mailbox of an actor that rejects or parks.
+ * Errors: as posta_send; ETIMEDOUT: not sent; EWRONGTHREAD on a worker.
+ */
+enum posta_err posta_system_send_wait(struct posta_system *system, posta_ref to, uint32_t type, const void *data,
+				      size_t size, uint64_t timeout_ms);
 void posta_system_stop_actor(struct posta_system *system, posta_ref ref, enum posta_err reason);
 
 /*
@@ -128,6 +136,8 @@ struct posta_metrics {
 	uint64_t dead_letters;
 	uint64_t late_replies;
 	uint64_t timers; /* armed now */
+	uint64_t parked; /* senders that had to wait for room */
+	uint64_t dead_letters_by[POSTA_DEAD_REASONS];
 };
 void posta_system_metrics(struct posta_system *system, struct posta_metrics *metrics);
 
