@@ -52,7 +52,9 @@ struct chaos {
 	const char *name;
 	bool shortly;
 	uint32_t heartbeat_ms; /* of all bridges; 0: the default */
-	bool saved;            /* Mosquitto is killed: it saves each change, and confirm_saved is on */
+	bool persistent;       /* Mosquitto saves each change */
+	bool saved;            /* confirm_saved is on */
+	bool all_proxied;      /* the driver goes through the proxies too */
 	unsigned poison_every; /* each so many-th body is not what the route can read; 0: none */
 	unsigned rate;         /* messages a second of each flow */
 	int partitions;        /* of Kafka's topics */
@@ -73,6 +75,7 @@ struct chaos {
 	_Atomic bool watching; /* stalls count */
 	/* What is told in the end, beside the driver's figures. */
 	unsigned kills;
+	unsigned lost_by_broker; /* it had acknowledged them, which is proved */
 	uint64_t mover_restarts;
 	uint64_t started_ms;
 	char trouble[512]; /* the first thing that went wrong, "" if none did */
@@ -88,6 +91,8 @@ void chaos_flows_of(struct chaos *chaos, enum kit_kind kind);
 void chaos_flow(struct chaos *chaos, enum kit_kind from, enum kit_kind to);
 /* Brokers that the flows need; proxied: posta goes through proxies (and to Kafka everybody). */
 void chaos_brokers(struct chaos *chaos, bool proxied);
+/* Of the broker, or of its proxy. */
+void chaos_url(const struct chaos *chaos, enum kit_kind kind, bool proxied, char *url, size_t size);
 /* Driver and movers, until all of them have subscribed; then messages flow. */
 void chaos_begin(struct chaos *chaos, unsigned movers);
 /* No more is published, all that was must arrive; movers and brokers end. */
@@ -103,6 +108,18 @@ void chaos_trouble(struct chaos *chaos, const char *format, ...) __attribute__((
 void chaos_tell(struct chaos *chaos, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t chaos_now_ms(void);
 unsigned chaos_random(unsigned below);
+
+/* -- tap.c */
+
+struct chaos_tap;
+
+/* Returns: owned. */
+struct chaos_tap *chaos_tap_new(void);
+void chaos_tap_free(struct chaos_tap *tap);
+/* For kit_proxy_set_tap(). */
+void chaos_tap_hear(void *context, unsigned number, bool from_broker, const void *bytes, size_t len);
+/* Mosquitto has acknowledged it. When nothing goes through the proxy any more. */
+bool chaos_tap_acknowledged(const struct chaos_tap *tap, unsigned flow, unsigned number);
 
 /* -- driver.c */
 
@@ -124,7 +141,7 @@ extern const char *const chaos_kind_names[KIT_KIND_COUNT];
 
 /* -- scenes_*.c */
 
-chaos_scene chaos_kill_kafka, chaos_kill_rabbitmq, chaos_kill_mosquitto, chaos_kill_posta;
+chaos_scene chaos_kill_kafka, chaos_kill_rabbitmq, chaos_kill_mosquitto, chaos_kill_posta, chaos_puback_mosquitto;
 chaos_scene chaos_freeze_kafka, chaos_freeze_rabbitmq, chaos_freeze_mosquitto, chaos_alarm_rabbitmq;
 chaos_scene chaos_proxy_delay, chaos_proxy_throttle, chaos_proxy_hole, chaos_proxy_reset, chaos_proxy_half_close,
 	chaos_proxy_cut, chaos_proxy_refuse;

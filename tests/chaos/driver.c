@@ -276,6 +276,7 @@ static void open_bridge(struct chaos *chaos, enum kit_kind kind)
 {
 	static const char *const saved[] = { "confirm_saved", "1", NULL };
 	char *client = kit_unique("driver");
+	char url[256];
 	struct posta_error error;
 	struct posta_bridge_options options = {
 		.size = sizeof options,
@@ -285,7 +286,8 @@ static void open_bridge(struct chaos *chaos, enum kit_kind kind)
 		.extra = chaos->saved && kind == KIT_MOSQUITTO ? saved : NULL,
 	};
 
-	chaos->bridges[kind] = posta_bridge_open(chaos->system, kit_broker_url(chaos->brokers[kind]), &options, &error);
+	chaos_url(chaos, kind, chaos->all_proxied, url, sizeof url);
+	chaos->bridges[kind] = posta_bridge_open(chaos->system, url, &options, &error);
 	free(client);
 	if (!chaos->bridges[kind])
 		die("bridge", error.text);
@@ -317,4 +319,5 @@ void chaos_driver_stop(struct chaos *chaos)
 	for (int i = 0; i < KIT_KIND_COUNT; i++)
 		posta_bridge_close(chaos->bridges[i], 0);
 	posta_system_stop(chaos->system, 5000, NULL);
+	chaos->system = NULL;
 }

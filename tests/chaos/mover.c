@@ -22,27 +22,17 @@ static void path_of(const struct chaos_mover *mover, const char *name, char path
 
 /* -- Its file of routes */
 
-/* The broker's URL, or the same with the proxy's port in it. */
-static void write_url(const struct chaos *chaos, int kind, FILE *file)
-{
-	const char *url = kit_broker_url(chaos->brokers[kind]);
-	const char *port = strrchr(url, ':');
-
-	if (chaos->proxies[kind])
-		fprintf(file, "%.*s:%d", (int)(port - url), url, kit_proxy_port(chaos->proxies[kind]));
-	else
-		fputs(url, file);
-}
-
 static void write_brokers(const struct chaos *chaos, const struct chaos_mover *mover, FILE *file)
 {
+	char url[256];
+
 	fputs("brokers:\n", file);
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
 		if (!chaos->brokers[i])
 			continue;
-		fprintf(file, "  %s:\n    url: \"", chaos_kind_names[i]);
-		write_url(chaos, i, file);
-		fprintf(file, "\"\n    client_id: %s\n    reconnect_max: 2s\n", mover->client);
+		chaos_url(chaos, (enum kit_kind)i, true, url, sizeof url);
+		fprintf(file, "  %s:\n    url: \"%s\"\n    client_id: %s\n    reconnect_max: 2s\n", chaos_kind_names[i],
+			url, mover->client);
 		if (chaos->heartbeat_ms)
 			fprintf(file, "    heartbeat: %ums\n", (unsigned)chaos->heartbeat_ms);
 		if (chaos->saved && i == KIT_MOSQUITTO)

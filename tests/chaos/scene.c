@@ -104,7 +104,7 @@ void chaos_brokers(struct chaos *chaos, bool proxied)
 
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
 		struct kit_broker_options options = { .partitions = chaos->partitions ? chaos->partitions : 4,
-						      .persistent = chaos->saved };
+						      .persistent = chaos->persistent };
 
 		if (!needed(chaos, i))
 			continue;
@@ -123,6 +123,17 @@ void chaos_brokers(struct chaos *chaos, bool proxied)
 		if (chaos->proxies[i])
 			kit_proxy_aim(chaos->proxies[i], kit_broker_port(chaos->brokers[i]));
 	}
+}
+
+void chaos_url(const struct chaos *chaos, enum kit_kind kind, bool proxied, char *url, size_t size)
+{
+	const char *direct = kit_broker_url(chaos->brokers[kind]);
+	const char *port = strrchr(direct, ':');
+
+	if (proxied && chaos->proxies[kind])
+		snprintf(url, size, "%.*s:%d", (int)(port - direct), direct, kit_proxy_port(chaos->proxies[kind]));
+	else
+		snprintf(url, size, "%s", direct);
 }
 
 /* Mosquitto would be given the time to save before a plain kit_broker_kill9(). */

@@ -21,7 +21,8 @@ static bool in_mid_flow(struct chaos *chaos)
 
 static void kill_broker(struct chaos *chaos, enum kit_kind kind)
 {
-	chaos->saved = kind == KIT_MOSQUITTO;
+	chaos->saved = chaos->persistent = kind == KIT_MOSQUITTO;
+	chaos->rate = kind == KIT_MOSQUITTO ? 10000 : 1000; /* as fast as it can: more is under way when it is killed */
 	chaos_flows_of(chaos, kind);
 	chaos_brokers(chaos, false);
 	chaos_begin(chaos, 1);
@@ -60,4 +61,52 @@ void chaos_kill_posta(struct chaos *chaos)
 	}
 	chaos_moved(chaos, 200, 120000);
 	chaos_end(chaos);
+}
+
+/* -- What Mosquitto's acknowledgement is worth by itself: not a scene of --all, because it does lose. */
+
+static unsigned arrived(const struct chaos *chaos)
+{
+	unsigned all = 0;
+
+	for (unsigned i = 0; i < chaos->flow_count; i++)
+		all += chaos->flows[i].arrived;
+	return all;
+}
+
+static void wait_until_quiet(const struct chaos *chaos)
+{
+	unsigned before;
+
+	do {
+		before = arrived(chaos);
+		chaos_pass(10000);
+	} while (arrived(chaos) != before);
+}
+
+void chaos_puback_mosquitto(struct chaos *chaos)
+{
+	struct chaos_tap *tap = chaos_tap_new();
+
+	chaos->persistent = chaos->all_proxied = true;
+	chaos->rate = 10000;
+	chaos_flows_of(chaos, KIT_MOSQUITTO);
+	chaos_brokers(chaos, true);
+	kit_proxy_set_tap(chaos->proxies[KIT_MOSQUITTO], chaos_tap_hear, tap);
+	chaos_begin(chaos, 1);
+	for (unsigned i = 0; i < kills(chaos) && in_mid_flow(chaos); i++)
+		chaos_kill_broker(chaos, KIT_MOSQUITTO);
+	chaos_moved(chaos, 200, 120000);
+	chaos->flowing = false;
+	wait_until_quiet(chaos);
+	for (unsigned i = 0; i < chaos->mover_count; i++)
+		chaos_mover_end(chaos, i);
+	chaos_driver_stop(chaos);
+	for (unsigned i = 0; i < chaos->flow_count; i++)
+		for (unsigned n = 0; n < chaos->flows[i].published; n++)
+			chaos->lost_by_broker += !chaos->flows[i].seen[n] && chaos_tap_acknowledged(tap, i, n);
+	chaos_tell(chaos, ",\"acknowledged_and_lost\":%u", chaos->lost_by_broker);
+	kit_proxy_stop(chaos->proxies[KIT_MOSQUITTO]);
+	chaos->proxies[KIT_MOSQUITTO] = NULL;
+	chaos_tap_free(tap);
 }
