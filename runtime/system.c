@@ -5,6 +5,7 @@
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
+#include "runtime/sim.h"
 #include "runtime/turn.h"
 #include "runtime/watch.h"
 
@@ -172,13 +173,14 @@ static struct posta__worker *worker_make(struct posta_system *system, uint8_t id
 	return worker;
 }
 
-static enum posta_err workers_make(struct posta_system *system, struct posta_error *error)
+static enum posta_err workers_make(struct posta_system *system, const struct posta__simulated *simulated,
+				   struct posta_error *error)
 {
 	enum posta__drive drive = POSTA__DRIVE_THREAD;
 	system->workers = system->options.workers ? system->options.workers : cpus_allowed();
 	if (system->options.workers == POSTA_HOST_DRIVEN) {
 		drive = system->options.loop ? POSTA__DRIVE_HOST : POSTA__DRIVE_STEP;
-		system->workers = 1;
+		system->workers = simulated ? simulated->workers : 1;
 	}
 	for (int i = 0; i < system->workers; i++) {
 		if (!worker_make(system, (uint8_t)i, drive, error))
@@ -216,7 +218,8 @@ static enum posta_err threads_start(struct posta_system *system, struct posta_er
 	return POSTA_OK;
 }
 
-static enum posta_err parts_start(struct posta_system *system, struct posta_error *error)
+static enum posta_err parts_start(struct posta_system *system, const struct posta__simulated *simulated,
+				  struct posta_error *error)
 {
 	if (posta__slots_init(system, system->options.actors_max))
 		return posta_error_set(error, POSTA_ENOMEM,
@@ -225,7 +228,7 @@ static enum posta_err parts_start(struct posta_system *system, struct posta_erro
 				       system->options.actors_max);
 	if (posta__names_init(system) || posta__groups_init(system))
 		return posta_error_set(error, POSTA_ENOMEM, "system: out of memory");
-	enum posta_err result = workers_make(system, error);
+	enum posta_err result = workers_make(system, simulated, error);
 	if (!result)
 		result = root_make(system, error);
 	return result ? result : threads_start(system, error);
@@ -251,8 +254,9 @@ static struct posta_system *system_alloc(const struct posta_system_options *opti
 
 static void system_free(struct posta_system *system);
 
-enum posta_err posta_system_start(const struct posta_system_options *options, struct posta_system **system,
-				  struct posta_error *error)
+enum posta_err posta__system_start_simulated(const struct posta_system_options *options,
+					     const struct posta__simulated *simulated, struct posta_system **system,
+					     struct posta_error *error)
 {
 	struct posta_error own;
 	error = error ? error : &own;
@@ -262,13 +266,23 @@ enum posta_err posta_system_start(const struct posta_system_options *options, st
 	if (!made)
 		return posta_error_set(error, POSTA_ENOMEM, "system: out of memory");
 	error->code = POSTA_OK;
-	if (parts_start(made, error)) {
+	if (simulated) {
+		made->sim = simulated->sim;
+		made->tag = simulated->tag;
+	}
+	if (parts_start(made, simulated, error)) {
 		enum posta_err code = error->code;
 		system_free(made);
 		return code;
 	}
 	*system = made;
 	return POSTA_OK;
+}
+
+enum posta_err posta_system_start(const struct posta_system_options *options, struct posta_system **system,
+				  struct posta_error *error)
+{
+	return posta__system_start_simulated(options, NULL, system, error);
 }
 
 /* -- Dedicated workers -- */
@@ -431,6 +445,19 @@ static void system_free(struct posta_system *system)
 	allocator.free(allocator.context, system, sizeof *system);
 }
 
+void posta__system_begin_stop(struct posta_system *system)
+{
+	atomic_store_explicit(&system->stopping, true, memory_order_relaxed);
+	posta_system_stop_actor(system, posta__self(system->root), POSTA_ESHUTDOWN);
+}
+
+void posta__system_finish(struct posta_system *system, struct posta_stop_report *report)
+{
+	threads_join(system);
+	slots_clear(system, report);
+	system_free(system);
+}
+
 enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_ms, struct posta_stop_report *report)
 {
 	struct posta_stop_report own = { 0 };
@@ -438,12 +465,9 @@ enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_
 		return POSTA_OK;
 	if (posta__worker_current())
 		return POSTA_EWRONGTHREAD;
-	atomic_store_explicit(&system->stopping, true, memory_order_relaxed);
-	posta_system_stop_actor(system, posta__self(system->root), POSTA_ESHUTDOWN);
+	posta__system_begin_stop(system);
 	wait_for_root(system, deadline_ms);
-	threads_join(system);
-	slots_clear(system, &own);
-	system_free(system);
+	posta__system_finish(system, &own);
 	if (report)
 		*report = own;
 	return own.actors_left ? POSTA_ETIMEDOUT : POSTA_OK;
@@ -454,6 +478,8 @@ enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_
 size_t posta_system_step(struct posta_system *system, uint64_t timeout_ms)
 {
 	struct posta__worker *worker = posta__system_worker(system, 0), *before = posta__worker_current();
+	if (system->sim)
+		return posta__sim_drive(system->sim);
 	posta__worker_set_current(worker);
 	posta__worker_poll(worker);
 	size_t turns = posta__worker_run(worker, STEP_TURNS);
@@ -517,6 +543,10 @@ void posta__drive_until(struct posta_system *system, const bool *done)
 
 void posta_system_advance(struct posta_system *system, uint64_t ms)
 {
+	if (system->sim) {
+		posta_sim_advance(system->sim, ms);
+		return;
+	}
 	struct posta__worker *worker = posta__system_worker(system, 0);
 	uint64_t target = atomic_load_explicit(&system->virtual_ns, memory_order_relaxed) + ms * 1000000u;
 	while (posta_system_step(system, 0))

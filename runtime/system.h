@@ -32,7 +32,23 @@ struct posta_system {
 	_Atomic(uint64_t) foreign_dead_letters[POSTA_DEAD_REASONS];
 	bool hooked;      /* an allocator of the host's */
 	void *extensions; /* what upper rooms hang on a system; under the lock */
+	struct posta_sim *sim; /* that drives it; NULL: none. sim.c */
 };
+
+/* What a simulated system is beside its options. */
+struct posta__simulated {
+	struct posta_sim *sim;
+	int workers; /* that the simulation steps one by one */
+	uint8_t tag; /* of its references: the same in each run */
+};
+
+enum posta_err posta__system_start_simulated(const struct posta_system_options *options,
+					     const struct posta__simulated *simulated, struct posta_system **system,
+					     struct posta_error *error);
+/* The two halves of posta_system_stop, for whoever drives it in between. */
+void posta__system_begin_stop(struct posta_system *system);
+/* Counts and abandons what is left, and frees all. */
+void posta__system_finish(struct posta_system *system, struct posta_stop_report *report);
 
 void *posta__alloc(struct posta_system *system, size_t alignment, size_t size);
 void posta__free(struct posta_system *system, void *memory, size_t size);

@@ -13,6 +13,7 @@
 #include "runtime/balance.h"
 #include "runtime/block.h"
 #include "runtime/mailbox.h"
+#include "runtime/sim.h"
 #include "runtime/turn.h"
 
 #include <errno.h>
@@ -204,6 +205,8 @@ static void measure(struct posta__worker *worker, uint64_t passed)
 bool posta__worker_look(struct posta__worker *worker)
 {
 	if (POSTA__UNLIKELY(timeless(worker))) { /* what a turn does must not depend on the clock of the machine */
+		if (worker->system->sim)
+			return posta__sim_look(worker);
 		posta__worker_count(worker);
 		worker->look_every = worker->until_look = UINT32_MAX;
 		return false;
@@ -259,8 +262,7 @@ static bool work_waits(struct posta__worker *worker)
 	return worker->run_head || shared_lines(worker);
 }
 
-/* Returns: whether it may block: nothing waits, and whoever pushes now will wake us. */
-static bool fall_asleep(struct posta__worker *worker)
+bool posta__worker_fall_asleep(struct posta__worker *worker)
 {
 	posta__pool_flush(worker);
 	atomic_store_explicit(&worker->sleeping, 1, memory_order_relaxed);
@@ -284,7 +286,7 @@ void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns)
 {
 	uint64_t due = worker->system->options.virtual_clock ? UINT64_MAX : posta__timers_wait_ns(worker);
 	uint64_t wait = due < timeout_ns ? due : timeout_ns;
-	if (wait == 0 || !fall_asleep(worker))
+	if (wait == 0 || !posta__worker_fall_asleep(worker))
 		return;
 	posta__count(&worker->counters.sleeps, 1);
 	arm_wake_timer(worker, wait);
@@ -350,7 +352,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int events)
 	struct posta__worker *worker = prepare->data;
 	size_t turns = run_on_host(worker);
 	ev_timer_stop(loop, &worker->wake_timer);
-	if (turns || !fall_asleep(worker)) {
+	if (turns || !posta__worker_fall_asleep(worker)) {
 		ev_idle_start(loop, &worker->idle);
 		return;
 	}

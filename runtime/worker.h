@@ -157,6 +157,8 @@ void posta__worker_attend(struct posta__worker *worker);
 void posta__worker_count(struct posta__worker *worker);
 /* Blocks in the loop until something happens, at most timeout_ns. */
 void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns);
+/* Returns: whether it may block: nothing waits, and whoever pushes now will wake it. */
+bool posta__worker_fall_asleep(struct posta__worker *worker);
 void posta__worker_poll(struct posta__worker *worker);
 /* Takes what others left in the shared lines. */
 void posta__worker_drain(struct posta__worker *worker);
