@@ -29,7 +29,7 @@ static const struct {
 	{ "freeze-mosquitto", chaos_freeze_mosquitto, 2, "SIGSTOP of Mosquitto for 60 s" },
 	{ "alarm-rabbitmq", chaos_alarm_rabbitmq, 2, "RabbitMQ's memory alarm: connection.blocked" },
 	{ "proxy-delay", chaos_proxy_delay, 1, "100 ms more, both ways" },
-	{ "proxy-throttle", chaos_proxy_throttle, 1, "100 KB/s for each connection and way" },
+	{ "proxy-throttle", chaos_proxy_throttle, 1, "300 KB/s for each connection and way" },
 	{ "proxy-hole", chaos_proxy_hole, 2, "nothing arrives any more, and nobody says so" },
 	{ "proxy-reset", chaos_proxy_reset, 2, "connections are reset" },
 	{ "proxy-half-close", chaos_proxy_half_close, 1, "connections end in one direction" },

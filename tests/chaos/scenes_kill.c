@@ -3,7 +3,7 @@
 #include "chaos.h"
 
 #define KILLS 20u
-#define KILLS_SHORT 3u
+#define KILLS_SHORT 2u
 
 static unsigned kills(const struct chaos *chaos)
 {

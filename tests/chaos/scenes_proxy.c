@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 
-static void ring(struct chaos *chaos)
+static void ring(struct chaos *chaos, uint32_t heartbeat_ms)
 {
-	chaos->heartbeat_ms = 2000;
+	chaos->heartbeat_ms = heartbeat_ms;
 	chaos_flow(chaos, KIT_KAFKA, KIT_RABBITMQ);
 	chaos_flow(chaos, KIT_RABBITMQ, KIT_MOSQUITTO);
 	chaos_flow(chaos, KIT_MOSQUITTO, KIT_KAFKA);
@@ -47,7 +47,7 @@ static void finish(struct chaos *chaos)
 
 static void for_a_while(struct chaos *chaos, const char *order)
 {
-	ring(chaos);
+	ring(chaos, 0);
 	if (chaos_moved(chaos, 200, 60000)) {
 		on_all(chaos, order);
 		chaos_pass(chaos->shortly ? 3000 : 20000);
@@ -61,35 +61,36 @@ void chaos_proxy_delay(struct chaos *chaos)
 	for_a_while(chaos, "delay 100");
 }
 
+/* Enough for one fetch of Kafka (1 MiB by default) within a heartbeat: less would stop it, see docs/RELIABILITY.md. */
 void chaos_proxy_throttle(struct chaos *chaos)
 {
-	for_a_while(chaos, "throttle 100000");
+	for_a_while(chaos, "throttle 300000");
 }
 
 void chaos_proxy_hole(struct chaos *chaos)
 {
-	ring(chaos);
-	each_in_turn(chaos, "hole", 6000);
+	ring(chaos, 2000);
+	each_in_turn(chaos, "hole", chaos->shortly ? 4000 : 6000);
 	finish(chaos);
 }
 
 void chaos_proxy_reset(struct chaos *chaos)
 {
-	ring(chaos);
+	ring(chaos, 2000);
 	each_in_turn(chaos, "reset", 0);
 	finish(chaos);
 }
 
 void chaos_proxy_half_close(struct chaos *chaos)
 {
-	ring(chaos);
+	ring(chaos, 2000);
 	each_in_turn(chaos, "half-close", 0);
 	finish(chaos);
 }
 
 void chaos_proxy_refuse(struct chaos *chaos)
 {
-	ring(chaos);
+	ring(chaos, 2000);
 	for (unsigned i = 0; i < (chaos->shortly ? 3u : 20u) && chaos_moved(chaos, 200, 60000); i++) {
 		on_all(chaos, "refuse");
 		on_all(chaos, "reset");
@@ -104,7 +105,7 @@ void chaos_proxy_cut(struct chaos *chaos)
 {
 	char order[32];
 
-	ring(chaos);
+	ring(chaos, 2000);
 	for (unsigned i = 0; i < (chaos->shortly ? 5u : 40u) && chaos_moved(chaos, 200, 60000); i++) {
 		snprintf(order, sizeof order, "cut %u", 1 + chaos_random(i % 2 ? 100000 : 500));
 		on_all(chaos, order);
