@@ -6,6 +6,7 @@
  *   finish:  channels of the consumer closed behind their acknowledgements ─▶ both connections closed ─▶ ended
  */
 #include "bridges/amqp.h"
+#include "bridges/hosts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,11 +77,11 @@ static enum posta_err check_extra(const char *name, const char *value, struct po
 	return posta_error_set(error, POSTA_EINVAL, "amqp: no option \"%s\"; there is frame_max", name);
 }
 
-static enum posta_err check_url(const char *url, struct posta_error *error)
+static enum posta_err check_url(const char *url, uint32_t n, struct posta_error *error)
 {
 	struct amqp_connection_info info;
 	char redacted[128];
-	char *copy = strdup(url);
+	char *copy = posta__url_of_host(url, n);
 
 	if (!copy)
 		return posta_error_set(error, POSTA_ENOMEM, "out of memory");
@@ -98,8 +99,12 @@ static enum posta_err check_url(const char *url, struct posta_error *error)
 
 static enum posta_err check(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
 {
-	enum posta_err code = check_url(url, error);
+	uint32_t hosts = posta__url_hosts(url);
+	enum posta_err code =
+		hosts ? POSTA_OK : posta_error_set(error, POSTA_EINVAL, "amqp: one of the hosts is empty");
 
+	for (uint32_t n = 0; !code && n < hosts; n++)
+		code = check_url(url, n, error);
 	for (const char *const *extra = options ? options->extra : NULL; !code && extra && extra[0]; extra += 2)
 		code = check_extra(extra[0], extra[1], error);
 	return code;
@@ -206,7 +211,7 @@ static enum posta_err prepare(struct posta__amqp *amqp, struct posta_error *erro
 {
 	const struct posta_bridge_options *options = posta_bridge_get_options(amqp->bridge);
 
-	amqp->url = strdup(posta_bridge_url(amqp->bridge));
+	amqp->url = posta__url_of_host(posta_bridge_url(amqp->bridge), posta_bridge_attempt(amqp->bridge));
 	amqp->user = options->user ? strdup(options->user) : NULL;
 	amqp->password = options->password ? strdup(options->password) : NULL;
 	amqp->publisher = posta__amqp_publisher_new(amqp);

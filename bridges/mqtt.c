@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "bridges/hosts.h"
 #include "bridges/mqtt.h"
 
 #include <stdlib.h>
@@ -76,6 +77,19 @@ static enum posta_err start_tls(struct posta__mqtt *mqtt, struct posta_error *er
 	return mqtt->tls ? POSTA_OK : error->code;
 }
 
+static enum posta_err choose_host(struct posta__mqtt *mqtt, struct posta_error *error)
+{
+	char *url = posta__url_of_host(posta_bridge_url(mqtt->bridge), posta_bridge_attempt(mqtt->bridge));
+	enum posta_err err;
+
+	if (!url)
+		return posta_error_set(error, POSTA_ENOMEM, "mqtt: no memory for the URL");
+	err = posta__mqtt_settings_init(&mqtt->settings, url, posta_bridge_get_options(mqtt->bridge), error);
+	explicit_bzero(url, strlen(url));
+	free(url);
+	return err;
+}
+
 static enum posta_err op_connect(struct posta_bridge *bridge, void *state, struct posta_error *error)
 {
 	const struct posta_bridge_options *options = posta_bridge_get_options(bridge);
@@ -91,7 +105,7 @@ static enum posta_err op_connect(struct posta_bridge *bridge, void *state, struc
 	ev_timer_init(&mqtt->sweep, on_sweep, 0., 0.);
 	ev_timer_init(&mqtt->resolving, on_resolving_too_long, options->connect_timeout_ms / 1000., 0.);
 	mqtt->sweep.data = mqtt->resolving.data = mqtt;
-	err = posta__mqtt_settings_init(&mqtt->settings, posta_bridge_url(bridge), options, error);
+	err = choose_host(mqtt, error);
 	if (!err)
 		err = start_tls(mqtt, error);
 	if (!err)
@@ -187,7 +201,7 @@ static void op_resume(struct posta_bridge *bridge, void *state, uint32_t subscri
 
 /* -- Checks */
 
-static enum posta_err op_check(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
+static enum posta_err check_one(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
 {
 	struct posta__mqtt_settings settings;
 	enum posta_err err = posta__mqtt_settings_init(&settings, url, options, error);
@@ -200,6 +214,20 @@ static enum posta_err op_check(const char *url, const struct posta_bridge_option
 	}
 	if (!err)
 		posta__mqtt_settings_fini(&settings);
+	return err;
+}
+
+static enum posta_err op_check(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
+{
+	enum posta_err err = POSTA_OK;
+
+	for (uint32_t n = 0; !err && n < posta__url_hosts(url); n++) {
+		char *one = posta__url_of_host(url, n);
+
+		err = one ? check_one(one, options, error)
+			  : posta_error_set(error, POSTA_ENOMEM, "mqtt: no memory for the URL");
+		free(one);
+	}
 	return err;
 }
 

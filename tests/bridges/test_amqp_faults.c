@@ -71,6 +71,26 @@ static void connect__by_name__tries_all_addresses(void **state)
 	finish(core);
 }
 
+static void connect__several_hosts__each_try_takes_the_next(void **state)
+{
+	(void)state;
+	const char *url = url_of("amqp://guest:guest@127.0.0.1:1,127.0.0.1:%d,127.0.0.1:2", kit_broker_port(broker));
+	struct posta_bridge *core = core_new(&posta__amqp_ops, url);
+	struct posta_error error = { 0 };
+
+	assert_int_equal(core->ops->check(url, &core->options, &error), POSTA_OK);
+	for (core->attempt = 0; core->attempt < 5; core->attempt++) {
+		int downs = core->downs, ups = core->ups;
+		assert_int_equal(core_connect(core, &error), POSTA_OK);
+		core_wait(core, core->downs > downs || core->ups > ups);
+		assert_int_equal(core->ups > ups, core->attempt % 3 == 1);
+		assert_non_null(strstr(core->down_text, core->attempt < 2 ? "127.0.0.1:1" : "127.0.0.1:"));
+		core_close(core);
+	}
+	assert_int_equal(core->ops->check("amqp://a,,b", &core->options, &error), POSTA_EINVAL);
+	core_free(core);
+}
+
 static void tls_connect(const char *host, const char *ca, const char *cert, const char *key, const char *down_words)
 {
 	char url[200];
@@ -273,6 +293,7 @@ int main(void)
 		cmocka_unit_test(connect__nobody_there__down),
 		cmocka_unit_test(connect__unknown_host__down),
 		cmocka_unit_test(connect__by_name__tries_all_addresses),
+		cmocka_unit_test(connect__several_hosts__each_try_takes_the_next),
 		cmocka_unit_test(tls__known_ca__works),
 		cmocka_unit_test(tls__unknown_ca__is_refused),
 		cmocka_unit_test(tls__client_certificate__is_checked_by_the_broker),

@@ -94,6 +94,28 @@ static void connect__nobody_listens__says_where(void **state)
 	assert_down(make_at("mqtts://127.0.0.1:1", 5), POSTA_ECONNECTION, "127.0.0.1:1: Connection refused");
 }
 
+static void connect__several_hosts__each_try_takes_the_next(void **state)
+{
+	struct posta_bridge *core;
+	struct posta_error error = { 0 };
+	char url[128];
+
+	(void)state;
+	snprintf(url, sizeof url, "mqtt://127.0.0.1:1,127.0.0.1:%d", kit_broker_port(broker));
+	core = make_at(url, 5);
+	assert_int_equal(core->ops->check(url, &core->options, &error), POSTA_OK);
+	for (core->attempt = 0; core->attempt < 4; core->attempt++) {
+		int downs = core->downs, ups = core->ups;
+
+		assert_int_equal(core_connect(core, &error), POSTA_OK);
+		core_wait(core, core->downs > downs || core->ups > ups);
+		assert_int_equal(core->ups > ups, core->attempt % 2);
+		core_close(core);
+	}
+	assert_int_equal(core->ops->check("mqtt://a,,b", &core->options, &error), POSTA_EINVAL);
+	core_free(core);
+}
+
 static void connect__taken_over__says_so(void **state)
 {
 	(void)state;
@@ -348,6 +370,7 @@ int main(void)
 		cmocka_unit_test(acl__forbids__words_of_the_broker),
 		cmocka_unit_test(connect__bad_password__is_eauth),
 		cmocka_unit_test(connect__nobody_listens__says_where),
+		cmocka_unit_test(connect__several_hosts__each_try_takes_the_next),
 		cmocka_unit_test(connect__taken_over__says_so),
 		cmocka_unit_test(peer__refuses_a_subscription__the_connection_stays),
 		cmocka_unit_test(broker__frozen__is_noticed_within_one_and_a_half_heartbeats),
