@@ -6,8 +6,8 @@
  * The slot of an actor. Slots are type-stable: the memory is a slot until the system is freed, so a stale
  * reference reads a slot, sees that it is not the one it names, and stops there.
  *
- * Line 0 belongs to the home worker; others only read home, self and limits.
- * Line 1 is where senders on other threads write. Line 2 is cold.
+ * Line 0 belongs to the home worker alone. Line 1 has all that a sender on another thread reads and writes: so a message
+ * from abroad moves one line of its receiver to the sender and back. Line 2 is cold.
  */
 
 #include <posta/actor.h>
@@ -45,9 +45,7 @@ enum posta__attention {
 
 struct posta_actor {
 	/* line 0 */
-	_Alignas(POSTA__LINE) _Atomic(uintptr_t) home; /* struct posta__worker *, or'ed with 1 while in transit to it */
-	_Atomic(posta_ref) self;                       /* POSTA_NOBODY while the slot is free */
-	struct posta_message *head;
+	_Alignas(POSTA__LINE) struct posta_message *head;
 	struct posta_message **tail;
 	struct posta_actor *run_next;
 	posta_receive *receive;
@@ -63,23 +61,24 @@ struct posta_actor {
 	};
 	bool queued;    /* in the run queue, or in its turn */
 	uint8_t status; /* enum posta__status */
-	_Atomic(uint8_t)
-		bounded; /* enum posta_mailbox_policy; the home changes it when the actor goes down and comes up */
 	bool pinned;
+	bool state_owned : 1;
+	bool supervised : 1;
+	bool parent_releases : 1; /* its end is final: the parent asked for it */
+	uint32_t generation;      /* of the next actor in it */
+	uint32_t timers;          /* armed: an actor with timers does not move */
+	int16_t reason;           /* why it ends, once stopping */
 	/* line 1 */
 	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) stack; /* newest first; FIFO once reversed */
+	_Atomic(uintptr_t) home;        /* struct posta__worker *, or'ed with 1 while in transit to it */
+	_Atomic(posta_ref) self;        /* POSTA_NOBODY while the slot is free */
 	struct posta_actor *inbox_next; /* owner: whoever made the stack non-empty, then the home's drain */
 	struct posta_actor *adopt_next;
 	_Atomic(uint32_t) length;     /* user messages waiting; kept only when bounded */
 	_Atomic(uint32_t) length_max; /* changes when a supervised actor goes down and comes up */
+	_Atomic(uint8_t) bounded;     /* enum posta_mailbox_policy; changes likewise */
 	uint32_t index;               /* of the slot, constant */
-	uint32_t generation;          /* of the next actor in it */
 	_Atomic(posta_ref) parked_on; /* whose full mailbox it waits for; see park.c */
-	uint32_t timers;              /* armed: an actor with timers does not move */
-	int16_t reason;               /* why it ends, once stopping */
-	bool parent_releases;         /* its end is final: the parent asked for it */
-	bool state_owned : 1;
-	bool supervised : 1;
 	/* line 2 */
 	_Alignas(POSTA__LINE) const struct posta_actor_class *klass;
 	struct posta_actor *parent;

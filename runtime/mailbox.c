@@ -22,6 +22,7 @@
  *        home = W ──(old home: store T|1, release)──▶ T|1 ──(T drains its adopt list: store T)──▶ home = T
  */
 #include "runtime/mailbox.h"
+#include "runtime/balance.h"
 #include "runtime/block.h"
 #include "runtime/park.h"
 
@@ -29,7 +30,7 @@
 
 void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor)
 {
-	struct posta_actor *old = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
+	struct posta_actor *old = NULL; /* as it mostly is; to look first would fetch the line twice */
 	do
 		actor->inbox_next = old;
 	/* Release: PAIRS with the acquire exchange in posta__worker_drain; publishes inbox_next. */
@@ -51,10 +52,9 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor)
 	posta__worker_wake(worker);
 }
 
-void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor, struct posta_message *message)
+void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
 {
-	(void)system;
-	struct posta_message *old = atomic_load_explicit(&actor->stack, memory_order_relaxed);
+	struct posta_message *old = NULL; /* as in the inbox */
 	do
 		message->next_ = old;
 	/*
@@ -67,7 +67,10 @@ void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor,
 	if (!posta__stack_is_empty(old))
 		return;
 	uintptr_t home = atomic_load_explicit(&actor->home, memory_order_acquire);
-	posta__inbox_push((struct posta__worker *)(home & ~(uintptr_t)1), actor);
+	struct posta__worker *to = (struct posta__worker *)(home & ~(uintptr_t)1);
+	if (worker)
+		posta__talk_with(worker, to->id);
+	posta__inbox_push(to, actor);
 }
 
 static void append(struct posta_actor *actor, struct posta_message *message)
@@ -121,6 +124,8 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, empty, memory_order_acq_rel));
 	while (message) {
 		struct posta_message *next = message->next_;
+		worker->talk.messages++;
+		posta__talk_with(worker, message->owner_);
 		if (POSTA__UNLIKELY(message->generation_ != generation))
 			posta__dead_letter(worker->system, worker, POSTA_NOBODY, message, POSTA_DEAD_NO_ACTOR);
 		else if (POSTA__UNLIKELY(message->bits_ & POSTA__BIT_SYSTEM))
@@ -144,7 +149,8 @@ static bool admit(struct posta_actor *actor, uint8_t policy)
 {
 	/* Relaxed: a bound on a count; the message itself is published by the push. */
 	uint32_t before = atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
-	if (policy == POSTA_MAILBOX_DROP_OLDEST || policy == POSTA_MAILBOX_COUNTED_ || before < atomic_load_explicit(&actor->length_max, memory_order_relaxed))
+	if (policy == POSTA_MAILBOX_DROP_OLDEST || policy == POSTA_MAILBOX_COUNTED_ ||
+	    before < atomic_load_explicit(&actor->length_max, memory_order_relaxed))
 		return true;
 	atomic_fetch_sub_explicit(&actor->length, 1, memory_order_relaxed);
 	return false;
@@ -161,12 +167,13 @@ static enum posta_err refuse(struct posta_system *system, struct posta__worker *
 	return POSTA_OK;
 }
 
-static void deliver(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
-		    struct posta_message *message)
+static void deliver(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
 {
 	if (!worker || atomic_load_explicit(&actor->home, memory_order_relaxed) != (uintptr_t)worker ||
 	    !posta__stack_is_empty(atomic_load_explicit(&actor->stack, memory_order_relaxed))) {
-		posta__mailbox_push(system, actor, message);
+		if (worker)
+			worker->talk.messages++;
+		posta__mailbox_push(worker, actor, message);
 		return;
 	}
 	if (message->bits_ & POSTA__BIT_SYSTEM)
@@ -200,7 +207,7 @@ static enum posta_err send(struct posta_system *system, struct posta__worker *wo
 	if (policy && counted(message) && !admit(actor, policy) &&
 	    !(policy == POSTA_MAILBOX_PARK && admit_parking(worker, actor, parker, to)))
 		return refuse(system, worker, to, message, policy);
-	deliver(system, worker, actor, message);
+	deliver(worker, actor, message);
 	return POSTA_OK;
 }
 
@@ -223,7 +230,7 @@ void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *a
 	message->generation_ = posta__ref_generation(posta__self(actor));
 	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
 		atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
-	deliver(worker->system, worker, actor, message);
+	deliver(worker, actor, message);
 }
 
 static struct posta_actor *slot_of(struct posta_system *system, posta_ref ref)

@@ -8,8 +8,11 @@
 
 #include "runtime/system.h"
 
-/* From a thread that is not the home, or when the mailbox from abroad is not empty. Takes: message. */
-void posta__mailbox_push(struct posta_system *system, struct posta_actor *actor, struct posta_message *message);
+/*
+ * From a thread that is not the home, or when the mailbox from abroad is not empty. worker: the sender's, NULL on a foreign
+ * thread. Takes: message.
+ */
+void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message);
 /* The home takes everything from abroad into the local list, and acts on system messages' arrival. */
 void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor);
 /* All of posta_post's less travelled ways: there the generation is looked at on delivery. Takes: message. */

@@ -110,6 +110,7 @@ static void adopt(struct posta__worker *worker, struct posta_actor *actor)
 	/* Relaxed: only this thread stores it from now on; senders that still see "in transit" use the stack. */
 	atomic_store_explicit(&actor->home, (uintptr_t)worker, memory_order_relaxed);
 	worker->pinned += actor->pinned;
+	worker->talk.gather_to = NULL; /* whoever sent it wants it here */
 	actor->queued = false;
 	posta__run_ready(worker, actor);
 }
@@ -124,14 +125,16 @@ static void notified(struct posta__worker *worker, struct posta_actor *actor)
 	}
 	actor->notified = true;
 	posta__count(&worker->counters.remote, 1);
-	if (home == (uintptr_t)worker)
+	if (home == (uintptr_t)worker && !posta__balance_gathers(worker, actor))
 		posta__run_ready(worker, actor);
 }
 
 /* The adopted come first: an inbox entry may be for one of them. */
 void posta__worker_drain(struct posta__worker *worker)
 {
-	struct posta_actor *adopted = atomic_exchange_explicit(&worker->adopt, NULL, memory_order_acquire);
+	struct posta_actor *adopted = NULL;
+	if (atomic_load_explicit(&worker->adopt, memory_order_relaxed))
+		adopted = atomic_exchange_explicit(&worker->adopt, NULL, memory_order_acquire);
 	struct posta_actor *inbox = atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire);
 	while (adopted) {
 		struct posta_actor *next = adopted->adopt_next;
@@ -196,7 +199,9 @@ static void measure(struct posta__worker *worker, uint64_t passed)
 {
 	uint32_t messages = worker->look_every - worker->until_look, turns = worker->turns ? worker->turns : 1;
 	double poll = worker->ticks_per_us * (POLL_NS / 1000);
-	worker->turn_ticks = 0.75 * worker->turn_ticks + 0.25 * (double)passed / turns;
+	double turn = (double)passed / turns, most = 4 * worker->turn_ticks + worker->ticks_per_us;
+	/* One that was interrupted is not a long one: the estimate grows by steps. */
+	worker->turn_ticks = 0.75 * worker->turn_ticks + 0.25 * (turn < most ? turn : most);
 	posta__worker_count(worker);
 	worker->look_every = messages_until_look((double)passed / (messages ? messages : 1), poll / LOOKS_PER_POLL);
 	worker->until_look = worker->look_every;
@@ -242,6 +247,7 @@ void posta__worker_attend(struct posta__worker *worker)
 	if (worker->poll_due) {
 		worker->poll_due = false;
 		posta__worker_poll(worker);
+		posta__balance_gather(worker);
 		posta__balance_offer(worker);
 	}
 	if (worker->shuffled) {
@@ -293,7 +299,6 @@ void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns)
 	ev_run(worker->loop, EVRUN_ONCE);
 	ev_timer_stop(worker->loop, &worker->wake_timer);
 	atomic_store_explicit(&worker->sleeping, 0, memory_order_relaxed);
-	worker->look_ticks = posta__ticks();
 	posta__worker_poll(worker);
 }
 
@@ -313,13 +318,17 @@ static bool spin(struct posta__worker *worker)
 
 static void idle(struct posta__worker *worker)
 {
+	uint64_t began = posta__ticks();
 	posta__pool_flush(worker);
 	posta__worker_poll(worker);
-	if (work_waits(worker))
-		return;
-	posta__balance_ask(worker);
-	if (!spin(worker))
-		posta__worker_sleep(worker, UINT64_MAX);
+	posta__balance_gather(worker);
+	if (!work_waits(worker)) {
+		posta__balance_ask(worker);
+		if (!spin(worker))
+			posta__worker_sleep(worker, UINT64_MAX);
+	}
+	worker->look_ticks = posta__ticks();
+	worker->talk.idle_ticks += worker->look_ticks - began;
 }
 
 static void *worker_main(void *argument)
@@ -436,7 +445,7 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 	worker->loop = loop ? loop : ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!worker->loop)
 		return posta_error_set(error, POSTA_EIO, "cannot make an event loop: %s", strerror(errno));
-	worker->polled_ticks = worker->look_ticks = posta__ticks();
+	worker->polled_ticks = worker->look_ticks = worker->talk.since_ticks = posta__ticks();
 	posta__worker_now(worker);
 	watch_loop(worker);
 	return POSTA_OK;

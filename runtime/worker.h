@@ -32,6 +32,16 @@ static inline void posta__count(_Atomic(uint64_t) *counter, uint64_t n)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* What a worker and the others say to each other since the last look at it, balance.h. Its own. */
+struct posta__talk {
+	uint64_t since_ticks, idle_ticks;
+	uint32_t messages; /* that crossed, either way */
+	uint32_t votes;
+	uint8_t partner; /* with whom most of them were: by majority vote */
+	uint64_t relented_ticks;
+	struct posta__worker *gather_to; /* actors that are notified from abroad go there to live; NULL: they stay */
+};
+
 struct posta__worker {
 	/* hot, its own */
 	_Alignas(POSTA__LINE) struct posta_actor *run_head;
@@ -59,6 +69,7 @@ struct posta__worker {
 	uint64_t began_ticks;  /* at or after the beginning of the turn in which they were looked at */
 	double ticks_per_us;
 	double turn_ticks; /* mean of a turn */
+	struct posta__talk talk;
 	bool poll_due;
 	bool shuffled;   /* seeded order of ready actors */
 	uint32_t pinned; /* actors that may own watchers: without any the busy loop is not polled */
@@ -78,6 +89,8 @@ struct posta__worker {
 	_Atomic(struct posta_actor *) reclaim;     /* slots that a parent elsewhere let go */
 	_Alignas(POSTA__LINE) _Atomic(int) sleeping;
 	_Atomic(struct posta__worker *) asker; /* an idle worker that wants work */
+	_Atomic(uint32_t) load;                /* share of its time that is work, talk not counted: 0 to 1000 */
+	_Atomic(uint32_t) reluctance;          /* to give work away, since it had to be gathered again */
 	int wake_fd;
 	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) returned; /* small blocks that come home */
 	_Atomic(struct posta_message *) returned_large;                 /* the other classes */

@@ -248,6 +248,64 @@ static void balance__long_handlers_move(void **state)
 	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
 }
 
+/* Two that talk, born on different workers by parents which are pinned there. */
+enum { TALKS = 300000 };
+
+static _Atomic(posta_ref) first_talker, second_talker;
+
+static enum posta_err talk(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)state;
+	uint32_t left;
+	memcpy(&left, posta_data(message), sizeof left);
+	if (left--)
+		return posta_send(self, posta_self(self) == first_talker ? second_talker : first_talker, 1, &left,
+				  sizeof left);
+	blocked = true;
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class talker = { .name = "talker", .receive = talk };
+
+static enum posta_err nest(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)message;
+	_Atomic(posta_ref) *ref = state;
+	*ref = posta_spawn(self, &talker, NULL);
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class nest_class = { .name = "nest", .receive = nest };
+
+static void hatch(struct posta_system *system, _Atomic(posta_ref) *ref, int worker)
+{
+	const struct posta_spawn_options pinned = { .pinned = true, .worker = worker };
+	*ref = POSTA_NOBODY;
+	posta_system_send(system, posta_system_spawn(system, &nest_class, ref, &pinned, NULL), 1, NULL, 0);
+	while (!*ref)
+		sched_yield();
+}
+
+static void balance__talkers_gather(void **state)
+{
+	(void)state;
+	const struct posta_system_options options = { .workers = 2 };
+	struct posta_system *system;
+	assert_int_equal(posta_system_start(&options, &system, NULL), POSTA_OK);
+	blocked = false;
+	hatch(system, &first_talker, 1);
+	hatch(system, &second_talker, 2);
+	uint32_t left = TALKS;
+	posta_system_send(system, first_talker, 1, &left, sizeof left);
+	while (!blocked)
+		sched_yield();
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_system_metrics(system, &metrics);
+	assert_true(metrics.moved > 0);
+	assert_true(metrics.remote < TALKS / 2);
+	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
+}
+
 static void stop__actor_never_yields_its_end__is_reported(void **state)
 {
 	(void)state;
@@ -275,6 +333,7 @@ int main(void)
 		cmocka_unit_test(stop__deep_tree__ends),
 		cmocka_unit_test(dedicated__blocks_nobody_else),
 		cmocka_unit_test(balance__long_handlers_move),
+		cmocka_unit_test(balance__talkers_gather),
 		cmocka_unit_test(stop__actor_never_yields_its_end__is_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
