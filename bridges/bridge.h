@@ -102,7 +102,9 @@ struct posta__subscription {
 	struct posta__ids unsettled;
 	bool active; /* subscribed in this connection */
 	bool paused_by_user, paused_by_credit;
-	bool ending; /* unsubscribed; waits for its last settlements */
+	bool ending;  /* unsubscribed; waits for its last settlements */
+	bool touched; /* in the bridge's list of those that the next flush looks at */
+	struct posta__subscription *next_touched;
 	int64_t lag; /* -1: not known */
 	posta_timer retry;
 	/* Settlements gathered for one call. */
@@ -117,6 +119,8 @@ struct posta__subscription *posta__subscription_find(struct posta_bridge *bridge
 /* Takes: subscription. */
 void posta__subscription_add(struct posta_bridge *bridge, struct posta__subscription *subscription);
 void posta__subscription_end(struct posta_bridge *bridge, struct posta__subscription *subscription);
+/* Ends it once its last delivery is settled: until then it is paused, and nothing new is taken. */
+void posta__subscription_end_later(struct posta_bridge *bridge, struct posta__subscription *subscription);
 void posta__subscription_pause(struct posta_bridge *bridge, uint32_t id, bool pause);
 void posta__subscription_seek(struct posta_bridge *bridge, uint32_t id, struct posta_position position);
 void posta__subscriptions_up(struct posta_bridge *bridge);
@@ -160,6 +164,10 @@ struct posta_bridge {
 	struct posta__pendings pendings;
 	struct posta__subscription **subscriptions;
 	uint32_t subscription_count, subscription_room;
+	struct posta__subscription **by_id; /* the same by id: open addressing, at most half full */
+	uint32_t by_id_room;                /* a power of two */
+	uint32_t ending_count;
+	struct posta__subscription *touched;
 	posta_ref *watchers;
 	uint32_t watcher_count, watcher_room;
 	/* Status */

@@ -245,9 +245,7 @@ static void unsubscribe(struct posta_bridge *bridge, uint32_t id)
 		posta__subscription_end(bridge, subscription);
 		return;
 	}
-	/* Its unsettled deliveries may still be settled: until then it is paused, and nothing new is taken. */
-	posta__subscription_pause(bridge, id, true);
-	subscription->ending = true;
+	posta__subscription_end_later(bridge, subscription);
 }
 
 static void resubscribe(struct posta_bridge *bridge, uint32_t id)

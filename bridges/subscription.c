@@ -126,10 +126,41 @@ void posta__subscription_free(struct posta__subscription *subscription)
 
 struct posta__subscription *posta__subscription_find(struct posta_bridge *bridge, uint32_t id)
 {
+	uint32_t mask = bridge->by_id_room - 1;
+	if (!bridge->subscription_count)
+		return NULL;
+	uint32_t at = id & mask;
+	while (bridge->by_id[at] && bridge->by_id[at]->id != id)
+		at = (at + 1) & mask;
+	return bridge->by_id[at];
+}
+
+/* Ids are consecutive: they need no hash. */
+static void index_one(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	uint32_t mask = bridge->by_id_room - 1, at = subscription->id & mask;
+	while (bridge->by_id[at])
+		at = (at + 1) & mask;
+	bridge->by_id[at] = subscription;
+}
+
+static void index_anew(struct posta_bridge *bridge)
+{
+	memset(bridge->by_id, 0, bridge->by_id_room * sizeof(struct posta__subscription *));
 	for (uint32_t i = 0; i < bridge->subscription_count; i++)
-		if (bridge->subscriptions[i]->id == id)
-			return bridge->subscriptions[i];
-	return NULL;
+		index_one(bridge, bridge->subscriptions[i]);
+}
+
+static bool index_room(struct posta_bridge *bridge, uint32_t room)
+{
+	struct posta__subscription **bigger = calloc(room, sizeof *bigger);
+	if (!bigger)
+		return false;
+	free(bridge->by_id);
+	bridge->by_id = bigger;
+	bridge->by_id_room = room;
+	index_anew(bridge);
+	return true;
 }
 
 static bool room_for_one(struct posta_bridge *bridge)
@@ -137,7 +168,7 @@ static bool room_for_one(struct posta_bridge *bridge)
 	if (bridge->subscription_count < bridge->subscription_room)
 		return true;
 	uint32_t room = bridge->subscription_room ? bridge->subscription_room * 2 : 8;
-	if (room > POSTA__SUBSCRIPTIONS_MAX)
+	if (room > POSTA__SUBSCRIPTIONS_MAX || !index_room(bridge, 2 * room))
 		return false;
 	struct posta__subscription **bigger = realloc(bridge->subscriptions, room * sizeof *bigger);
 	if (!bigger)
@@ -152,9 +183,32 @@ static bool usable(const struct posta_bridge *bridge)
 	return bridge->up && !bridge->failing;
 }
 
+/* Its settlements or its credit have changed: the next flush looks at it. */
+static void touch(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	if (!subscription->touched) {
+		subscription->touched = true;
+		subscription->next_touched = bridge->touched;
+		bridge->touched = subscription;
+	}
+	posta__front_schedule_flush(bridge);
+}
+
+static void untouch(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	struct posta__subscription **at = &bridge->touched;
+	while (*at && *at != subscription)
+		at = &(*at)->next_touched;
+	if (*at)
+		*at = subscription->next_touched;
+	subscription->touched = false;
+}
+
 static void forget_unsettled(struct posta_bridge *bridge, struct posta__subscription *subscription)
 {
 	posta__bump(&bridge->unsettled, -(int64_t)subscription->unsettled.count);
+	if (subscription->unsettled.count)
+		touch(bridge, subscription);
 	ids_clear(&subscription->unsettled);
 	subscription->batch_count = 0;
 }
@@ -185,6 +239,7 @@ void posta__subscription_add(struct posta_bridge *bridge, struct posta__subscrip
 		return;
 	}
 	bridge->subscriptions[bridge->subscription_count++] = subscription;
+	index_one(bridge, subscription);
 	atomic_store_explicit(&bridge->subscribed, bridge->subscription_count, memory_order_relaxed);
 	subscription->monitor = posta_watch(bridge->front, subscription->subscriber);
 	if (usable(bridge))
@@ -205,8 +260,18 @@ void posta__subscription_end(struct posta_bridge *bridge, struct posta__subscrip
 		i++;
 	memmove(&bridge->subscriptions[i], &bridge->subscriptions[i + 1],
 		(--bridge->subscription_count - i) * sizeof(struct posta__subscription *));
+	index_anew(bridge);
+	untouch(bridge, subscription);
+	bridge->ending_count -= subscription->ending;
 	atomic_store_explicit(&bridge->subscribed, bridge->subscription_count, memory_order_relaxed);
 	posta__subscription_free(subscription);
+}
+
+void posta__subscription_end_later(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	posta__subscription_pause(bridge, subscription->id, true);
+	bridge->ending_count += !subscription->ending;
+	subscription->ending = true;
 }
 
 /* What the subscriber had not settled goes back to the broker, for others. */
@@ -266,7 +331,7 @@ void posta__subscription_seek(struct posta_bridge *bridge, uint32_t id, struct p
 void posta__subscriptions_up(struct posta_bridge *bridge)
 {
 	for (uint32_t i = 0; i < bridge->subscription_count && usable(bridge); i++)
-		if (!bridge->subscriptions[i]->active)
+		if (!bridge->subscriptions[i]->active && !bridge->subscriptions[i]->ending)
 			activate(bridge, bridge->subscriptions[i]);
 }
 
@@ -291,7 +356,9 @@ void posta__subscriptions_fini(struct posta_bridge *bridge)
 		posta__subscription_free(bridge->subscriptions[i]);
 	}
 	free(bridge->subscriptions);
-	bridge->subscriptions = NULL;
+	free(bridge->by_id);
+	bridge->subscriptions = bridge->by_id = NULL;
+	bridge->touched = NULL;
 	bridge->subscription_count = bridge->subscription_room = 0;
 }
 
@@ -358,7 +425,7 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 	}
 	if (subscription->unsettled.count < subscription->source.credit)
 		return true;
-	posta__front_schedule_flush(bridge);
+	touch(bridge, subscription);
 	return false;
 }
 
@@ -377,7 +444,7 @@ void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t id, bool (*is_voi
 	posta__bump(&bridge->unsettled, (int64_t)left.count - (int64_t)subscription->unsettled.count);
 	free(subscription->unsettled.slots);
 	subscription->unsettled = left;
-	posta__front_schedule_flush(bridge);
+	touch(bridge, subscription);
 }
 
 /* -- Settling -- */
@@ -414,6 +481,7 @@ void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *to
 	}
 	posta__bump(&bridge->unsettled, -1);
 	posta__bump(&bridge->settled, 1);
+	touch(bridge, subscription);
 	if (subscription->batch_count && subscription->batch_outcome != outcome)
 		hand_down(bridge, subscription);
 	if (!batch_room(subscription)) {
@@ -423,7 +491,6 @@ void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *to
 	}
 	subscription->batch_outcome = outcome;
 	subscription->batch[subscription->batch_count++] = token->id;
-	posta__front_schedule_flush(bridge);
 }
 
 /* Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. */
@@ -445,8 +512,10 @@ static void by_credit(struct posta_bridge *bridge, struct posta__subscription *s
 
 void posta__settle_flush(struct posta_bridge *bridge)
 {
-	for (uint32_t i = bridge->subscription_count; i-- > 0;) {
-		struct posta__subscription *subscription = bridge->subscriptions[i];
+	while (bridge->touched) {
+		struct posta__subscription *subscription = bridge->touched;
+		bridge->touched = subscription->next_touched;
+		subscription->touched = false;
 		hand_down(bridge, subscription);
 		by_credit(bridge, subscription);
 	}
@@ -454,7 +523,7 @@ void posta__settle_flush(struct posta_bridge *bridge)
 
 void posta__subscriptions_reap(struct posta_bridge *bridge)
 {
-	for (uint32_t i = bridge->subscription_count; i-- > 0;) {
+	for (uint32_t i = bridge->ending_count ? bridge->subscription_count : 0; i-- > 0;) {
 		struct posta__subscription *subscription = bridge->subscriptions[i];
 		if (!subscription->ending || subscription->unsettled.count)
 			continue;
