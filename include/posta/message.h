@@ -32,7 +32,10 @@ struct posta_message {
 	uint16_t size_;
 	uint8_t owner_;
 	uint8_t bits_;
-	unsigned char payload_[]; /* 8-byte aligned */
+#ifdef __GNUC__
+	__extension__ /* C++ has no such array */
+#endif
+		unsigned char payload_[]; /* 8-byte aligned */
 };
 
 /* Bytes that fit into the smallest block, and the most a block carries inside. */
