@@ -413,6 +413,8 @@ static void stop_asked(struct posta__worker *worker, struct posta_actor *actor, 
 {
 	if (data->number)
 		actor->parent_releases = true;
+	if (actor->status == POSTA__SUSPENDED && !actor->parent_releases)
+		return; /* it is down already, and its supervisor hears of it: whether it is restarted is not ours to say */
 	if (actor->status == POSTA__SUSPENDED)
 		terminate(worker, actor, (enum posta_err)data->reason);
 	else if (actor->status == POSTA__STOPPING && data->reason == POSTA_EKILLED)

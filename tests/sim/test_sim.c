@@ -274,6 +274,32 @@ static void actor__crashed_by_chance__is_restarted_and_loses_no_message(void **s
 	posta_sim_stop(sim, NULL);
 }
 
+/* Found by a seed: the stop crossed the news of the end, and the child was never restarted. */
+static void stop__of_a_child_that_waits_for_its_restart__is_not_its_end(void **state)
+{
+	(void)state;
+	struct store store = { 0 };
+	struct posta_child_spec child = { .id = "keeper", .klass = &keeper_class, .argument = &store };
+	struct posta_supervisor_options options = {
+		.intensity = 5, .children = &child, .child_count = 1, .backoff = { .initial_ms = 100, .max_ms = 100 }
+	};
+	struct posta_child_info info;
+	size_t count = 1;
+	struct posta_sim *sim = begin((struct posta_sim_options){ .seed = 2, .workers = 2 });
+	struct posta_system *system = posta_sim_system(sim, 0);
+	posta_ref supervisor = posta_system_supervise(system, &options, NULL);
+	posta_sim_settle(sim);
+	assert_int_equal(posta_system_which_children(system, supervisor, 1000, &info, &count), POSTA_OK);
+	posta_system_stop_actor(system, info.ref, POSTA_EFAILED);
+	posta_sim_settle(sim);
+	assert_int_equal(store.stops, 1);
+	posta_system_stop_actor(system, info.ref, POSTA_OK);
+	kit_send(system, info.ref, NOTE);
+	posta_sim_advance(sim, 100);
+	assert_int_equal(store.writes, 1);
+	posta_sim_stop(sim, NULL);
+}
+
 static void options__out_of_range__are_named(void **state)
 {
 	(void)state;
@@ -297,6 +323,7 @@ int main(void)
 		cmocka_unit_test(link__dropping_or_duplicating__changes_the_number),
 		cmocka_unit_test(node__crashed__runs_no_stop_and_starts_empty),
 		cmocka_unit_test(actor__crashed_by_chance__is_restarted_and_loses_no_message),
+		cmocka_unit_test(stop__of_a_child_that_waits_for_its_restart__is_not_its_end),
 		cmocka_unit_test(options__out_of_range__are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
