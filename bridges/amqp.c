@@ -139,6 +139,27 @@ static enum posta_err check_names(const char *queue, const char *exchange, const
 	return POSTA_OK;
 }
 
+/* The broker may have types of its own: it has the last word. */
+static enum posta_err check_exchange_type(const char *type, const char *exchange, struct posta_error *error)
+{
+	if (type && (!exchange || !*exchange))
+		return posta_error_set(error, POSTA_EINVAL, "amqp: exchange_type needs an exchange with a name");
+	return check_name("exchange_type", type, error);
+}
+
+static enum posta_err check_delay(const struct posta_target *target, struct posta_error *error)
+{
+	char wait_queue[UINT8_MAX + 1];
+
+	if (!target->delay_ms)
+		return POSTA_OK;
+	if (!target->queue)
+		return posta_error_set(error, POSTA_EINVAL, "amqp: delay_ms needs a queue");
+	if (strlen(target->queue) + strlen(".wait.") + 10 >= sizeof wait_queue)
+		return posta_error_set(error, POSTA_EINVAL, "amqp: the queue's name is too long for a delay");
+	return POSTA_OK;
+}
+
 static enum posta_err check_target(const struct posta_target *target, struct posta_error *error)
 {
 	if (target->topic)
@@ -151,7 +172,13 @@ static enum posta_err check_target(const struct posta_target *target, struct pos
 	if (!target->queue && !target->exchange && !target->routing_key)
 		return posta_error_set(error, POSTA_EINVAL,
 				       "amqp: a target needs a queue, or an exchange with a routing_key");
-	return check_names(target->queue, target->exchange, target->routing_key, target->queue_priority_max, error);
+	enum posta_err code =
+		check_names(target->queue, target->exchange, target->routing_key, target->queue_priority_max, error);
+	if (!code)
+		code = check_exchange_type(target->exchange_type, target->exchange, error);
+	if (!code)
+		code = posta__amqp_arguments_check(target->queue_arguments, target->queue && !target->passive, error);
+	return code ? code : check_delay(target, error);
 }
 
 static enum posta_err check_source(const struct posta_source *source, struct posta_error *error)
@@ -169,7 +196,11 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 		return posta_error_set(error, POSTA_EINVAL, "amqp: a source's routing_key needs its exchange");
 	if (source->exchange && !*source->exchange)
 		return posta_error_set(error, POSTA_EINVAL, "amqp: nothing can be bound to the default exchange");
-	return check_names(source->queue, source->exchange, source->routing_key, source->queue_priority_max, error);
+	enum posta_err code =
+		check_names(source->queue, source->exchange, source->routing_key, source->queue_priority_max, error);
+	if (!code)
+		code = check_exchange_type(source->exchange_type, source->exchange, error);
+	return code ? code : posta__amqp_arguments_check(source->queue_arguments, !source->passive, error);
 }
 
 /* -- connecting */
@@ -350,7 +381,7 @@ const struct posta_bridge_ops posta__amqp_ops = {
 	.name = "amqp",
 	.schemes = schemes,
 	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS | POSTA_CAN_REQUEUE |
-			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT,
+			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT | POSTA_CAN_DECLARE,
 	.state_size = sizeof(struct posta__amqp),
 	.check = check,
 	.check_target = check_target,

@@ -11,6 +11,7 @@
  *   amqp_publish.c ───── one publication as frames                amqp_delivery.c ── one delivery from frames
  *   amqp_return.c ────── which publication was returned           amqp_subscription.c  its source and state
  *   amqp_target.c ────── queues declared, exchanges looked up     amqp_settle.c ──── which deliveries are outstanding
+ *   amqp_arguments.c ─── arguments of declarations
  *   amqp_connection.c ── frames, handshake, heartbeats            amqp_codec.c ───── properties and envelopes
  *   amqp_socket.c ────── TCP and TLS on the loop                  amqp_frame.c ───── the bounded look at hostile bytes
  *
@@ -142,6 +143,18 @@ size_t posta__amqp_publisher_take(struct posta__amqp_publisher *publisher, const
 /* Sends and writes what may be sent now, and asks the core for more where it had to stop. */
 void posta__amqp_publisher_pump(struct posta__amqp_publisher *publisher);
 
+/* -- amqp_arguments.c */
+
+#define POSTA__AMQP_ARGUMENTS_MAX 32u
+
+struct posta__amqp_arguments {
+	amqp_table_entry_t entries[POSTA__AMQP_ARGUMENTS_MAX];
+};
+
+/* Borrows: from list and room. */
+amqp_table_t posta__amqp_arguments(const char *const *list, int priority_max, struct posta__amqp_arguments *room);
+enum posta_err posta__amqp_arguments_check(const char *const *list, bool declared, struct posta_error *error);
+
 /* -- amqp_target.c */
 
 enum posta__amqp_target_state {
@@ -155,6 +168,7 @@ struct posta__amqp_target {
 	struct posta__amqp_target *next; /* in its bucket */
 	enum posta__amqp_target_state state;
 	int priority_max;
+	uint64_t how;  /* a hash of what else it is declared with */
 	bool exchange; /* else a queue */
 	double retry_at;
 	char text[POSTA_ERROR_TEXT_MAX]; /* the broker's, when refused */
@@ -179,6 +193,8 @@ void posta__amqp_targets_fini(struct posta__amqp_targets *targets);
 /* Its state for this target, asking the broker when it is unknown. NULL: out of memory. Names are compared, not pointers. */
 struct posta__amqp_target *posta__amqp_target_of(struct posta__amqp_targets *targets,
 						 const struct posta_target *target);
+/* Where messages of a target with a delay wait. Returns: out. */
+const char *posta__amqp_wait_queue(const struct posta_target *target, char out[UINT8_MAX + 1]);
 /* Needs no question: passive queues, and the default exchange. */
 bool posta__amqp_target_is_free(const struct posta_target *target);
 /* It is not as we knew it: ask again before the next publication. */

@@ -97,13 +97,17 @@ static void ask(struct posta__amqp_consumer *consumer, struct posta__amqp_subscr
 
 static void declare(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
 {
-	amqp_table_entry_t priority = { posta__amqp_text("x-max-priority"),
-					{ AMQP_FIELD_KIND_I32, { .i32 = s->priority_max } } };
+	struct posta__amqp_arguments room;
 	amqp_queue_declare_t fields = {
 		.queue = posta__amqp_text(s->queue),
 		.durable = !s->exclusive,
 		.exclusive = s->exclusive,
-		.arguments = { s->priority_max > 0, &priority },
+		.arguments = posta__amqp_arguments(s->arguments, s->priority_max, &room),
+	};
+	amqp_exchange_declare_t exchange = {
+		.exchange = posta__amqp_text(s->exchange),
+		.type = posta__amqp_text(s->exchange_type),
+		.durable = 1,
 	};
 	amqp_queue_bind_t bind = {
 		.queue = posta__amqp_text(s->queue),
@@ -113,6 +117,8 @@ static void declare(struct posta__amqp_consumer *consumer, struct posta__amqp_su
 
 	if (s->declare)
 		ask(consumer, s, AMQP_QUEUE_DECLARE_METHOD, &fields);
+	if (s->exchange_type)
+		ask(consumer, s, AMQP_EXCHANGE_DECLARE_METHOD, &exchange);
 	if (s->exchange)
 		ask(consumer, s, AMQP_QUEUE_BIND_METHOD, &bind);
 }
@@ -416,6 +422,7 @@ static void take_method(struct posta__amqp_consumer *consumer, struct posta__amq
 		return;
 	case AMQP_CHANNEL_OPEN_OK_METHOD:
 	case AMQP_QUEUE_DECLARE_OK_METHOD:
+	case AMQP_EXCHANGE_DECLARE_OK_METHOD:
 	case AMQP_QUEUE_BIND_OK_METHOD:
 	case AMQP_BASIC_QOS_OK_METHOD:
 	case AMQP_BASIC_CONSUME_OK_METHOD:

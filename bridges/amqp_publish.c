@@ -9,9 +9,10 @@
 /* Returns: bytes written to out, which has PUBLISH_METHOD_MAX. */
 static size_t put_method(const struct posta_target *target, uint8_t *out)
 {
+	char wait_queue[UINT8_MAX + 1];
 	amqp_basic_publish_t fields = {
 		.exchange = posta__amqp_text(posta__amqp_exchange_of(target)),
-		.routing_key = posta__amqp_text(posta__amqp_routing_key_of(target)),
+		.routing_key = posta__amqp_text(posta__amqp_routing_key_of(target, wait_queue)),
 		.mandatory = 1,
 	};
 	amqp_bytes_t bytes = { PUBLISH_METHOD_MAX - POSTA__AMQP_FRAME_OVERHEAD - 4,

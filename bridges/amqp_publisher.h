@@ -61,8 +61,11 @@ static inline const char *posta__amqp_exchange_of(const struct posta_target *tar
 	return target->queue || !target->exchange ? "" : target->exchange;
 }
 
-static inline const char *posta__amqp_routing_key_of(const struct posta_target *target)
+/* Returns: of the target, or out. */
+static inline const char *posta__amqp_routing_key_of(const struct posta_target *target, char out[UINT8_MAX + 1])
 {
+	if (target->delay_ms)
+		return posta__amqp_wait_queue(target, out);
 	const char *key = target->queue ? target->queue : target->routing_key;
 
 	return key ? key : "";

@@ -33,9 +33,11 @@ static bool is_id(const struct posta__amqp_entry *entry, struct posta_bytes id)
 static bool is_returned(const struct posta__amqp_entry *entry, const struct posta__amqp_returned *returned,
 			uint64_t body_len, struct posta_bytes id)
 {
+	char wait_queue[UINT8_MAX + 1];
+
 	return entry->state == POSTA__AMQP_SENT && entry->body_len == body_len &&
 	       strcmp(posta__amqp_exchange_of(entry->publication->target), returned->exchange) == 0 &&
-	       strcmp(posta__amqp_routing_key_of(entry->publication->target), returned->routing_key) == 0 &&
+	       strcmp(posta__amqp_routing_key_of(entry->publication->target, wait_queue), returned->routing_key) == 0 &&
 	       is_id(entry, id);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridges/amqp_subscription.h"
+#include "bridges/kept_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +32,18 @@ struct posta__amqp_subscription *posta__amqp_subscription_new(uint32_t id, const
 	s->queue = source->queue ? strdup(source->queue) : own_queue();
 	s->exchange = copy(source->exchange);
 	s->routing_key = copy(source->routing_key);
+	s->exchange_type = copy(source->exchange_type);
+	s->arguments = source->queue_arguments;
+	char *block = s->arguments ? malloc(posta__kept_list_size(s->arguments)) : NULL;
+	if (block)
+		posta__kept_list_move(&s->arguments, &block);
+	else
+		s->arguments = NULL;
 	s->priority_max = source->queue_priority_max;
 	s->prefetch = (uint16_t)(credit < UINT16_MAX ? credit : UINT16_MAX);
 	posta__amqp_unsettled_clear(&s->unsettled);
-	if (s->queue && !s->exchange == !source->exchange && !s->routing_key == !source->routing_key)
+	if (s->queue && !s->exchange == !source->exchange && !s->routing_key == !source->routing_key &&
+	    !s->exchange_type == !source->exchange_type && !s->arguments == !source->queue_arguments)
 		return s;
 	posta__amqp_subscription_free(s);
 	return NULL;
@@ -49,5 +58,7 @@ void posta__amqp_subscription_free(struct posta__amqp_subscription *s)
 	free(s->queue);
 	free(s->exchange);
 	free(s->routing_key);
+	free(s->exchange_type);
+	free((void *)(uintptr_t)s->arguments);
 	free(s);
 }

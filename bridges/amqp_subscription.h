@@ -29,7 +29,8 @@ struct posta__amqp_subscription {
 	uint32_t id;
 	uint16_t channel;
 	/* The source. Strings are owned; queue is never NULL. */
-	char *queue, *exchange, *routing_key;
+	char *queue, *exchange, *routing_key, *exchange_type;
+	const char *const *arguments; /* in a block of their own */
 	bool declare, exclusive;
 	int priority_max;
 	uint16_t prefetch; /* the credit, as far as 16 bits go */

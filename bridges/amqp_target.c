@@ -19,18 +19,51 @@ struct key {
 	const char *name;
 	bool exchange;
 	int priority_max;
+	uint64_t how;
 };
 
-static struct key key_of(const struct posta_target *target)
+/* FNV-1a. */
+static uint64_t mix(uint64_t hash, const char *text)
 {
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+	return hash * 31 + 1;
+}
+
+static uint64_t how_of(const struct posta_target *target)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	if (target->exchange_type)
+		return mix(hash, target->exchange_type);
+	if (!target->queue_arguments || target->delay_ms)
+		return 0;
+	for (const char *const *at = target->queue_arguments; *at; at++)
+		hash = mix(hash, *at);
+	return hash;
+}
+
+/* wait_queue: room for a name. */
+static struct key key_of(const struct posta_target *target, char wait_queue[UINT8_MAX + 1])
+{
+	if (target->delay_ms)
+		return (struct key){ posta__amqp_wait_queue(target, wait_queue), false, 0, 0 };
 	if (target->queue)
-		return (struct key){ target->queue, false, target->queue_priority_max };
-	return (struct key){ target->exchange ? target->exchange : "", true, 0 };
+		return (struct key){ target->queue, false, target->queue_priority_max, how_of(target) };
+	return (struct key){ target->exchange ? target->exchange : "", true, 0, how_of(target) };
 }
 
 bool posta__amqp_target_is_free(const struct posta_target *target)
 {
+	if (target->delay_ms)
+		return false;
 	return target->queue ? target->passive : !target->exchange || !*target->exchange;
+}
+
+const char *posta__amqp_wait_queue(const struct posta_target *target, char out[UINT8_MAX + 1])
+{
+	snprintf(out, UINT8_MAX + 1, "%s.wait.%u", target->queue, target->delay_ms);
+	return out;
 }
 
 /* FNV-1a. */
@@ -48,7 +81,7 @@ static struct posta__amqp_target *find(const struct posta__amqp_targets *targets
 	struct posta__amqp_target *known = targets->buckets[bucket_of(key)];
 
 	while (known && (known->exchange != key.exchange || known->priority_max != key.priority_max ||
-			 strcmp(known->name, key.name) != 0))
+			 known->how != key.how || strcmp(known->name, key.name) != 0))
 		known = known->next;
 	return known;
 }
@@ -85,6 +118,7 @@ static struct posta__amqp_target *add(struct posta__amqp_targets *targets, struc
 		return NULL;
 	target->exchange = key.exchange;
 	target->priority_max = key.priority_max;
+	target->how = key.how;
 	memcpy(target->name, key.name, len);
 	target->next = targets->buckets[bucket_of(key)];
 	targets->buckets[bucket_of(key)] = target;
@@ -92,29 +126,47 @@ static struct posta__amqp_target *add(struct posta__amqp_targets *targets, struc
 	return target;
 }
 
-static void declare_queue(struct posta__amqp_targets *targets, const struct posta__amqp_target *target)
+static void declare_queue(struct posta__amqp_targets *targets, const struct posta_target *wanted)
 {
-	amqp_table_entry_t priority = { posta__amqp_text("x-max-priority"),
-					{ AMQP_FIELD_KIND_I32, { .i32 = target->priority_max } } };
+	struct posta__amqp_arguments room;
 	amqp_queue_declare_t fields = {
-		.queue = posta__amqp_text(target->name),
+		.queue = posta__amqp_text(wanted->queue),
 		.durable = 1,
-		.arguments = { target->priority_max > 0, &priority },
+		.arguments = posta__amqp_arguments(wanted->queue_arguments, wanted->queue_priority_max, &room),
 	};
 
 	posta__amqp_ask(&targets->amqp->publishing, targets->channel, AMQP_QUEUE_DECLARE_METHOD, &fields);
 }
 
-static void look_up_exchange(struct posta__amqp_targets *targets, const struct posta__amqp_target *target)
+/* Messages leave it for the queue when their time is over. It must not end when it is unused: they would with it. */
+static void declare_wait_queue(struct posta__amqp_targets *targets, const struct posta_target *wanted, const char *name)
 {
-	amqp_exchange_declare_t fields = { .exchange = posta__amqp_text(target->name),
-					   .type = posta__amqp_text("direct"),
-					   .passive = 1 };
+	char ms[16];
+	const char *const list[] = { "x-message-ttl", ms,  "x-dead-letter-exchange", "", "x-dead-letter-routing-key",
+				     wanted->queue,   NULL };
+	struct posta__amqp_arguments room;
+
+	snprintf(ms, sizeof ms, "%u", wanted->delay_ms);
+	amqp_queue_declare_t fields = { .queue = posta__amqp_text(name),
+					.durable = 1,
+					.arguments = posta__amqp_arguments(list, 0, &room) };
+
+	posta__amqp_ask(&targets->amqp->publishing, targets->channel, AMQP_QUEUE_DECLARE_METHOD, &fields);
+}
+
+static void look_up_exchange(struct posta__amqp_targets *targets, const struct posta_target *wanted)
+{
+	const char *type = wanted->exchange_type;
+	amqp_exchange_declare_t fields = { .exchange = posta__amqp_text(wanted->exchange),
+					   .type = posta__amqp_text(type ? type : "direct"),
+					   .passive = !type,
+					   .durable = 1 };
 
 	posta__amqp_ask(&targets->amqp->publishing, targets->channel, AMQP_EXCHANGE_DECLARE_METHOD, &fields);
 }
 
-static void ask(struct posta__amqp_targets *targets, struct posta__amqp_target *target)
+static void ask(struct posta__amqp_targets *targets, struct posta__amqp_target *target,
+		const struct posta_target *wanted)
 {
 	amqp_channel_open_t open = { { 0, NULL } };
 
@@ -124,16 +176,27 @@ static void ask(struct posta__amqp_targets *targets, struct posta__amqp_target *
 	targets->asked = target;
 	target->state = POSTA__AMQP_TARGET_ASKED;
 	if (target->exchange)
-		look_up_exchange(targets, target);
+		look_up_exchange(targets, wanted);
+	else if (wanted->delay_ms)
+		declare_wait_queue(targets, wanted, target->name);
 	else
-		declare_queue(targets, target);
+		declare_queue(targets, wanted);
 }
 
 struct posta__amqp_target *posta__amqp_target_of(struct posta__amqp_targets *targets, const struct posta_target *wanted)
 {
-	struct key key = key_of(wanted);
-	struct posta__amqp_target *target = find(targets, key);
+	char wait_queue[UINT8_MAX + 1];
+	struct key key = key_of(wanted, wait_queue);
+	struct posta__amqp_target *target;
 
+	if (wanted->delay_ms && !wanted->passive) { /* first where they are to go */
+		struct posta_target behind = *wanted;
+		behind.delay_ms = 0;
+		target = posta__amqp_target_of(targets, &behind);
+		if (!target || target->state != POSTA__AMQP_TARGET_OK)
+			return target;
+	}
+	target = find(targets, key);
 	if (!target)
 		target = add(targets, key);
 	if (!target)
@@ -141,13 +204,15 @@ struct posta__amqp_target *posta__amqp_target_of(struct posta__amqp_targets *tar
 	if (target->state == POSTA__AMQP_TARGET_REFUSED && ev_now(targets->amqp->loop) >= target->retry_at)
 		target->state = POSTA__AMQP_TARGET_UNKNOWN;
 	if (target->state == POSTA__AMQP_TARGET_UNKNOWN && !targets->asked)
-		ask(targets, target);
+		ask(targets, target, wanted);
 	return target;
 }
 
 void posta__amqp_target_forget(struct posta__amqp_targets *targets, const struct posta_target *wanted)
 {
-	struct posta__amqp_target *target = posta__amqp_target_is_free(wanted) ? NULL : find(targets, key_of(wanted));
+	char wait_queue[UINT8_MAX + 1];
+	struct posta__amqp_target *target =
+		posta__amqp_target_is_free(wanted) ? NULL : find(targets, key_of(wanted, wait_queue));
 
 	if (target && target->state == POSTA__AMQP_TARGET_OK)
 		target->state = POSTA__AMQP_TARGET_UNKNOWN;

@@ -44,6 +44,7 @@ enum posta_capability {
 	POSTA_CAN_HEADERS = 1 << 6, /* binary mode keeps attributes and headers */
 	POSTA_CAN_REPLAY = 1 << 7,
 	POSTA_CAN_KEY_ORDER = 1 << 8,
+	POSTA_CAN_DECLARE = 1 << 10, /* exchange_type, queue_arguments, delay_ms */
 	POSTA_CAN_CREDIT = 1 << 9 /* keeps to source->credit by itself: the core need not pause it */
 };
 
