@@ -21,8 +21,12 @@
 
 #include <cmocka.h>
 
-#define STRESS_MS 1000       /* how long each test makes trouble */
+#ifndef STRESS_MS
+#define STRESS_MS 1000 /* how long each test makes trouble */
+#endif
+#ifndef STRESS_WAIT_MS
 #define STRESS_WAIT_MS 60000 /* how long it waits at most for what must come */
+#endif
 #define STRESS_STRANGERS_MAX 8
 
 static inline uint64_t stress_now_ms(void)
