@@ -49,6 +49,7 @@ struct registered {
 	pthread_mutex_t lock;
 	const struct posta_bridge_ops *ops[32];
 	unsigned count;
+	unsigned opened; /* without a worker of their own */
 };
 
 static const char registered_key;
@@ -265,6 +266,19 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	return NULL;
 }
 
+/* Returns: 0 where there is nothing to choose. */
+static int next_worker(struct posta_system *system)
+{
+	int workers = posta_system_workers(system);
+	struct registered *registered = workers > 1 ? registered_of(system) : NULL;
+	if (!registered)
+		return 0;
+	pthread_mutex_lock(&registered->lock);
+	unsigned turn = registered->opened++;
+	pthread_mutex_unlock(&registered->lock);
+	return (int)(turn % (unsigned)workers) + 1;
+}
+
 struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *url,
 				       const struct posta_bridge_options *options, struct posta_error *error)
 {
@@ -279,7 +293,8 @@ struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *
 		bridge_free(bridge);
 		return NULL;
 	}
-	const struct posta_spawn_options pinned = { .pinned = true };
+	const int worker = bridge->options.worker ? bridge->options.worker : next_worker(system);
+	const struct posta_spawn_options pinned = { .pinned = true, .worker = worker };
 	posta_ref ref = posta_system_spawn(system, &posta__front_class, bridge, &pinned, error);
 	if (ref == POSTA_NOBODY) {
 		bridge_free(bridge);

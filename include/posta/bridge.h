@@ -68,6 +68,11 @@ struct posta_bridge_options {
 	 */
 	const char *const *extra;
 	/*
+	 * The worker it lives on, from 1, for all its life: its front and its connection own the broker's descriptors there.
+	 * 0: the system's workers in turn, so that several bridges share the load.
+	 */
+	int worker;
+	/*
 	 * What only a person can cure (bad credentials, no such virtual host, a refused declaration) is tried again after so
 	 * long, beyond the back-off. 0: 30,000
 	 */
