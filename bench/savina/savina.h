@@ -34,6 +34,14 @@ struct savina_run {
 
 /* Adds a child to the run's supervisor; they start in the order in which they were added. */
 void savina_add(struct savina_run *run, const struct posta_actor_class *klass, void *argument);
+/*
+ * Runs a workload once on a system, then stops its actors. adjust may change the children before they start; NULL: none.
+ * Ends the program if the result is wrong. Returns: nanoseconds from the start of the supervisor to savina_done().
+ */
+double savina_measure(struct posta_system *system, const struct savina_workload *workload, uint64_t n,
+		      void (*adjust)(struct savina_run *run));
+_Noreturn void savina_die(const char *why);
+
 /* Ends the run. Thread: any. */
 void savina_done(void);
 

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up; with
+// "paced" one for each line of standard input.
+#pragma once
+
+#include <caf/all.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+constexpr uint64_t burst = 256;
+
+// Runs to the end of the workload; its actors are left in all, to be stopped afterwards. Returns: is the result right?
+using run_function = std::function<bool(caf::actor_system &, uint64_t n, std::vector<caf::actor> &all)>;
+
+struct workload {
+	const char *unit;
+	std::function<uint64_t(uint64_t)> units;
+	run_function run;
+};
+
+using workload_map = std::map<std::string, workload>;
+
+// The generator that all systems use: 16 bits.
+inline uint32_t draw16(uint32_t &seed)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return seed >> 16;
+}
+
+inline uint32_t draw30(uint32_t &seed)
+{
+	uint32_t high = draw16(seed) & 0x7FFF;
+	return high << 15 | (draw16(seed) & 0x7FFF);
+}
+
+inline uint32_t work(uint32_t seed, uint32_t iterations)
+{
+	while (iterations--)
+		seed = seed * 1664525u + 1013904223u;
+	return seed;
+}
+
+using ask_atom = caf::atom_constant<caf::atom("ask")>;
+using answer_atom = caf::atom_constant<caf::atom("answer")>;
+using more_atom = caf::atom_constant<caf::atom("more")>;
+using work_atom = caf::atom_constant<caf::atom("work")>;
+using done_atom = caf::atom_constant<caf::atom("done")>;
+
+// The sender of the message in work.
+inline caf::actor sender_of(caf::event_based_actor *self)
+{
+	return caf::actor_cast<caf::actor>(self->current_sender());
+}
+
+void add_messages(workload_map &);
+void add_meetings(workload_map &);

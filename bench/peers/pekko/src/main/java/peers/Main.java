@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+package peers;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.LongUnaryOperator;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.Terminated;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+
+/**
+ * What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up; with "paced"
+ * one for each line of standard input.
+ */
+public final class Main {
+    /** Makes the root of a workload; it completes done with whether the result is right. */
+    interface Root {
+        Behavior<Object> make(long n, CompletableFuture<Boolean> done);
+    }
+
+    record Workload(String unit, LongUnaryOperator units, Root root) {}
+
+    static final Map<String, Workload> workloads = new HashMap<>();
+
+    private static final Object STOP = new Object();
+
+    private record Start(Behavior<Object> root) {}
+
+    private record Run(CompletableFuture<Void> stopped) {}
+
+    /** Spawns the root of a run; on STOP the root ends with all its children. */
+    private static Behavior<Object> guardian() {
+        return Behaviors.setup(context -> new Handler<Object>(context) {
+            private ActorRef<Object> root;
+            private CompletableFuture<Void> stopped;
+
+            @Override
+            Behavior<Object> on(Object message) {
+                if (message instanceof Start start) {
+                    root = context.spawnAnonymous(start.root());
+                    context.watch(root);
+                } else if (message instanceof Run run) {
+                    stopped = run.stopped();
+                    context.stop(root);
+                }
+                return this;
+            }
+
+            @Override
+            public Behavior<Object> receiveSignal(
+                    org.apache.pekko.actor.typed.TypedActorContext<Object> ignored,
+                    org.apache.pekko.actor.typed.Signal signal) {
+                if (signal instanceof Terminated)
+                    stopped.complete(null);
+                return this;
+            }
+        });
+    }
+
+    private static double once(ActorSystem<Object> system, Workload workload, long n) throws Exception {
+        var done = new CompletableFuture<Boolean>();
+        var stopped = new CompletableFuture<Void>();
+        long began = System.nanoTime();
+        system.tell(new Start(workload.root().make(n, done)));
+        boolean right = done.get();
+        long took = System.nanoTime() - began;
+        system.tell(new Run(stopped));
+        stopped.get();
+        if (!right) {
+            System.err.println("pekko: wrong result");
+            System.exit(1);
+        }
+        return took;
+    }
+
+    private static void report(ActorSystem<Object> system, String name, Workload workload, long n) throws Exception {
+        double took = once(system, workload, n);
+        System.out.printf(Locale.ROOT, "{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", \"ms\": %.3f}%n",
+                name, took / workload.units().applyAsLong(n), workload.unit(), took / 1e6);
+        System.out.flush();
+    }
+
+    /** Until the compiler has had a second and a half, at most ten times. */
+    private static void warmUp(ActorSystem<Object> system, Workload workload, long n) throws Exception {
+        long until = System.nanoTime() + 1_500_000_000L;
+        for (int i = 0; i < 10 && (i < 2 || System.nanoTime() < until); i++)
+            once(system, workload, n);
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Messages.add(workloads);
+        Meetings.add(workloads);
+        Workload workload = workloads.get(arguments[0]);
+        if (workload == null) {
+            System.err.println("pekko: no such workload");
+            System.exit(3);
+        }
+        long n = Long.parseLong(arguments[2]);
+        ActorSystem<Object> system = ActorSystem.create(guardian(), "peers");
+        warmUp(system, workload, n);
+        if (arguments.length < 4) {
+            report(system, arguments[0], workload, n);
+        } else {
+            System.out.println("ready");
+            System.out.flush();
+            var lines = new BufferedReader(new InputStreamReader(System.in));
+            while (lines.readLine() != null)
+                report(system, arguments[0], workload, n);
+        }
+        system.terminate();
+        System.exit(0);
+    }
+
+    private Main() {}
+}

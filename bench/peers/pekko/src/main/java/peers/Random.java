@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+package peers;
+
+/** The generator that all systems use. */
+final class Random {
+    private int seed;
+
+    Random(int seed) {
+        this.seed = seed;
+    }
+
+    /** 16 bits. */
+    int next() {
+        seed = seed * 1664525 + 1013904223;
+        return seed >>> 16;
+    }
+
+    static int work(int seed, int iterations) {
+        while (iterations-- > 0)
+            seed = seed * 1664525 + 1013904223;
+        return seed;
+    }
+}

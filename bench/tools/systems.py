@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The systems that are measured, and the workloads with the size that all of them get."""
+
+import os
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PEERS = os.path.join(ROOT, "build-peers")
+
+CORE = ["ping-pong", "counting", "ring", "big", "fork-join-create", "fork-join"]
+
+# Sizes are such that the slowest peers take some tenths of a second a run. What has few messages has one size for all.
+SIZES = {
+    "ping-pong": 500000, "counting": 1000000, "ring": 500000, "big": 500000, "fork-join-create": 100000,
+    "fork-join": 600000, "chameneos": 60000, "dictionary": 100000, "bounded-buffer": 50000, "philosophers": 50000,
+    "sleeping-barber": 2000, "smokers": 100000, "logistic-map": 60000, "bank": 30000, "fib": 20, "nqueens": 11,
+    "sieve": 40000, "radix-sort": 10000, "quicksort": 100000, "trapezoid": 200000, "matmul": 256, "astar": 30,
+}
+
+# name: command, and whether it is an actor system.
+SYSTEMS = {
+    "posta": (None, True),
+    "caf": ([os.path.join(PEERS, "caf")], True),
+    "erlang": ([os.path.join(ROOT, "bench/peers/erlang/run")], True),
+    "pekko": ([os.path.join(ROOT, "bench/peers/pekko/run")], True),
+    "actix": ([os.path.join(PEERS, "actix")], True),
+    "ractor": ([os.path.join(PEERS, "ractor")], True),
+    "protoactor": ([os.path.join(PEERS, "protoactor")], True),
+    "go-channels": ([os.path.join(PEERS, "go-channels")], False),
+}
+
+VERSIONS = {
+    "caf": "CAF 0.17.6", "erlang": "Erlang/OTP 25", "pekko": "Pekko typed 1.7.0", "actix": "Actix 0.13.5",
+    "ractor": "ractor 0.16.5", "protoactor": "protoactor-go", "go-channels": "Go channels",
+}
+
+NO_SUCH_WORKLOAD = 3
+
+
+def built(name):
+    """Whether a peer's program is there: bench/peers/install builds it."""
+    there = {"erlang": "peers.beam", "pekko": "pekko/pekko-1.jar"}.get(name, name)
+    return os.path.exists(os.path.join(PEERS, there))
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {"cpus": os.cpu_count(), "model": model[0] if model else "unknown"}
