@@ -202,6 +202,11 @@ static void publish_chunk(struct posta__memory_connection *connection, const str
 		results[i] = posta__memory_store(broker, batch[i]->target, batch[i]->envelope, &texts[i]);
 	}
 	posta__memory_dispatch(broker);
+	if (!lost && broker->unconfirmed) {
+		broker->unconfirmed--;
+		lost = connection->lost = true;
+		posta__memory_poke(connection);
+	}
 	pthread_mutex_unlock(&broker->lock);
 	for (size_t i = 0; i < n && !lost; i++)
 		posta_bridge_confirm(connection->bridge, ids[i], results[i], texts[i]);

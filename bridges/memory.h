@@ -101,6 +101,7 @@ struct posta__memory_broker {
 	struct posta__memory_connection *connections;
 	uint32_t topic_count, feed_count;
 	uint32_t refusals;
+	uint32_t unconfirmed; /* batches that will be stored and not confirmed */
 	char *refused[16];
 	char name[];
 };
@@ -123,6 +124,13 @@ struct posta__memory_connection {
 
 /* Every connection of the broker is lost. What it stores stays. */
 void posta__memory_drop(struct posta_system *system, const char *name);
+/* The next n batches of publications are stored, and their connections lost before a confirmation leaves. */
+void posta__memory_lose_confirmations(struct posta_system *system, const char *name, uint32_t n);
+/*
+ * From now on both systems have the same brokers, which live as long as either: a host that crashed meets them again. Before
+ * the second one uses any. false: out of memory.
+ */
+bool posta__memory_share(struct posta_system *from, struct posta_system *to);
 /* The next n connections are refused; 0: no more. */
 void posta__memory_refuse(struct posta_system *system, const char *name, uint32_t n);
 /* Publications to this topic or queue, and subscriptions, are refused. NULL: none any more. */

@@ -5,6 +5,7 @@
 #include "runtime/system.h"
 
 #include <search.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,12 @@
 struct hub {
 	pthread_mutex_t lock;
 	struct posta__memory_broker *brokers;
+	_Atomic(unsigned) systems; /* that share it */
+};
+
+/* Of one system. */
+struct place {
+	struct hub *hub;
 };
 
 static const char hub_key;
@@ -20,10 +27,16 @@ static const char hub_key;
 static void *hub_make(struct posta_system *system)
 {
 	(void)system;
-	struct hub *hub = calloc(1, sizeof *hub);
-	if (hub)
-		pthread_mutex_init(&hub->lock, NULL);
-	return hub;
+	struct place *place = calloc(1, sizeof *place);
+	struct hub *hub = place ? calloc(1, sizeof *hub) : NULL;
+	if (!hub) {
+		free(place);
+		return NULL;
+	}
+	pthread_mutex_init(&hub->lock, NULL);
+	atomic_init(&hub->systems, 1);
+	place->hub = hub;
+	return place;
 }
 
 static void no_free(void *node)
@@ -61,9 +74,11 @@ static void broker_free(struct posta__memory_broker *broker)
 	free(broker);
 }
 
-static void hub_free(void *extension)
+static void hub_leave(struct hub *hub)
 {
-	struct hub *hub = extension;
+	/* Release: PAIRS with the acquire of the last one, which frees what the others wrote. */
+	if (atomic_fetch_sub_explicit(&hub->systems, 1, memory_order_acq_rel) > 1)
+		return;
 	while (hub->brokers) {
 		struct posta__memory_broker *broker = hub->brokers;
 		hub->brokers = broker->next;
@@ -71,6 +86,29 @@ static void hub_free(void *extension)
 	}
 	pthread_mutex_destroy(&hub->lock);
 	free(hub);
+}
+
+static void hub_free(void *extension)
+{
+	struct place *place = extension;
+	hub_leave(place->hub);
+	free(place);
+}
+
+static struct place *place_of(struct posta_system *system)
+{
+	return posta__system_extension(system, &hub_key, hub_make, hub_free);
+}
+
+bool posta__memory_share(struct posta_system *from, struct posta_system *to)
+{
+	struct place *theirs = place_of(from), *ours = place_of(to);
+	if (!theirs || !ours)
+		return false;
+	atomic_fetch_add_explicit(&theirs->hub->systems, 1, memory_order_relaxed); /* we hold one: it stays */
+	hub_leave(ours->hub);
+	ours->hub = theirs->hub;
+	return true;
 }
 
 static struct posta__memory_broker *broker_add(struct hub *hub, const char *name)
@@ -90,9 +128,10 @@ static struct posta__memory_broker *broker_add(struct hub *hub, const char *name
 
 struct posta__memory_broker *posta__memory_broker(struct posta_system *system, const char *name)
 {
-	struct hub *hub = posta__system_extension(system, &hub_key, hub_make, hub_free);
-	if (!hub)
+	struct place *place = place_of(system);
+	if (!place)
 		return NULL;
+	struct hub *hub = place->hub;
 	pthread_mutex_lock(&hub->lock);
 	struct posta__memory_broker *broker = hub->brokers;
 	while (broker && strcmp(broker->name, name) != 0)
@@ -450,6 +489,16 @@ void posta__memory_drop(struct posta_system *system, const char *name)
 		connection->lost = true;
 		posta__memory_poke(connection);
 	}
+	pthread_mutex_unlock(&broker->lock);
+}
+
+void posta__memory_lose_confirmations(struct posta_system *system, const char *name, uint32_t n)
+{
+	struct posta__memory_broker *broker = posta__memory_broker(system, name);
+	if (!broker)
+		return;
+	pthread_mutex_lock(&broker->lock);
+	broker->unconfirmed = n;
 	pthread_mutex_unlock(&broker->lock);
 }
 
