@@ -50,7 +50,8 @@ struct posta__kafka_client {
 	enum posta__kafka_role role;
 	/* Results of helper threads, which write the eventfd behind them. */
 	_Atomic(int) probe;   /* enum posta__kafka_probe */
-	_Atomic(bool) closed; /* a consumer has left its group; a producer is empty */
+	_Atomic(bool) closed;   /* a consumer has left its group; a producer is empty */
+	_Atomic(bool) assigned; /* a consumer has had an assignment, if only an empty one */
 	_Atomic(long) certificate; /* X509_V_ERR_*: why a broker's was not accepted last; 0: none was refused */
 	int timeout_ms;
 	char probe_text[POSTA_ERROR_TEXT_MAX];

@@ -16,6 +16,9 @@
 #include <unistd.h>
 
 #define ABANDON_MS 3000
+#define SAFE_TO_DESTROY 0x020400FF
+#define JOIN_MS 1000     /* for a member to get its first assignment, and leave in order */
+#define OUTLAST_MS 10000 /* then it is no member yet, or librdkafka knows an id of it */
 
 const char *posta__kafka_words(const char *text, char *out, size_t size)
 {
@@ -86,7 +89,10 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 void posta__kafka_rebalance(rd_kafka_t *rk, bool assign, const rd_kafka_topic_partition_list_t *partitions)
 {
 	const char *protocol = rd_kafka_rebalance_protocol(rk);
+	struct posta__kafka_client *client = rd_kafka_opaque(rk);
 
+	if (assign)
+		atomic_store_explicit(&client->assigned, true, memory_order_relaxed);
 	if (!protocol || strcmp(protocol, "COOPERATIVE") != 0) {
 		rd_kafka_assign(rk, assign ? partitions : NULL);
 		return;
@@ -306,12 +312,58 @@ static void forget_publications(struct posta__kafka_client *client)
 	}
 }
 
+/*
+ * librdkafka before 2.4.0 aborts the process when it destroys a member that has joined its group and had no assignment
+ * yet: its assignor's state is not there (#4381). So such a one is kept until it has one, or cannot be a member.
+ */
+static bool in_doubt(struct posta__kafka_client *client)
+{
+	return client->role == POSTA__KAFKA_CONSUMER && rd_kafka_version() < SAFE_TO_DESTROY &&
+	       !atomic_load_explicit(&client->assigned, memory_order_relaxed);
+}
+
+static bool is_member(struct posta__kafka_client *client)
+{
+	char *id = rd_kafka_memberid(client->rk);
+	bool is = id && *id;
+
+	rd_kafka_mem_free(client->rk, id);
+	return is;
+}
+
+static void answer(struct posta__kafka_client *client, rd_kafka_event_t *event)
+{
+	if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+		posta__kafka_rebalance(client->rk, rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS,
+				       rd_kafka_event_topic_partition_list(event));
+	if (event)
+		rd_kafka_event_destroy(event);
+}
+
+static void outlast(struct posta__kafka_client *client, int ms)
+{
+	for (int passed = 0; in_doubt(client) && passed < ms; passed += 50)
+		answer(client, rd_kafka_queue_poll(client->queue, 50));
+}
+
+static void leave_group(struct posta__kafka_client *client)
+{
+	outlast(client, JOIN_MS);
+	/* Nothing is to be committed: nobody need wait for it. */
+	if (in_doubt(client))
+		atomic_store_explicit(&client->closed, true, memory_order_release);
+	do {
+		outlast(client, OUTLAST_MS);
+	} while (in_doubt(client) && is_member(client));
+	rd_kafka_consumer_close(client->rk);
+}
+
 static void *leave(void *argument)
 {
 	struct posta__kafka_client *client = argument;
 
 	if (client->role == POSTA__KAFKA_CONSUMER) {
-		rd_kafka_consumer_close(client->rk);
+		leave_group(client);
 	} else {
 		forget_publications(client);
 		abandon(client);

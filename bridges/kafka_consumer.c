@@ -91,10 +91,12 @@ static void on_rebalance(struct posta__kafka_consumer *consumer, rd_kafka_event_
 {
 	const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
 
-	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+		atomic_store_explicit(&consumer->client->assigned, true, memory_order_relaxed);
 		on_assign(consumer, list);
-	else
+	} else {
 		on_revoke(consumer, list);
+	}
 }
 
 static bool reads_any(const struct posta__kafka_consumer *consumer)

@@ -223,6 +223,28 @@ static int start(void **state)
 	return 0;
 }
 
+/*
+ * At every moment of the joining, because librdkafka before 2.4.0 aborts the process in some of them (kafka_client.c).
+ * The connection is closed as after a fault, without finish().
+ */
+static void closed__while_joining_a_group__the_process_lives(void **state)
+{
+	const char *topic = kafka_name("joining");
+	struct posta_bridge *core = kafka_connected(kit_broker_url(broker));
+
+	(void)state;
+	kafka_publish(core, topic, 0, 3);
+	kafka_finish(core);
+	for (int ms = 0; ms < 120; ms += 4) {
+		struct posta_source source = { .size = sizeof source, .topic = topic, .group = kafka_name("joiner") };
+
+		core = kafka_connected(kit_broker_url(broker));
+		core->ops->subscribe(core, core->state, 1, &source);
+		core_run_for(core, ms / 1000.);
+		core_free(core);
+	}
+}
+
 static int stop(void **state)
 {
 	(void)state;
@@ -243,6 +265,7 @@ int main(void)
 		cmocka_unit_test(broker_killed__in_mid_flow__nothing_is_lost),
 		cmocka_unit_test(broker_killed__unsettled__comes_again_and_settled_does_not),
 		cmocka_unit_test(broker_frozen__publications_in_flight__is_down),
+		cmocka_unit_test(closed__while_joining_a_group__the_process_lives),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
