@@ -14,7 +14,7 @@
 
 struct posta_envelope *posta_envelope_new(void)
 {
-	struct posta_envelope *envelope = malloc(sizeof *envelope);
+	struct posta_envelope *envelope = posta__envelope_memory();
 	if (!envelope)
 		return NULL;
 	memset(envelope, 0, offsetof(struct posta_envelope, inline_bytes));
@@ -72,7 +72,7 @@ void posta_envelope_unref(struct posta_envelope *envelope)
 		return;
 	drop_body(envelope);
 	free_chunks(envelope->chunks);
-	free(envelope);
+	posta__envelope_memory_free(envelope);
 }
 
 /* A new chunk with room for size bytes and, beyond, for half of what is there already. */
@@ -115,6 +115,11 @@ static void *arena_alloc(struct posta_envelope *envelope, size_t size, size_t al
 	if (memory)
 		envelope->used += size;
 	return memory;
+}
+
+void *posta__envelope_reserve(struct posta_envelope *envelope, size_t size)
+{
+	return take(envelope->inline_bytes, &envelope->inline_used, POSTA__ENVELOPE_INLINE, size, alignof(void *));
 }
 
 static char *arena_copy(struct posta_envelope *envelope, const void *value, size_t len)

@@ -60,6 +60,14 @@ struct posta_envelope {
 enum posta_err posta__envelope_add_header(struct posta_envelope *envelope, const char *name, size_t name_len,
 					  const void *value, size_t len);
 struct posta_bytes posta__envelope_header(const struct posta_envelope *envelope, const char *name, size_t name_len);
+/*
+ * Memory in the envelope's own block, for the context of its body's release: it lives until the body goes. Aligned for
+ * pointers. Returns: NULL when there is no room; a fresh envelope has some.
+ */
+void *posta__envelope_reserve(struct posta_envelope *envelope, size_t size);
+/* envelope_cache.c. Returns: uninitialised; NULL when out of memory. */
+void *posta__envelope_memory(void);
+void posta__envelope_memory_free(void *memory);
 /* After every change of the body or its type. */
 void posta__envelope_forget_view(struct posta_envelope *envelope);
 /* Frees what posta_envelope_field() keeps. NULL is allowed. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A message of Kafka as an envelope, and the other way round: CloudEvents, Kafka Protocol Binding 1.0.2. */
 #include "bridges/codec/cloudevents.h"
+#include "bridges/envelope.h"
 #include "bridges/kafka.h"
-
-#include <stdlib.h>
 
 static enum posta_err put(void *context, const char *name, const struct posta_bytes *values, size_t count)
 {
@@ -39,7 +38,7 @@ enum posta_err posta__kafka_encode(const struct posta_envelope *envelope, enum p
 	return POSTA_OK;
 }
 
-/* The body of an envelope is the library's own memory. */
+/* The body of an envelope is the library's own memory. This lies in the envelope. */
 struct hold {
 	struct posta__kafka_client *client;
 	rd_kafka_event_t *event;
@@ -51,7 +50,6 @@ static void release(void *context)
 
 	rd_kafka_event_destroy(hold->event);
 	posta__kafka_client_unref(hold->client);
-	free(hold);
 }
 
 static enum posta_err headers_in(struct posta_envelope *envelope, const rd_kafka_message_t *message)
@@ -101,13 +99,12 @@ struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, r
 					   const rd_kafka_message_t *message)
 {
 	struct posta_envelope *envelope = posta_envelope_new();
-	struct hold *hold = malloc(sizeof *hold);
+	struct hold *hold = envelope ? posta__envelope_reserve(envelope, sizeof *hold) : NULL;
 	bool wrapped = message->payload; /* fill() may unpack the body, and the message goes with it */
 	enum posta_err err = POSTA_OK;
 
-	if (!envelope || !hold) {
+	if (!hold) {
 		posta_envelope_unref(envelope);
-		free(hold);
 		rd_kafka_event_destroy(event);
 		return NULL;
 	}

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 512 /* a turn */
+#define EVENTS_MAX 128 /* a turn: the actors they go to have theirs before more are read, so that memory stays warm */
 #define HOLD_S .25
 #define UNKNOWN_S 5. /* a topic is made by the first who asks, but not at once */
 

@@ -364,24 +364,38 @@ void posta__subscriptions_fini(struct posta_bridge *bridge)
 
 /* -- Deliveries -- */
 
+/* What a message holds whose memory is its own: a slice of itself, so that what it refers to goes with it. */
+struct delivery_payload {
+	struct posta_slice slice;
+	struct posta_delivery delivery;
+};
+
 static void delivery_release(void *data, void *context)
 {
 	(void)context;
 	struct posta_delivery *delivery = data;
 	posta_envelope_unref(delivery->envelope);
-	free(delivery);
+}
+
+/* Takes: envelope, on success. */
+static struct posta_message *delivery_make(struct posta_actor *front, const struct posta_delivery *delivery)
+{
+	struct posta_message *message = posta_message_new(front, POSTA_MSG_DELIVERY, sizeof(struct delivery_payload));
+	if (!message)
+		return NULL;
+	struct delivery_payload *payload = posta_data(message);
+	payload->delivery = *delivery;
+	payload->slice = (struct posta_slice){ .data = &payload->delivery,
+					       .size = sizeof payload->delivery,
+					       .release = delivery_release };
+	message->bits_ |= POSTA_BIT_SLICE_;
+	return message;
 }
 
 static bool deliver(struct posta_bridge *bridge, struct posta__subscription *subscription,
 		    struct posta_envelope *envelope, uint64_t id, bool redelivered)
 {
-	struct posta_delivery *delivery = malloc(sizeof *delivery);
-	if (!delivery || !ids_add(&subscription->unsettled, id)) {
-		free(delivery);
-		posta_envelope_unref(envelope);
-		return false;
-	}
-	*delivery = (struct posta_delivery){
+	const struct posta_delivery delivery = {
 		.envelope = envelope,
 		.redelivered = redelivered,
 		.token = { .bridge = bridge->front_ref,
@@ -389,12 +403,18 @@ static bool deliver(struct posta_bridge *bridge, struct posta__subscription *sub
 			   .generation = bridge->generation,
 			   .id = id },
 	};
-	const struct posta_slice slice = { .data = delivery, .size = sizeof *delivery, .release = delivery_release };
-	struct posta_message *message = posta_message_wrap(bridge->front, POSTA_MSG_DELIVERY, &slice);
+	if (!ids_add(&subscription->unsettled, id)) {
+		posta_envelope_unref(envelope);
+		return false;
+	}
 	posta__bump(&bridge->unsettled, 1);
 	posta__bump(&bridge->delivered, 1);
 	posta__bump(&bridge->redelivered, redelivered);
-	return message && posta_post(bridge->front, subscription->subscriber, message) == POSTA_OK;
+	struct posta_message *message = delivery_make(bridge->front, &delivery);
+	if (message)
+		return posta_post(bridge->front, subscription->subscriber, message) == POSTA_OK;
+	posta_envelope_unref(envelope);
+	return false;
 }
 
 bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta_envelope *envelope, uint64_t delivery,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_bridges [--runs N] [--only NAME] [--json FILE]: ours against a bare loop on the same client library, in turns.
- * Medians, with the lowest and the highest run; CPU time is the client's process alone.
+ * bench_bridges [--runs N] [--only NAME] [--messages N] [--json FILE]: ours against a bare loop on the same client
+ * library, in turns. Medians, with the lowest and the highest run; CPU time is the client's process alone.
  */
 #include "bridges.h"
 
@@ -15,6 +15,7 @@
 
 struct options {
 	unsigned runs;
+	uint32_t messages; /* 0: as many as the case has */
 	const char *only, *json;
 };
 
@@ -203,9 +204,10 @@ static bool run_broker(const struct options *options, enum kit_kind kind, FILE *
 	struct kit_broker *broker = NULL;
 	bool ok = true;
 	for (unsigned i = 0; i < bench_case_count; i++) {
-		const struct bench_case *what = &bench_cases[i];
+		struct bench_case one = bench_cases[i], *what = &one;
 		if (what->broker != kind || !wanted(options, what))
 			continue;
+		one.messages = options->messages ? options->messages : one.messages;
 		if (!broker)
 			broker = kit_broker_start(kind, broker_options(kind));
 		unsigned runs = strcmp(what->metric, "memory") == 0 ? 1 : options->runs;
@@ -220,18 +222,17 @@ static bool run_broker(const struct options *options, enum kit_kind kind, FILE *
 
 static int usage(int status)
 {
-	fprintf(status ? stderr : stdout, "usage: bench_bridges [--runs N] [--only NAME] [--json FILE]\n");
+	fprintf(status ? stderr : stdout,
+		"usage: bench_bridges [--runs N] [--only NAME] [--messages N] [--json FILE]\n");
 	return status;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "runs", required_argument, NULL, 'r' },
-		{ "only", required_argument, NULL, 'o' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "runs", required_argument, NULL, 'r' }, { "only", required_argument, NULL, 'o' },
+		{ "json", required_argument, NULL, 'j' }, { "messages", required_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
 	};
 	struct options options = { .runs = 5 };
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -241,6 +242,8 @@ int main(int argc, char **argv)
 			options.only = optarg;
 		else if (c == 'j')
 			options.json = optarg;
+		else if (c == 'm')
+			options.messages = (uint32_t)strtoul(optarg, NULL, 10);
 		else
 			return usage(c == 'h' ? 0 : 2);
 	}
