@@ -105,7 +105,8 @@ enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_acto
 {
 	uint32_t index = actor->cold ? find(actor->cold, reply->ask_) : UINT32_MAX;
 	if (index == UINT32_MAX) {
-		posta__count(&worker->counters.late_replies, 1);
+		/* Our own time-out crosses the reply, our own "dead" the error that posta_ask returned: neither is a late reply. */
+		posta__count(&worker->counters.late_replies, status_of(reply) == POSTA_OK);
 		return POSTA_OK;
 	}
 	struct posta__question question = ((struct posta__question *)actor->cold->questions.items)[index];
