@@ -324,7 +324,14 @@ void posta__actor_begin_stop(struct posta__worker *worker, struct posta_actor *a
 
 static void log_failure(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason)
 {
-	const char *words = actor->cold && actor->cold->error[0] ? actor->cold->error : posta_strerror(reason);
+	const char *words = posta_strerror(reason);
+	struct posta__cold *cold = actor->cold;
+	if (cold) {
+		if (!cold->has_words)
+			snprintf(cold->error, sizeof cold->error, "%s", words);
+		cold->last_reason = (int16_t)reason;
+		words = cold->error;
+	}
 	posta_log(worker->system, POSTA_LOG_WARNING, "actor.failed", "class=%s ref=%016llx reason=%s error=%s",
 		  class_name(actor), (unsigned long long)posta__self(actor), posta_err_name(reason), words);
 }
@@ -363,6 +370,7 @@ void posta_fail(struct posta_actor *self, enum posta_err reason, const char *for
 		va_list args;
 		va_start(args, format);
 		vsnprintf(cold->error, sizeof cold->error, format, args);
+		cold->has_words = true;
 		va_end(args);
 	}
 	self->reason = (int16_t)(reason == POSTA_OK ? POSTA_EFAILED : reason);
@@ -404,7 +412,7 @@ static void restart(struct posta__worker *worker, struct posta_actor *actor)
 	actor->reason = POSTA_OK;
 	actor->attention |= POSTA__ATTEND_START;
 	actor->cold->restarts++;
-	actor->cold->error[0] = '\0';
+	actor->cold->has_words = false;
 	posta__count(&worker->counters.restarts, 1);
 	posta__run_ready(worker, actor);
 }

@@ -55,7 +55,7 @@ struct posta_actor {
 			uint8_t attention; /* enum posta__attention */
 			bool notified;     /* the mailbox from abroad has to be taken */
 			bool guarded; /* senders at home, too, take the long way: its empty stack is POSTA__GUARD */
-			uint8_t reserved;
+			bool observed; /* its next turn is looked at: see observe.h */
 		};
 		uint32_t unusual; /* the four in one look: 0: nothing to do in its turn but to handle messages */
 	};

@@ -51,6 +51,8 @@ struct posta__cold {
 	uint8_t policy_up; /* what the mailbox is while the actor is up */
 	uint32_t when_down_max, length_max_up;
 	uint64_t restarts;
+	int16_t last_reason; /* of its last failure, and the words for it */
+	bool has_words;      /* they are posta_fail's, of the present failure */
 	char error[POSTA_ERROR_TEXT_MAX];
 	/* A supervisor's own logic; NULL for all others. supervisor.c */
 	const struct posta__supervisor_hooks *hooks;

@@ -23,6 +23,7 @@
  */
 #include "runtime/mailbox.h"
 #include "runtime/balance.h"
+#include "runtime/observe.h"
 #include "runtime/block.h"
 #include "runtime/park.h"
 
@@ -207,6 +208,9 @@ static enum posta_err send(struct posta_system *system, struct posta__worker *wo
 	if (policy && counted(message) && !admit(actor, policy) &&
 	    !(policy == POSTA_MAILBOX_PARK && admit_parking(worker, actor, parker, to)))
 		return refuse(system, worker, to, message, policy);
+	if (POSTA__UNLIKELY(atomic_load_explicit(&system->observing, memory_order_relaxed) & POSTA__OBSERVE_TIMES) &&
+	    !(message->bits_ & POSTA__BIT_SYSTEM))
+		posta__observe_stamp(system, message);
 	deliver(worker, actor, message);
 	return POSTA_OK;
 }

@@ -67,7 +67,8 @@ static void tell_room(struct posta__worker *worker, const struct posta_actor *ac
 
 static bool has_room(const struct posta_actor *actor)
 {
-	return !actor->guarded || atomic_load_explicit(&actor->length, memory_order_relaxed) <=
+	return !atomic_load_explicit(&actor->bounded, memory_order_relaxed) ||
+	       atomic_load_explicit(&actor->length, memory_order_relaxed) <=
 					  atomic_load_explicit(&actor->length_max, memory_order_relaxed) / 2;
 }
 

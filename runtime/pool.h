@@ -21,6 +21,7 @@
 #define POSTA__OWNER_HEAP 0xFFu
 #define POSTA__RETURN_BATCH 64
 
+#define POSTA__BIT_STAMPED 0x08u  /* the last 8 bytes of its block are when it was sent; observe.h */
 #define POSTA__BIT_SYSTEM 0x20u   /* for the runtime, never for a handler */
 #define POSTA__BIT_REPLY 0x40u    /* answers the question ask_ of the receiver */
 #define POSTA__BIT_DEADLINE 0x80u /* the last 8 bytes of its payload are a deadline, ns */

@@ -167,8 +167,11 @@ static void run_remove(struct posta__worker *worker, struct posta_actor *actor)
 
 static void publish(struct posta_system *system, struct posta_actor *actor)
 {
-	/* Relaxed: others learn the reference through a message or a lookup, which order it. */
-	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_relaxed);
+	/*
+	 * Release: PAIRS with the acquire in observe_tree.c, which finds references by itself; publishes where the actor lives. All
+	 * others learn them through a message or a lookup, which order it.
+	 */
+	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_release);
 }
 
 struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn,

@@ -433,7 +433,7 @@ static void note_reason(struct posta__child *child, enum posta_err reason)
 	const struct posta__cold *cold = child->slot->cold;
 	child->last_reason = reason;
 	snprintf(child->last_error, sizeof child->last_error, "%s",
-		 cold && cold->error[0] ? cold->error : posta_strerror(reason));
+		 cold && cold->last_reason == reason && cold->error[0] ? cold->error : posta_strerror(reason));
 }
 
 /* It ended by itself. A try to restart it that failed is tried again, whatever its restart type, as in OTP. */

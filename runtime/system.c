@@ -4,6 +4,7 @@
 #include "runtime/block.h"
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
+#include "runtime/observe.h"
 #include "runtime/registry.h"
 #include "runtime/sim.h"
 #include "runtime/turn.h"
@@ -169,6 +170,8 @@ static struct posta__worker *worker_make(struct posta_system *system, uint8_t id
 		return NULL;
 	}
 	/* Release: PAIRS with the acquire in posta__system_worker; publishes the worker to those who free its blocks. */
+	atomic_store_explicit(&worker->observing, atomic_load_explicit(&system->observing, memory_order_relaxed),
+			      memory_order_relaxed);
 	atomic_store_explicit(&system->worker[id], worker, memory_order_release);
 	return worker;
 }
@@ -231,7 +234,9 @@ static enum posta_err parts_start(struct posta_system *system, const struct post
 	enum posta_err result = workers_make(system, simulated, error);
 	if (!result)
 		result = root_make(system, error);
-	return result ? result : threads_start(system, error);
+	if (!result)
+		result = threads_start(system, error);
+	return result ? result : posta__watchdog_start(system, error);
 }
 
 static struct posta_system *system_alloc(const struct posta_system_options *options)
@@ -427,17 +432,21 @@ static void workers_free(struct posta_system *system)
 		posta__worker_fini(posta__system_worker(system, i));
 	for (int i = 0; i < count; i++)
 		posta__pool_fini(posta__system_worker(system, i));
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
+		posta__observe_worker_free(posta__system_worker(system, i));
 		posta__free(system, posta__system_worker(system, i), sizeof(struct posta__worker));
+	}
 }
 
 static void system_free(struct posta_system *system)
 {
+	posta__watchdog_stop(system);
 	threads_join(system);
 	posta__extensions_free(system);
 	workers_free(system);
 	posta__names_fini(system);
 	posta__groups_fini(system);
+	posta__observe_fini(system);
 	posta__slots_fini(system);
 	pthread_cond_destroy(&system->ended);
 	pthread_mutex_destroy(&system->lock);

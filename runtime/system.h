@@ -25,6 +25,9 @@ struct posta_system {
 	bool root_ended;
 	_Atomic(bool) stopping;
 	_Atomic(bool) threads_stop;
+	_Atomic(uint8_t) observing; /* POSTA__OBSERVE_*; each worker has a copy */
+	struct posta__watchdog *watchdog;
+	_Atomic(struct posta__seen *) seen; /* a place for each slot, made when somebody first looks; observe.h */
 	_Atomic(uint64_t) virtual_ns;
 	struct posta_actor *root;
 	struct posta__names *names;

@@ -4,6 +4,7 @@
 #include "runtime/block.h"
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
+#include "runtime/observe.h"
 #include "runtime/park.h"
 
 #include <stddef.h>
@@ -143,7 +144,7 @@ static enum posta_err handle_special(struct posta__worker *worker, struct posta_
 }
 
 static inline __attribute__((always_inline)) void run(struct posta__worker *worker, struct posta_actor *actor,
-						      bool counted)
+						      bool counted, bool observed)
 {
 	struct posta_message *message = actor->head, *last = last_of(actor), *next;
 	actor->head = NULL;
@@ -155,10 +156,14 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 		worker->current = message;
 		if (counted)
 			uncount(actor, message);
+		if (observed)
+			posta__observe_begin(worker, actor, message);
 		if (POSTA__LIKELY(!(message->bits_ & POSTA__BITS_SPECIAL)))
 			result = actor->receive(actor, actor->state, message);
 		else
 			result = handle_special(worker, actor, message);
+		if (observed)
+			posta__observe_end(worker, actor);
 		if (POSTA__LIKELY(!((uint32_t)result | actor->attention) && worker->current == message &&
 				  posta__block_is_own(worker, message))) {
 			message->next_ = worker->pool.free[0];
@@ -201,13 +206,18 @@ static __attribute__((noinline)) void attentive_turn(struct posta__worker *worke
 	if (actor->attention & POSTA__ATTEND_TRIM)
 		trim(worker, actor);
 	if (go && actor->head) {
-		if (actor->guarded)
-			run(worker, actor, true);
+		if (actor->observed)
+			run(worker, actor, atomic_load_explicit(&actor->bounded, memory_order_relaxed), true);
+		else if (actor->guarded)
+			run(worker, actor, true, false);
 		else
-			run(worker, actor, false);
+			run(worker, actor, false, false);
 	}
-	if (actor->guarded)
+	actor->observed = false;
+	if (actor->guarded) {
 		posta__park_room(worker, actor);
+		posta__observe_unguard(worker, actor);
+	}
 	end_turn(worker, actor);
 }
 
@@ -218,7 +228,7 @@ static inline void turn(struct posta__worker *worker, struct posta_actor *actor)
 		attentive_turn(worker, actor);
 		return;
 	}
-	run(worker, actor, false);
+	run(worker, actor, false, false);
 	if (POSTA__UNLIKELY(actor->attention || actor->head))
 		end_turn(worker, actor);
 	else

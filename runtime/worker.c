@@ -14,6 +14,7 @@
 #include "runtime/block.h"
 #include "runtime/mailbox.h"
 #include "runtime/sim.h"
+#include "runtime/observe.h"
 #include "runtime/turn.h"
 
 #include <errno.h>
@@ -253,6 +254,10 @@ void posta__worker_attend(struct posta__worker *worker)
 	if (worker->shuffled) {
 		shuffle(worker);
 		posta__poke(worker); /* before each turn */
+	}
+	if (atomic_load_explicit(&worker->observing, memory_order_relaxed)) {
+		posta__poke(worker);
+		posta__observe_next(worker);
 	}
 }
 

@@ -42,6 +42,20 @@ struct posta__talk {
 	struct posta__worker *gather_to; /* actors that are notified from abroad go there to live; NULL: they stay */
 };
 
+/* What somebody looks for: bits of observing. */
+#define POSTA__OBSERVE_TIMES 1u
+#define POSTA__OBSERVE_WATCHDOG 2u
+
+struct posta__observed;
+
+/* What a worker works on, for the watchdog. */
+struct posta__working {
+	_Atomic(uint64_t) number; /* odd: in a handler */
+	_Atomic(posta_ref) ref;
+	_Atomic(const struct posta_actor_class *) klass;
+	_Atomic(uint32_t) type;
+};
+
 struct posta__worker {
 	/* hot, its own */
 	_Alignas(POSTA__LINE) struct posta_actor *run_head;
@@ -81,9 +95,14 @@ struct posta__worker {
 	ev_idle idle;
 	pthread_t thread;
 	bool thread_started;
+	_Atomic(struct posta__observed *) observed;
+	uint64_t handler_began_ns;
+	bool handler_timed; /* times were measured when it began */
 	_Atomic(bool) vacant; /* dedicated, and its actor ended */
+	_Alignas(POSTA__LINE) struct posta__working working; /* read by the watchdog */
 	/* shared: entered by other threads */
 	_Alignas(POSTA__LINE) _Atomic(bool) poked; /* one of this and the next line was written: look at them */
+	_Atomic(uint8_t) observing;                /* POSTA__OBSERVE_* */
 	_Atomic(struct posta_actor *) inbox;       /* actors whose mailbox was notified */
 	_Atomic(struct posta_actor *) adopt;       /* actors that come here to live */
 	_Atomic(struct posta_actor *) reclaim;     /* slots that a parent elsewhere let go */

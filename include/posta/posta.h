@@ -11,6 +11,7 @@
 #include <posta/group.h>
 #include <posta/log.h>
 #include <posta/message.h>
+#include <posta/observe.h>
 #include <posta/ref.h>
 #include <posta/registry.h>
 #include <posta/supervisor.h>

@@ -49,6 +49,15 @@ struct posta_dead_letter {
 	size_t size;
 };
 
+/* A handler that has run for longer than watchdog_ms. */
+struct posta_stuck {
+	const char *class_name;
+	posta_ref ref;
+	uint32_t type; /* of the message it handles */
+	int worker;    /* from 1 */
+	uint64_t ms;   /* so far, at least */
+};
+
 struct posta_system_options {
 	size_t size;
 	const char *name; /* of its threads; NULL: "posta" */
@@ -69,6 +78,13 @@ struct posta_system_options {
 	int log_level;                                                              /* enum posta_log_level */
 	void (*dead_letter)(void *context, const struct posta_dead_letter *letter); /* any worker; must not block */
 	void *dead_letter_context;
+	/*
+	 * Handlers that run longer are logged ("actor.stuck": class, reference, message type) and told to stuck(), once each, from a
+	 * thread of the watchdog's own. Actors with threads of their own may block. 0: no watchdog, and it costs nothing.
+	 */
+	uint64_t watchdog_ms;
+	void (*stuck)(void *context, const struct posta_stuck *stuck); /* may be NULL; must not call into the system */
+	void *stuck_context;
 };
 
 #define POSTA_HOST_DRIVEN (-1)
