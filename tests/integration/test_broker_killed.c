@@ -22,7 +22,7 @@ static void broker_killed__each_in_turn__nothing_is_lost(void **state)
 		legs_flow(&legs, (unsigned)(i + 1) * LEGS * MESSAGES / 5, 240000);
 		legs_kill(&legs, (enum kit_kind)i);
 	}
-	legs_flow(&legs, LEGS * MESSAGES, 120000);
+	legs_flow(&legs, LEGS * MESSAGES, 240000);
 	char *json = legs_end(&legs);
 	legs_check(&legs);
 	for (int i = 0; i < KIT_KIND_COUNT; i++) {
