@@ -98,7 +98,8 @@ static void start_ended(struct posta__worker *worker, struct posta_actor *actor,
 static void start(struct posta__worker *worker, struct posta_actor *actor)
 {
 	actor->attention &= (uint8_t)~POSTA__ATTEND_START;
-	void *argument = actor->cold ? actor->cold->argument : NULL;
+	void *argument = actor->argument;
+	actor->receive = actor->klass->receive;
 	enum posta_err result = actor->klass->start ? actor->klass->start(actor, actor->state, argument) : POSTA_OK;
 	if (actor->attention & POSTA__ATTEND_FAIL)
 		posta__actor_failed(worker, actor, (enum posta_err)actor->reason, NULL);
@@ -196,7 +197,7 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 			actor->cold->argument_free(worker->system, actor->cold->argument);
 		posta__cold_free(actor);
 	}
-	posta__state_free(worker->system, actor);
+	posta__state_free(worker, worker->system, actor);
 	/* Relaxed: who still sends with the old reference is caught by the generation on delivery. */
 	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
 	if (POSTA__UNLIKELY(actor->guarded)) {
@@ -218,8 +219,8 @@ static bool ends_quietly(const struct posta__worker *worker, const struct posta_
 	const struct posta_actor *parent = actor->parent;
 	return actor->attention == POSTA__ATTEND_STOP && !actor->notified && !actor->guarded &&
 	       actor->status == POSTA__RUNNING && !actor->cold && !actor->first_child && !actor->timers &&
-	       !actor->pinned && !actor->supervised && !actor->state_owned && !actor->klass->stop && !actor->head &&
-	       actor->generation < POSTA__GENERATION_MASK && parent && !parent->cold &&
+	       !actor->pinned && !actor->supervised && !actor->klass->stop && !actor->head &&
+	       actor->generation < POSTA__GENERATION_MASK && parent && !(parent->cold && parent->cold->hooks) &&
 	       parent->status == POSTA__RUNNING && hears_at_once(parent, worker);
 }
 
@@ -227,6 +228,7 @@ bool posta__actor_end_quietly(struct posta__worker *worker, struct posta_actor *
 {
 	if (!ends_quietly(worker, actor))
 		return false;
+	posta__state_free(worker, worker->system, actor);
 	/* Relaxed: as in terminate(). */
 	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
 	actor->generation++;
@@ -407,7 +409,7 @@ static void restart(struct posta__worker *worker, struct posta_actor *actor)
 		memset(actor->state, 0, actor->klass->state_size);
 	open_mailbox(actor);
 	posta_unstash(actor); /* what the last one had put aside comes first again */
-	actor->receive = actor->klass->receive;
+	actor->argument = actor->cold->argument;
 	actor->status = POSTA__STARTING;
 	actor->reason = POSTA_OK;
 	actor->attention |= POSTA__ATTEND_START;

@@ -48,7 +48,10 @@ struct posta_actor {
 	_Alignas(POSTA__LINE) struct posta_message *head;
 	struct posta_message **tail;
 	struct posta_actor *run_next;
-	posta_receive *receive;
+	union {
+		posta_receive *receive;
+		void *argument; /* of the spawn, until start has it; a supervised one's is in cold as well */
+	};
 	void *state;
 	union {
 		struct {

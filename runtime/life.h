@@ -22,6 +22,14 @@ static inline void posta__link_child(struct posta_actor *parent, struct posta_ac
 	parent->first_child = child;
 }
 
-void posta__state_free(struct posta_system *system, struct posta_actor *actor);
+/* worker NULL: a foreign thread. */
+void posta__state_release(struct posta__worker *worker, struct posta_system *system, struct posta_actor *actor);
+
+static inline void posta__state_free(struct posta__worker *worker, struct posta_system *system,
+				     struct posta_actor *actor)
+{
+	if (actor->state_owned)
+		posta__state_release(worker, system, actor);
+}
 
 #endif

@@ -216,7 +216,7 @@ static bool slice_make(struct posta_system *system, size_t size, struct posta_sl
 	return true;
 }
 
-static struct posta_message *block_new(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+struct posta_message *posta__block_new(struct posta__worker *worker, struct posta_system *system, uint32_t type,
 				       size_t size)
 {
 	if (!worker)
@@ -235,7 +235,7 @@ static struct posta_message *block_new(struct posta__worker *worker, struct post
 static struct posta_message *message_wrap(struct posta__worker *worker, struct posta_system *system, uint32_t type,
 					  const struct posta_slice *slice)
 {
-	struct posta_message *message = block_new(worker, system, type, sizeof *slice);
+	struct posta_message *message = posta__block_new(worker, system, type, sizeof *slice);
 	if (!message) {
 		if (slice->release)
 			slice->release(slice->data, slice->context);
@@ -250,7 +250,7 @@ static struct posta_message *message_new(struct posta__worker *worker, struct po
 					 size_t size)
 {
 	if (size <= POSTA__BLOCK_MAX - sizeof(struct posta_message))
-		return block_new(worker, system, type, size);
+		return posta__block_new(worker, system, type, size);
 	struct posta_slice slice;
 	return slice_make(system, size, &slice) ? message_wrap(worker, system, type, &slice) : NULL;
 }

@@ -51,6 +51,16 @@ void posta__pool_free_slow(struct posta__worker *worker, struct posta_message *m
 void posta__pool_flush(struct posta__worker *worker);
 void posta__pool_fini(struct posta__worker *worker);
 
+/* A block for size bytes, at most what the largest holds, header set but the sender. worker NULL: from the heap. */
+struct posta_message *posta__block_new(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+				       size_t size);
+
+/* The block of which payload is the payload. */
+static inline struct posta_message *posta__payload_block(void *payload)
+{
+	return (struct posta_message *)payload - 1;
+}
+
 /* A block of malloc's with room for size bytes, for threads without a worker. NULL when out of memory. */
 struct posta_message *posta__message_heap(struct posta_system *system, uint32_t type, size_t size);
 /* A filled message for any thread; larger than a block: a slice. worker NULL: from the heap. */

@@ -1,30 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /* The beginning of an actor: its slot, its state, its home; from an actor or from outside. */
+#include "runtime/block.h"
 #include "runtime/cold.h"
 #include "runtime/life.h"
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
 
-void posta__state_free(struct posta_system *system, struct posta_actor *actor)
+#include <string.h>
+
+/* A state is the payload of a block of the pools, when it fits: a spawn then costs no call of the allocator. */
+#define STATE_MAX (POSTA__BLOCK_MAX - sizeof(struct posta_message))
+
+void posta__state_release(struct posta__worker *worker, struct posta_system *system, struct posta_actor *actor)
 {
-	if (actor->state_owned && actor->state)
-		posta__free(system, actor->state, actor->klass->state_size);
+	size_t size = actor->klass->state_size;
+	if (size > STATE_MAX)
+		posta__free(system, actor->state, size);
+	else
+		posta__message_release(worker, system, posta__payload_block(actor->state));
 	actor->state = NULL;
 	actor->state_owned = false;
 }
 
-static bool state_make(struct posta_system *system, struct posta_actor *actor, const struct posta__spawn *spawn)
+static void *state_make(struct posta_system *system, struct posta__worker *worker, size_t size)
 {
-	size_t size = spawn->klass->state_size;
-	actor->state_owned = size > 0;
-	actor->state = size ? posta__zalloc(system, size) : spawn->argument;
-	return !size || actor->state;
+	if (size > STATE_MAX)
+		return posta__zalloc(system, size);
+	struct posta_message *block = posta__block_new(worker, system, 0, size);
+	return block ? memset(block->payload_, 0, size) : NULL;
+}
+
+/* Returns: false when out of memory; the slot is as it was. */
+static bool state_give(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
+		       const struct posta_actor_class *klass, void *argument)
+{
+	void *state = klass->state_size ? state_make(system, worker, klass->state_size) : argument;
+	if (klass->state_size && !state)
+		return false;
+	actor->state = state;
+	actor->state_owned = klass->state_size > 0;
+	return true;
 }
 
 /* Whether it needs what only some have: then the cold block is made now, so that failure is the spawn's. */
 static bool wants_cold(const struct posta__spawn *spawn)
 {
-	return spawn->supervised || (spawn->klass->start && spawn->argument) ||
+	return spawn->supervised || spawn->argument_free || spawn->hooks ||
 	       (spawn->options && spawn->options->trap_exit);
 }
 
@@ -45,18 +66,28 @@ static bool cold_make(struct posta_actor *actor, const struct posta__spawn *spaw
 	return true;
 }
 
+/* A free slot is clean: what is not written here is as posta__slot_clean() and the table's zeroes left it. */
+static inline void slot_begin(struct posta_actor *actor, const struct posta_actor_class *klass, void *argument,
+			      struct posta_actor *parent)
+{
+	actor->klass = klass;
+	actor->parent = parent;
+	if (klass->start) {
+		actor->argument = argument;
+		actor->status = POSTA__STARTING;
+		actor->attention = POSTA__ATTEND_START;
+	} else {
+		actor->receive = klass->receive;
+		actor->status = POSTA__RUNNING;
+	}
+}
+
 static void slot_fill(struct posta_actor *actor, const struct posta__spawn *spawn)
 {
 	const struct posta_spawn_options *options = spawn->options;
-	actor->klass = spawn->klass;
-	actor->receive = spawn->klass->receive;
-	actor->parent = spawn->parent;
+	slot_begin(actor, spawn->klass, spawn->argument, spawn->parent);
 	actor->supervised = spawn->supervised;
 	actor->pinned = options && (options->pinned || options->dedicated);
-	actor->parent_releases = false;
-	actor->reason = POSTA_OK;
-	actor->status = spawn->klass->start ? POSTA__STARTING : POSTA__RUNNING;
-	actor->attention = spawn->klass->start ? POSTA__ATTEND_START : 0;
 	if (POSTA__UNLIKELY(options && options->mailbox.policy)) {
 		atomic_store_explicit(&actor->bounded, (uint8_t)options->mailbox.policy, memory_order_relaxed);
 		atomic_store_explicit(&actor->length_max, options->mailbox.length_max, memory_order_relaxed);
@@ -118,7 +149,7 @@ static bool name_take(struct posta_system *system, struct posta_actor *actor, co
 
 static void abandon(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor)
 {
-	posta__state_free(system, actor);
+	posta__state_free(worker, system, actor);
 	if (actor->cold)
 		posta__names_drop(system, actor);
 	posta__cold_free(actor);
@@ -139,7 +170,7 @@ static struct posta_actor *slot_prepare(struct posta_system *system, struct post
 		return NULL;
 	}
 	actor->klass = spawn->klass;
-	if (!state_make(system, actor, spawn) || !cold_make(actor, spawn)) {
+	if (!state_give(system, worker, actor, spawn->klass, spawn->argument) || !cold_make(actor, spawn)) {
 		posta_error_set(error, POSTA_ENOMEM, "spawn: out of memory");
 		abandon(system, worker, actor);
 		return NULL;
@@ -209,31 +240,35 @@ posta_ref posta_spawn_with(struct posta_actor *self, const struct posta_actor_cl
 	return actor ? ref_of_next(posta__worker(self)->system, actor) : POSTA_NOBODY;
 }
 
-/* A free slot is clean: what is not written here is as terminate() and the table's zeroes left it. */
-static void slot_fill_plain(struct posta_actor *actor, const struct posta_actor_class *klass, void *argument,
-			    struct posta_actor *parent)
-{
-	actor->klass = klass;
-	actor->receive = klass->receive;
-	actor->state = argument;
-	actor->parent = parent;
-	actor->status = POSTA__RUNNING;
-}
-
-/* Most spawns want nothing but a class: no state of its own, no start, and a slot is at hand. */
+/* Most spawns: no options, and a slot is at hand. */
 posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *klass, void *argument)
 {
 	struct posta__worker *worker = posta__worker_running(self);
 	struct posta_actor *actor = worker->free_slots;
-	if (POSTA__UNLIKELY(!actor || klass->start || klass->state_size || !klass->receive))
+	if (POSTA__UNLIKELY(!actor || !klass->receive))
 		return posta_spawn_with(self, klass, argument, NULL, NULL);
+	if (POSTA__UNLIKELY(!state_give(worker->system, worker, actor, klass, argument)))
+		return POSTA_NOBODY;
 	worker->free_slots = actor->next_sibling;
 	posta_ref ref = ref_of_next(worker->system, actor);
-	slot_fill_plain(actor, klass, argument, self);
+	slot_begin(actor, klass, argument, self);
 	posta__link_child(self, actor);
 	posta__count(&worker->counters.spawned, 1);
 	atomic_store_explicit(&actor->self, ref, memory_order_relaxed); /* relaxed: as in publish() */
+	if (klass->start)
+		posta__run_ready(worker, actor);
 	return ref;
+}
+
+/* Published, but the root is gone. Names go while it has a reference; what was sent to that fits nobody. */
+static void withdraw(struct posta_system *system, struct posta_actor *actor, struct posta__worker *home)
+{
+	if (actor->cold)
+		posta__names_drop(system, actor);
+	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
+	actor->generation++;
+	atomic_store_explicit(&actor->home, (uintptr_t)home, memory_order_release);
+	abandon(system, NULL, actor);
 }
 
 /* From outside: the root, on its own thread, is told to take the child before the child can report anything. */
@@ -249,14 +284,13 @@ static posta_ref spawn_from_outside(struct posta_system *system, const struct po
 	home = home ? home : posta__system_worker(system, 0);
 	posta_ref ref = ref_of_next(system, actor);
 	atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
+	publish(system, actor); /* before the root hears of it: if it is stopping, it tells the child at once */
 	struct posta__signal_data data = { .slot = actor, .ref = ref };
 	if (!posta__signal_send(system, NULL, posta__self(system->root), POSTA__SIGNAL_LINK_CHILD, &data)) {
 		posta_error_set(error, POSTA_ECLOSED, "spawn: the system stops");
-		atomic_store_explicit(&actor->home, (uintptr_t)home, memory_order_release);
-		abandon(system, NULL, actor);
+		withdraw(system, actor, home);
 		return POSTA_NOBODY;
 	}
-	publish(system, actor);
 	posta__adopt_push(home, actor);
 	return ref;
 }

@@ -3,6 +3,7 @@
 #include "runtime/ask.h"
 #include "runtime/block.h"
 #include "runtime/cold.h"
+#include "runtime/life.h"
 #include "runtime/mailbox.h"
 #include "runtime/observe.h"
 #include "runtime/registry.h"
@@ -229,7 +230,7 @@ static enum posta_err parts_start(struct posta_system *system, const struct post
 				       "system: cannot reserve addresses for actors_max = %u: lower it, or raise the "
 				       "limit (ulimit -v)",
 				       system->options.actors_max);
-	if (posta__names_init(system) || posta__groups_init(system))
+	if (posta__names_init(system) || posta__groups_init(system) || posta__reserve_init(system))
 		return posta_error_set(error, POSTA_ENOMEM, "system: out of memory");
 	enum posta_err result = workers_make(system, simulated, error);
 	if (!result)
@@ -410,8 +411,7 @@ static uint64_t slot_clear(struct posta_system *system, struct posta_actor *acto
 		posta__groups_drop(system, actor);
 		posta__cold_free(actor);
 	}
-	if (actor->state_owned && actor->state)
-		posta__free(system, actor->state, actor->klass->state_size);
+	posta__state_free(NULL, system, actor);
 	return count;
 }
 
@@ -444,6 +444,7 @@ static void system_free(struct posta_system *system)
 	threads_join(system);
 	posta__extensions_free(system);
 	workers_free(system);
+	posta__reserve_fini(system);
 	posta__names_fini(system);
 	posta__groups_fini(system);
 	posta__observe_fini(system);
