@@ -279,7 +279,7 @@ enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to
 bool posta__signal_send(struct posta_system *system, struct posta__worker *worker, posta_ref to,
 			enum posta__signal signal, const struct posta__signal_data *data)
 {
-	struct posta_message *message = posta__message_copy(worker, system, (uint32_t)signal, data, sizeof *data);
+	struct posta_message *message = posta__message_sure(worker, system, (uint32_t)signal, data, sizeof *data);
 	if (!message)
 		return false;
 	message->bits_ |= POSTA__BIT_SYSTEM;

@@ -216,6 +216,17 @@ static struct posta__plan *plan_copy(struct posta_system *system, const struct p
 	return NULL;
 }
 
+/* The call that was given it fails: what its children's arguments hold is the giver's again. */
+static void plan_discard(struct posta_system *system, struct posta__plan *plan)
+{
+	struct posta_child_spec *children = (struct posta_child_spec *)(uintptr_t)plan->options.children;
+	for (size_t i = 0; i < plan->options.child_count; i++) {
+		posta__spec_give_back(&children[i]);
+		children[i].klass = NULL;
+	}
+	posta__plan_free(system, plan);
+}
+
 void posta__plan_free(struct posta_system *system, void *memory)
 {
 	struct posta__plan *plan = memory;
@@ -283,7 +294,7 @@ posta_ref posta_supervise(struct posta_actor *self, const struct posta_superviso
 	struct posta__spawn spawn = spawn_of(plan, &spawn_with, self);
 	struct posta_actor *actor = posta__actor_spawn(worker, &spawn, error);
 	if (!actor)
-		posta__plan_free(worker->system, plan);
+		plan_discard(worker->system, plan);
 	return actor ? posta__self(actor) : POSTA_NOBODY;
 }
 
@@ -297,7 +308,7 @@ posta_ref posta_system_supervise(struct posta_system *system, const struct posta
 	struct posta__spawn spawn = spawn_of(plan, &spawn_with, system->root);
 	posta_ref ref = posta__actor_spawn_under_root(system, &spawn, error);
 	if (ref == POSTA_NOBODY)
-		posta__plan_free(system, plan);
+		plan_discard(system, plan);
 	return ref;
 }
 

@@ -33,8 +33,10 @@ struct posta_system {
 	struct posta__names *names;
 	struct posta__groups *groups;
 	_Atomic(uint64_t) foreign_dead_letters[POSTA_DEAD_REASONS];
-	bool hooked;      /* an allocator of the host's */
-	void *extensions; /* what upper rooms hang on a system; under the lock */
+	bool hooked;                   /* an allocator of the host's */
+	struct posta_message *reserve; /* see reserve.c; under the lock */
+	_Atomic(uint32_t) reserve_missing;
+	void *extensions;      /* what upper rooms hang on a system; under the lock */
 	struct posta_sim *sim; /* that drives it; NULL: none. sim.c */
 };
 
@@ -74,6 +76,14 @@ void posta__extensions_free(struct posta_system *system);
 /* Tells whoever listens, answers a question with EDEAD, and frees the message. worker NULL: a foreign thread. */
 void posta__dead_letter(struct posta_system *system, struct posta__worker *worker, posta_ref to,
 			struct posta_message *message, enum posta_dead_reason reason);
+/*
+ * For what must be told: as posta__message_copy for a small message, but from the system's reserve when there is no memory.
+ * NULL: that is used up too.
+ */
+struct posta_message *posta__message_sure(struct posta__worker *worker, struct posta_system *system, uint32_t type,
+					  const void *data, size_t size);
+enum posta_err posta__reserve_init(struct posta_system *system);
+void posta__reserve_fini(struct posta_system *system);
 void posta__root_ended(struct posta_system *system);
 struct posta__worker *posta__system_worker(struct posta_system *system, int index);
 /* A worker for one actor. NULL with error. */
