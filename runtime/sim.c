@@ -32,6 +32,7 @@
 #define ONLY_LOOK_PER_MILLE 125 /* a step that takes the shared lines and runs no turn */
 #define POLL_PER_MILLE 100
 #define ASK_PER_MILLE 500
+#define IDLE_POLL_PER_MILLE 200
 
 /* -- Chance -- */
 
@@ -121,20 +122,46 @@ static void turn_of(struct posta_sim *sim, struct posta__worker *worker, struct 
 		actor->receive = receive;
 }
 
+static bool step_one(struct posta_sim *sim);
+
+static void others_run(struct posta_sim *sim)
+{
+	if (sim->depth >= DEPTH_MAX)
+		return;
+	for (unsigned left = (unsigned)(posta_sim_random(sim) % 4); left && step_one(sim); left--)
+		;
+}
+
 static void shared_lines(struct posta_sim *sim, struct posta__worker *worker)
 {
 	bool gives = fault(sim, sim->options.move_per_mille);
 	worker->turn_ticks = gives ? 1e12 : 0; /* what the ready ones are worth: always a move, or never */
 	worker->poll_due = worker->poll_due || posta_sim_chance(sim, POLL_PER_MILLE);
+	if (gives) { /* as if others ran between the look at the inbox and the move: their entries land at an old home */
+		posta__worker_drain(worker);
+		others_run(sim);
+		posta__balance_serve(worker);
+	}
 	posta__worker_attend(worker);
 	/* Nobody else can have left anything since: the actor in front is the one that the turn takes. */
 	atomic_store_explicit(&worker->poked, false, memory_order_relaxed);
 }
 
+/* The loop costs a call of the kernel: it is polled seldom, and whenever all sleep. */
+static void poll_by_chance(struct posta_sim *sim, struct posta__worker *worker)
+{
+	if (posta_sim_chance(sim, IDLE_POLL_PER_MILLE)) {
+		posta__worker_poll(worker);
+		return;
+	}
+	posta__worker_now(worker);
+	posta__timers_fire(worker);
+}
+
 static void idle(struct posta_sim *sim, struct posta__worker *worker)
 {
 	posta__pool_flush(worker);
-	posta__worker_poll(worker);
+	poll_by_chance(sim, worker);
 	if (worker->run_head)
 		return;
 	if (posta_sim_chance(sim, ASK_PER_MILLE))
@@ -280,10 +307,8 @@ bool posta_sim_step(struct posta_sim *sim)
 void posta_sim_yield(struct posta_actor *self)
 {
 	struct posta_sim *sim = posta_system_of(self)->sim;
-	if (!sim || sim->depth >= DEPTH_MAX)
-		return;
-	for (unsigned left = (unsigned)(posta_sim_random(sim) % 4); left && step_one(sim); left--)
-		;
+	if (sim)
+		others_run(sim);
 }
 
 /* -- Time -- */

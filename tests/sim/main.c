@@ -2,9 +2,11 @@
 /* Runs scenes over seeds. A seed that failed is printed with the command that replays it. */
 #include "scene.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FAILURES_SHOWN 10
 #define TWICE_EVERY 16 /* seeds: the same seed again must go the same way */
@@ -19,6 +21,37 @@ struct choice {
 	bool verbose, twice;
 	const char *command;
 };
+
+/* The seed in work, for whoever finds the process dead. */
+static char epitaph[256];
+static size_t epitaph_len;
+
+static void say_epitaph(void)
+{
+	ssize_t n = write(STDOUT_FILENO, epitaph, epitaph_len);
+	(void)n;
+}
+
+static void on_crash(int number)
+{
+	say_epitaph();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* Sanitizers die in their own way, and tell by this. */
+extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+static void watch_for_crashes(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+	if (__sanitizer_set_death_callback) {
+		__sanitizer_set_death_callback(say_epitaph);
+		return;
+	}
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		signal(numbers[i], on_crash);
+}
 
 static void print_line(void *context, const char *line)
 {
@@ -36,6 +69,9 @@ static struct scene play(const struct scene_kind *kind, uint64_t seed, bool verb
 /* Returns: whether it failed. */
 static bool failed(const struct choice *choice, const struct scene_kind *kind, uint64_t seed, uint64_t *steps)
 {
+	epitaph_len = (size_t)snprintf(
+		epitaph, sizeof epitaph, "FAILED %s, seed %llu: it crashes\n  replay: %s --scene %s --seed %llu -v\n",
+		kind->name, (unsigned long long)seed, choice->command, kind->name, (unsigned long long)seed);
 	struct scene scene = play(kind, seed, choice->verbose);
 	*steps += scene.steps;
 	if (!scene.problem[0] && (choice->twice || seed % TWICE_EVERY == 0)) {
@@ -71,7 +107,6 @@ static uint64_t run_kind(const struct choice *choice, const struct scene_kind *k
 	double passed = seconds() - began;
 	printf("%-12s %llu seeds, %llu failures, %.0f seeds/s, %.0f steps/s\n", kind->name, (unsigned long long)done,
 	       (unsigned long long)failures, (double)done / passed, (double)steps / passed);
-	fflush(stdout);
 	return failures;
 }
 
@@ -129,6 +164,8 @@ int main(int argc, char **argv)
 		return usage(argv[0]);
 	uint64_t failures = 0;
 	size_t played = 0;
+	watch_for_crashes();
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; i < KINDS; i++) {
 		if (choice.scene && strcmp(choice.scene, kinds[i]->name) != 0)
 			continue;

@@ -173,7 +173,8 @@ static void die(struct world *world)
 	posta_router_stop(world->router, 0);
 	enum posta_err result = posta_sim_shut_down(world->scene->sim, 0);
 	scene_check(world->scene, !result, "the host does not stop: %s", posta_err_name(result));
-	posta_router_free(world->router);
+	if (!result) /* else what is left of it would call a system that is gone */
+		posta_router_free(world->router);
 	world->router = NULL;
 }
 
