@@ -61,6 +61,7 @@ static void up(struct posta_system *system)
 
 const struct kit_bridge kit_bridge_memory = {
 	.name = "memory",
+	.lacks = KIT_LACKS_HOSTS,
 	.ops = &posta__memory_ops,
 	.patience_ms = 5000,
 	.settle_ms = 1,

@@ -87,7 +87,7 @@ static void version_3(struct posta_bridge_options *options)
 const struct kit_bridge kit_bridge_mqtt3 = {
 	.name = "mqtt3",
 	.ops = &posta__mqtt_ops,
-	.lacks = KIT_LACKS_SETTLE_APART | KIT_LACKS_BAD_TARGET,
+	.lacks = KIT_LACKS_SETTLE_APART | KIT_LACKS_HANDOVER | KIT_LACKS_BAD_TARGET,
 	.start = start,
 	.stop = stop,
 	.url = kit_own_url,
@@ -102,7 +102,7 @@ const struct kit_bridge kit_bridge_mqtt3 = {
 const struct kit_bridge kit_bridge_mqtt = {
 	.name = "mqtt",
 	.ops = &posta__mqtt_ops,
-	.lacks = KIT_LACKS_SETTLE_APART,
+	.lacks = KIT_LACKS_SETTLE_APART | KIT_LACKS_HANDOVER,
 	.start = start,
 	.stop = stop,
 	.url = kit_own_url,

@@ -33,6 +33,8 @@ enum kit_lack {
 	KIT_LACKS_DURABLE = 1 << 3,      /* what was published before a restart of the broker is gone */
 	KIT_LACKS_EXPIRY = 1 << 4,       /* the envelope's expiry does not arrive */
 	KIT_LACKS_KEY = 1 << 5,          /* the envelope's key does not arrive */
+	KIT_LACKS_HANDOVER = 1 << 8,     /* what waits for a consumer that unsubscribes goes with it, not to another */
+	KIT_LACKS_HOSTS = 1 << 7,        /* its URL names no host */
 	KIT_LACKS_SETTLE_APART =
 		1 << 6 /* settled ones may come again while others before or behind them are not settled */
 };

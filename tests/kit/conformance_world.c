@@ -122,6 +122,7 @@ struct deed {
 	const struct posta_source *source;
 	struct posta_envelope *envelope;
 	struct posta_token token;
+	struct posta_position position;
 	struct posta_error *error;
 	enum posta_outcome outcome;
 	uint64_t cookie;
@@ -274,10 +275,30 @@ void kit_watch(struct kit_user *user, struct posta_bridge *bridge)
 	as_user(&deed, do_watch);
 }
 
+void kit_settle_token(struct kit_user *user, struct posta_token token, enum posta_outcome outcome)
+{
+	struct deed deed = { .user = user, .token = token, .outcome = outcome };
+	as_user(&deed, do_settle);
+}
+
 void kit_settle(struct kit_user *user, size_t delivery, enum posta_outcome outcome)
 {
-	struct deed deed = { .user = user, .token = user->deliveries[delivery].token, .outcome = outcome };
-	as_user(&deed, do_settle);
+	kit_settle_token(user, user->deliveries[delivery].token, outcome);
+}
+
+static void do_seek(struct posta_actor *self, void *context)
+{
+	struct deed *deed = context;
+	deed->result = posta_bridge_seek(self, deed->bridge, deed->subscription, deed->position);
+	deed->done = true;
+}
+
+enum posta_err kit_seek(struct kit_user *user, struct posta_bridge *bridge, uint32_t subscription,
+			struct posta_position position)
+{
+	struct deed deed = { .user = user, .bridge = bridge, .subscription = subscription, .position = position };
+	as_user(&deed, do_seek);
+	return deed.result;
 }
 
 /* -- The world -- */

@@ -107,6 +107,9 @@ void kit_pause(struct kit_user *user, struct posta_bridge *bridge, uint32_t subs
 void kit_resume(struct kit_user *user, struct posta_bridge *bridge, uint32_t subscription);
 void kit_watch(struct kit_user *user, struct posta_bridge *bridge);
 void kit_settle(struct kit_user *user, size_t delivery, enum posta_outcome outcome);
+void kit_settle_token(struct kit_user *user, struct posta_token token, enum posta_outcome outcome);
+enum posta_err kit_seek(struct kit_user *user, struct posta_bridge *bridge, uint32_t subscription,
+			struct posta_position position);
 
 /* -- Envelopes. Each behaviour's publications go through kit_publish, which drops the caller's reference. -- */
 struct posta_envelope *kit_text(const char *text);
@@ -131,5 +134,6 @@ void kit_pair(struct kit_world *world, struct kit_pair *pair, bool queue);
 extern const struct kit_behaviour kit_publish_behaviours[]; /* each ends with a name NULL */
 extern const struct kit_behaviour kit_consume_behaviours[];
 extern const struct kit_behaviour kit_life_behaviours[];
+extern const struct kit_behaviour kit_edge_behaviours[];
 
 #endif
