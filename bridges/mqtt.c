@@ -219,9 +219,10 @@ static enum posta_err check_one(const char *url, const struct posta_bridge_optio
 
 static enum posta_err op_check(const char *url, const struct posta_bridge_options *options, struct posta_error *error)
 {
-	enum posta_err err = POSTA_OK;
+	uint32_t hosts = posta__url_hosts(url);
+	enum posta_err err = hosts ? POSTA_OK : posta_error_set(error, POSTA_EINVAL, "mqtt: one of the hosts is empty");
 
-	for (uint32_t n = 0; !err && n < posta__url_hosts(url); n++) {
+	for (uint32_t n = 0; !err && n < hosts; n++) {
 		char *one = posta__url_of_host(url, n);
 
 		err = one ? check_one(one, options, error)

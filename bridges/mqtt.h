@@ -11,6 +11,7 @@
  *   mqtt_consume.c ── a subscription: batches         mqtt_properties.c  envelopes and MQTT packets
  *   mqtt_slots.c ──── what is not settled             mqtt_tls.c ─────── the certificate of the right host
  *   mqtt_options.c ── URL and options                 mqtt_saved.c ───── confirmed is what the broker has saved
+ *   mqtt_alias.c ──── topics by numbers
  *
  * Why a connection for each subscription: libmosquitto hands an acknowledgement to its output queue before it shows
  * us the message, so that all we can do is write nothing until everything that was read is settled (mqtt_consume.c).
@@ -57,6 +58,7 @@ struct posta__mqtt_settings {
 	uint32_t window;           /* publications of QoS 1 and 2 without an acknowledgement */
 	uint32_t session_expiry_s; /* MQTT 5 */
 	uint32_t consumer_keepalive_s;
+	uint32_t topic_aliases; /* at most so many topics go by a number; MQTT 5 */
 	uint32_t confirm_saved; /* 0: the broker's acknowledgement is the confirmation; 1: see mqtt_saved.c */
 	char peer[280];         /* host:port, for people */
 };
@@ -200,6 +202,22 @@ void posta__mqtt_saved_ask(struct posta__mqtt_saved *saved, struct posta__mqtt_c
 uint32_t posta__mqtt_saved_answered(struct posta__mqtt_saved *saved, struct posta_bridge *bridge, int mid);
 void posta__mqtt_saved_fini(struct posta__mqtt_saved *saved);
 
+/* -- mqtt_alias.c */
+
+#define POSTA__MQTT_ALIASES_MAX 64u
+
+struct posta__mqtt_aliases {
+	char *topics[POSTA__MQTT_ALIASES_MAX]; /* the alias is the index + 1 */
+	uint16_t count, room;
+};
+
+/* A connection begins: nothing is known to the broker, which allows so many. */
+void posta__mqtt_aliases_begin(struct posta__mqtt_aliases *aliases, uint32_t wanted, uint16_t allowed);
+/* Returns: 0: none. is_new: the broker learns it by a packet with the topic, posta__mqtt_alias_known() when it is sent. */
+uint16_t posta__mqtt_alias_of(struct posta__mqtt_aliases *aliases, const char *topic, bool *is_new);
+void posta__mqtt_alias_known(struct posta__mqtt_aliases *aliases, const char *topic);
+void posta__mqtt_aliases_fini(struct posta__mqtt_aliases *aliases);
+
 /* -- mqtt_publish.c */
 
 struct posta__mqtt_flight {
@@ -220,8 +238,9 @@ struct posta__mqtt_publisher {
 	uint32_t unwritten;                 /* QoS 0 in flight */
 	size_t bytes;                       /* of all in flight: libmosquitto has a copy of each */
 	struct posta__mqtt_saved saved;     /* with confirm_saved */
-	bool starved;                       /* the core was offering more than fitted */
-	bool announce;                      /* connected, and the core doesn't know yet */
+	struct posta__mqtt_aliases aliases;
+	bool starved;  /* the core was offering more than fitted */
+	bool announce; /* connected, and the core doesn't know yet */
 };
 
 enum posta_err posta__mqtt_publisher_init(struct posta__mqtt_publisher *publisher, struct posta__mqtt *mqtt,

@@ -139,6 +139,7 @@ static const struct extra extras[] = {
 	{ "max_inflight_messages", offsetof(struct posta__mqtt_settings, window), 1, POSTA__MQTT_WINDOW_MAX },
 	{ "session_expiry_interval", offsetof(struct posta__mqtt_settings, session_expiry_s), 0, UINT32_MAX },
 	{ "consumer_keepalive", offsetof(struct posta__mqtt_settings, consumer_keepalive_s), 5, UINT16_MAX },
+	{ "topic_aliases", offsetof(struct posta__mqtt_settings, topic_aliases), 0, POSTA__MQTT_ALIASES_MAX },
 	{ "confirm_saved", offsetof(struct posta__mqtt_settings, confirm_saved), 0, 1 },
 };
 
@@ -161,7 +162,7 @@ static enum posta_err parse_extra(struct posta__mqtt_settings *settings, const c
 	}
 	return posta_error_set(error, POSTA_EINVAL,
 			       "mqtt: no option %.64s, but max_inflight_messages, session_expiry_interval (s), "
-			       "consumer_keepalive (s), confirm_saved (0, 1)",
+			       "consumer_keepalive (s), topic_aliases, confirm_saved (0, 1)",
 			       name);
 }
 

@@ -38,8 +38,10 @@ static bool has_much_room(const struct posta__mqtt_publisher *publisher)
 static void on_connected(void *context, const mosquitto_property *properties)
 {
 	struct posta__mqtt_publisher *publisher = context;
-	uint16_t receive_max = UINT16_MAX;
+	uint16_t receive_max = UINT16_MAX, aliases_max = 0;
 
+	mosquitto_property_read_int16(properties, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, &aliases_max, false);
+	posta__mqtt_aliases_begin(&publisher->aliases, publisher->mqtt->settings.topic_aliases, aliases_max);
 	mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &receive_max, false);
 	publisher->window = publisher->mqtt->settings.window;
 	if (receive_max && receive_max < publisher->window)
@@ -184,18 +186,26 @@ static enum posta_err send_error(int rc, int qos, char *text, size_t size)
 }
 
 static int hand_over(struct posta__mqtt_publisher *publisher, const struct posta_publication *publication,
-		     const struct posta__mqtt_packet *packet, int qos, int *mid)
+		     struct posta__mqtt_packet *packet, int qos, int *mid)
 {
 	const struct posta_target *target = publication->target;
 	struct mosquitto *mosq = publisher->client.mosq;
-	int rc;
+	bool is_new = true;
+	uint16_t alias =
+		publisher->aliases.room ? posta__mqtt_alias_of(&publisher->aliases, target->topic, &is_new) : 0;
+	int rc = alias ? mosquitto_property_add_int16(&packet->properties, MQTT_PROP_TOPIC_ALIAS, alias) : 0;
+
+	if (rc)
+		return rc;
 
 	if (packet->body.len > MQTT_MAX_PAYLOAD)
 		return MOSQ_ERR_PAYLOAD_SIZE;
 	posta__mqtt_client_enter(&publisher->client);
-	rc = mosquitto_publish_v5(mosq, mid, target->topic, (int)packet->body.len, packet->body.data, qos,
-				  target->retain, packet->properties);
+	rc = mosquitto_publish_v5(mosq, mid, alias && !is_new ? NULL : target->topic, (int)packet->body.len,
+				  packet->body.data, qos, target->retain, packet->properties);
 	posta__mqtt_client_exit(&publisher->client, MOSQ_ERR_SUCCESS);
+	if (alias && is_new && !rc)
+		posta__mqtt_alias_known(&publisher->aliases, target->topic);
 	return rc;
 }
 
@@ -276,4 +286,5 @@ void posta__mqtt_publisher_fini(struct posta__mqtt_publisher *publisher)
 	free(publisher->flights);
 	publisher->flights = NULL;
 	posta__mqtt_saved_fini(&publisher->saved);
+	posta__mqtt_aliases_fini(&publisher->aliases);
 }

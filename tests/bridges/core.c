@@ -23,8 +23,7 @@ const struct posta_bridge_options *posta_bridge_get_options(const struct posta_b
 
 const char *posta_bridge_client_id(const struct posta_bridge *bridge)
 {
-	(void)bridge;
-	return "test-client";
+	return bridge->client_id ? bridge->client_id : "test-client";
 }
 
 const char *posta_bridge_name(const struct posta_bridge *bridge)

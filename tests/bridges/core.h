@@ -34,6 +34,7 @@ struct posta_bridge {
 	struct posta_bridge_options options;
 	char url[256];
 	void *state;
+	const char *client_id; /* NULL: the same for all */
 	uint32_t attempt;
 	int64_t lag;
 	int ups, downs, blocked, unblocked, writables, ended, revoked;

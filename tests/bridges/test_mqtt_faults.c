@@ -286,6 +286,54 @@ static void will__is_published_when_the_connection_breaks_only(void **state)
 	finish(watcher);
 }
 
+/* In a process of its own: is connected, says so, and waits to be killed. */
+static void live_with_a_will(int say)
+{
+	struct posta_bridge *core = make_at(kit_broker_url(broker), 5);
+
+	core->client_id = "mortal";
+	core->options.will_topic = "t/killed";
+	core->options.will_body = "was killed";
+	core->options.will_len = 10;
+	core->options.will_qos = 1;
+	core->options.will_retain = true;
+	core_connected(core);
+	if (write(say, "!", 1) != 1)
+		_exit(1);
+	core_run_for(core, 60.);
+	_exit(1);
+}
+
+static void will__process_is_killed__is_published_and_retained(void **state)
+{
+	struct posta_bridge *watcher;
+	int ends[2];
+	char byte, text[32];
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (!child)
+		live_with_a_will(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	watcher = connected(5);
+	subscribe(watcher, 1, "t/killed", 10);
+	core_run_for(watcher, .2);
+	assert_int_equal(watcher->delivery_count, 0);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(ends[0]);
+	close(ends[1]);
+	core_wait(watcher, watcher->delivery_count == 1);
+	assert_string_equal(body_of(watcher, 0, text, sizeof text), "was killed");
+	settle_all(watcher, POSTA_ACK);
+	subscribe(watcher, 2, "t/+", 10);
+	core_wait(watcher, watcher->delivery_count == 2);
+	settle_all(watcher, POSTA_ACK);
+	finish(watcher);
+}
+
 static void sigpipe__stays_as_the_process_had_it(void **state)
 {
 	struct sigaction before = { .sa_handler = SIG_DFL }, after;
@@ -376,6 +424,7 @@ int main(void)
 		cmocka_unit_test(broker__frozen__is_noticed_within_one_and_a_half_heartbeats),
 		cmocka_unit_test(broker__killed_and_back__nothing_is_lost),
 		cmocka_unit_test(will__is_published_when_the_connection_breaks_only),
+		cmocka_unit_test(will__process_is_killed__is_published_and_retained),
 		cmocka_unit_test(sigpipe__stays_as_the_process_had_it),
 		cmocka_unit_test(tls__right_and_wrong_certificates),
 	};
