@@ -15,6 +15,7 @@ struct group {
 	posta_ref *members;
 	uint32_t count, room;
 	uint32_t next; /* round robin */
+	bool counted;  /* somebody wants the least loaded: the members' mailboxes are counted */
 };
 
 struct posta__groups {
@@ -138,6 +139,8 @@ enum posta_err posta_group_join(struct posta_actor *self, const char *group)
 		return POSTA_EINVAL;
 	pthread_mutex_lock(&system->groups->lock);
 	enum posta_err result = join_locked(system, group, posta__self(self));
+	if (result == POSTA_OK && find(system, group)->counted)
+		posta__mailbox_count(self);
 	pthread_mutex_unlock(&system->groups->lock);
 	if (result == POSTA_EEXISTS)
 		return POSTA_OK;
@@ -192,12 +195,29 @@ size_t posta_group_publish(struct posta_actor *self, const char *group, uint32_t
 	return sent;
 }
 
+/* Their own threads do it: until then a mailbox without a limit counts as empty. */
+static void count_member(struct posta_system *system, posta_ref member)
+{
+	struct posta__signal_data data = { .ref = member };
+	posta__signal_send(system, posta__worker_current(), member, POSTA__SIGNAL_COUNT, &data);
+}
+
+static void count_members(struct posta_system *system, struct group *group)
+{
+	group->counted = true;
+	for (uint32_t i = 0; i < group->count; i++)
+		count_member(system, group->members[i]);
+}
+
 static uint32_t least_loaded(struct posta_system *system, const struct group *group)
 {
 	uint32_t best = 0, best_length = UINT32_MAX;
 	for (uint32_t i = 0; i < group->count; i++) {
 		struct posta_actor *actor = posta__slot(posta__system_worker(system, 0), group->members[i]);
-		uint32_t length = atomic_load_explicit(&actor->length, memory_order_relaxed);
+		/* Below 0: a sender on another thread had not seen yet that it is counted. */
+		int32_t counted = (int32_t)atomic_load_explicit(&actor->length, memory_order_relaxed);
+		bool known = atomic_load_explicit(&actor->bounded, memory_order_relaxed) && counted > 0;
+		uint32_t length = known ? (uint32_t)counted : 0;
 		if (length < best_length) {
 			best = i;
 			best_length = length;
@@ -226,6 +246,8 @@ static posta_ref pick_locked(struct posta_system *system, struct group *group, e
 {
 	if (!group || !group->count)
 		return POSTA_NOBODY;
+	if (pick == POSTA_PICK_LEAST_LOADED && !group->counted)
+		count_members(system, group);
 	if (pick == POSTA_PICK_LEAST_LOADED)
 		return group->members[least_loaded(system, group)];
 	if (pick == POSTA_PICK_HASH)

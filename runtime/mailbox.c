@@ -237,6 +237,18 @@ void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *a
 	deliver(worker, actor, message);
 }
 
+void posta__mailbox_count(struct posta_actor *actor)
+{
+	uint32_t length = 0;
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
+		return;
+	for (const struct posta_message *message = actor->head; message; message = message->next_)
+		length += !(message->bits_ & POSTA__BIT_REPLY);
+	atomic_store_explicit(&actor->length, length, memory_order_relaxed);
+	atomic_store_explicit(&actor->bounded, POSTA_MAILBOX_COUNTED_, memory_order_relaxed);
+	posta__mailbox_guard(actor, true);
+}
+
 static struct posta_actor *slot_of(struct posta_system *system, posta_ref ref)
 {
 	return posta__slot(posta__system_worker(system, 0), ref);

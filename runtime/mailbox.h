@@ -49,6 +49,9 @@ void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *a
 enum posta_err posta__mailbox_post_for(struct posta__worker *worker, posta_ref parker, posta_ref to,
 				       struct posta_message *message);
 
+/* From now on its length is known, though it has no limit. Home only. */
+void posta__mailbox_count(struct posta_actor *actor);
+
 /* System messages: a lane of their own, never bounded, first in a turn. */
 enum posta__signal {
 	POSTA__SIGNAL_STOP = POSTA_MSG_SYSTEM_FIRST_,
@@ -66,6 +69,7 @@ enum posta__signal {
 	POSTA__SIGNAL_TIMER, /* of a supervisor, to itself */
 	POSTA__SIGNAL_PARKED, /* a sender waits for room */
 	POSTA__SIGNAL_ROOM,
+	POSTA__SIGNAL_COUNT, /* its length is wanted: it is kept from now on */
 };
 
 struct posta__signal_data {

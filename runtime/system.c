@@ -3,6 +3,7 @@
 #include "runtime/ask.h"
 #include "runtime/block.h"
 #include "runtime/cold.h"
+#include "runtime/cpus.h"
 #include "runtime/life.h"
 #include "runtime/mailbox.h"
 #include "runtime/observe.h"
@@ -12,7 +13,6 @@
 #include "runtime/watch.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,13 +76,6 @@ void posta__dead_letter(struct posta_system *system, struct posta__worker *worke
 }
 
 /* -- Options -- */
-
-static int cpus_allowed(void)
-{
-	cpu_set_t mask;
-	int count = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
-	return count < 1 ? 1 : count;
-}
 
 static enum posta_err check(const struct posta_system_options *options, struct posta_error *error)
 {
@@ -181,7 +174,7 @@ static enum posta_err workers_make(struct posta_system *system, const struct pos
 				   struct posta_error *error)
 {
 	enum posta__drive drive = POSTA__DRIVE_THREAD;
-	system->workers = system->options.workers ? system->options.workers : cpus_allowed();
+	system->workers = system->options.workers ? system->options.workers : posta__cpus_usable();
 	if (system->options.workers == POSTA_HOST_DRIVEN) {
 		drive = system->options.loop ? POSTA__DRIVE_HOST : POSTA__DRIVE_STEP;
 		system->workers = simulated ? simulated->workers : 1;
@@ -468,6 +461,14 @@ void posta__system_finish(struct posta_system *system, struct posta_stop_report 
 	system_free(system);
 }
 
+/* Messages that were still in the mailboxes of actors that ended. */
+static uint64_t dropped_so_far(struct posta_system *system)
+{
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_system_metrics(system, &metrics);
+	return metrics.dead_letters_by[POSTA_DEAD_STOPPED];
+}
+
 enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_ms, struct posta_stop_report *report)
 {
 	struct posta_stop_report own = { 0 };
@@ -475,8 +476,11 @@ enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_
 		return POSTA_OK;
 	if (posta__worker_current())
 		return POSTA_EWRONGTHREAD;
+	uint64_t before = dropped_so_far(system);
 	posta__system_begin_stop(system);
 	wait_for_root(system, deadline_ms);
+	threads_join(system);
+	own.messages_left = dropped_so_far(system) - before;
 	posta__system_finish(system, &own);
 	if (report)
 		*report = own;

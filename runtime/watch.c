@@ -223,6 +223,9 @@ void posta__watch_signal(struct posta__worker *worker, struct posta_actor *actor
 	case POSTA__SIGNAL_PARKED:
 		posta__park_wait(worker, actor, data->ref);
 		break;
+	case POSTA__SIGNAL_COUNT:
+		posta__mailbox_count(actor);
+		break;
 	case POSTA__SIGNAL_ROOM:
 		posta__park_resume(worker, actor, data->ref);
 		break;

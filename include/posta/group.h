@@ -12,7 +12,11 @@ extern "C" {
 
 enum posta_pick {
 	POSTA_PICK_ROUND_ROBIN,
-	POSTA_PICK_LEAST_LOADED, /* shortest mailbox, as far as it is known */
+	/*
+	 * Shortest mailbox. From the first such pick on the members' mailboxes are counted, which costs their senders a little;
+	 * that pick itself does not know them yet.
+	 */
+	POSTA_PICK_LEAST_LOADED,
 	POSTA_PICK_HASH          /* the same key goes to the same member; few keys move when members change */
 };
 

@@ -4,8 +4,12 @@
 
 /*
  * An actor system: the workers, their loops and all actors on them. Several may live in a process; they share
- * nothing. Takes no signal handlers, prints nothing, has no global state but a counter of systems.
- * After fork() the child must not touch it. Thread: any, unless said otherwise.
+ * nothing. Prints nothing, has no global state but a counter of systems. Thread: any, unless said otherwise.
+ *
+ * fork(): the child has none of the threads, and locks as they were: it must not touch a system of its parent's, not
+ * even stop it; it may exec, or start one of its own. Descriptors are closed on exec.
+ * Signals: none is taken, blocked or ignored (a client library may have SIGPIPE ignored: see its bridge). A signal of the
+ * process may be delivered on a worker: block those you handle before posta_system_start(), whose threads inherit the mask.
  */
 
 #include <posta/actor.h>
@@ -61,7 +65,7 @@ struct posta_stuck {
 struct posta_system_options {
 	size_t size;
 	const char *name; /* of its threads; NULL: "posta" */
-	int workers;      /* threads; 0: one per CPU this process may use; POSTA_HOST_DRIVEN: none */
+	int workers;      /* threads; 0: one per CPU of the affinity mask and the control group's quota; POSTA_HOST_DRIVEN: none */
 	struct ev_loop *
 		loop; /* host-driven: run on this loop of the host's (its default or own); NULL: a loop of posta's own, stepped */
 	uint32_t
@@ -104,6 +108,12 @@ struct posta_stop_report {
  * Errors: ETIMEDOUT: actors were left and were abandoned (nothing of theirs is freed by their stop()). EWRONGTHREAD.
  */
 enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_ms, struct posta_stop_report *report);
+
+/*
+ * The same in peace: first waits, within the same deadline, until no worker has anything to do, so that what was sent is
+ * handled, and what came of it too; timers are not waited for. Whoever goes on sending keeps it from being quiet.
+ */
+enum posta_err posta_system_drain(struct posta_system *system, uint64_t deadline_ms, struct posta_stop_report *report);
 
 /* A child of the system's root. Thread: any. */
 posta_ref posta_system_spawn(struct posta_system *system, const struct posta_actor_class *klass, void *argument,
