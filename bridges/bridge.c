@@ -175,9 +175,8 @@ static bool strings_copy(struct posta_bridge *bridge, const char *client_id)
 		extra[i] = o->extra[i];
 	o->client_id = o->client_id ? o->client_id : client_id;
 	o->name = o->name ? o->name : bridge->ops->name;
-	const char **fields[] = { &bridge->url, &o->name,     &o->client_id, &o->user,      &o->password,
-				  &o->tls.ca,   &o->tls.cert, &o->tls.key,   &o->will_topic,
-				  &o->transactional_id };
+	const char **fields[] = { &bridge->url, &o->name,     &o->client_id, &o->user,       &o->password,
+				  &o->tls.ca,   &o->tls.cert, &o->tls.key,   &o->will_topic, &o->transactional_id };
 	size_t count = sizeof fields / sizeof fields[0], size = o->will_len;
 	for (size_t i = 0; i < count; i++)
 		size += posta__kept_size(*fields[i]);
@@ -322,21 +321,11 @@ posta_ref posta_bridge_ref(const struct posta_bridge *bridge)
 
 /* -- Calls of actors -- */
 
-static void pending_release(void *data, void *context)
-{
-	(void)context;
-	posta__pending_free(data);
-}
-
 enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_bridge *bridge,
 				       struct posta_route_target *target, struct posta_envelope *envelope,
 				       uint64_t cookie)
 {
-	struct posta__pending *pending = posta__pending_make(self, target, envelope, cookie);
-	if (!pending)
-		return POSTA_ENOMEM;
-	const struct posta_slice slice = { .data = pending, .size = sizeof *pending, .release = pending_release };
-	struct posta_message *message = posta_message_wrap(self, POSTA__FRONT_PUBLISH, &slice);
+	struct posta_message *message = posta__pending_make(self, target, envelope, cookie);
 	return message ? posta_post(self, bridge->public_ref, message) : POSTA_ENOMEM;
 }
 

@@ -48,7 +48,9 @@ struct posta_route_target *posta__target_ref(struct posta_route_target *target);
 
 enum posta__pending_state { POSTA__PENDING_WAITS, POSTA__PENDING_OFFERED, POSTA__PENDING_DONE };
 
+/* Lies in the message that brought it, which the front keeps as long. */
 struct posta__pending {
+	struct posta_message *message;
 	struct posta_publication publication; /* its envelope is a reference of ours */
 	struct posta_route_target *target;
 	posta_ref publisher;
@@ -71,9 +73,11 @@ struct posta__pendings {
 	posta_timer retry;
 };
 
-struct posta__pending *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
-					   struct posta_envelope *envelope, uint64_t cookie);
-void posta__pending_free(struct posta__pending *pending);
+/* Returns: the message for the front, owned; NULL when out of memory. */
+struct posta_message *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
+					  struct posta_envelope *envelope, uint64_t cookie);
+/* Out of the message in work, which becomes the pending's own. Thread: the front's. */
+struct posta__pending *posta__pending_take(struct posta_bridge *bridge, struct posta_message *message);
 /* Takes: pending, always; what cannot be taken in is answered. */
 void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *pending);
 /* Offers what waits, if there is a connection. */
@@ -153,9 +157,9 @@ struct posta_bridge {
 	struct posta_actor *front, *connection;
 	posta_ref front_ref;
 	posta_ref supervisor;
-	void *state;  /* of ops; NULL: no connection */
-	bool up;      /* between posta_bridge_up and the end of the connection */
-	bool failing; /* posta_bridge_down was called */
+	void *state;    /* of ops; NULL: no connection */
+	bool up;        /* between posta_bridge_up and the end of the connection */
+	bool failing;   /* posta_bridge_down was called */
 	bool permanent; /* for a reason that trying again does not cure */
 	bool closing, finishing;
 	bool flush_scheduled;
@@ -196,7 +200,7 @@ static inline void posta__bump(_Atomic(uint64_t) *counter, int64_t n)
 /* -- front.c -- */
 
 enum posta__front_message {
-	POSTA__FRONT_PUBLISH = 0x7FFE0100, /* slice: struct posta__pending */
+	POSTA__FRONT_PUBLISH = 0x7FFE0100, /* posta__pending_make() */
 	POSTA__FRONT_SUBSCRIBE,            /* slice: struct posta__subscription */
 	POSTA__FRONT_UNSUBSCRIBE,          /* uint32_t */
 	POSTA__FRONT_PAUSE,

@@ -271,7 +271,7 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	struct posta_bridge *bridge = state;
 	switch (message->type) {
 	case POSTA__FRONT_PUBLISH:
-		posta__pending_accept(bridge, take(message));
+		posta__pending_accept(bridge, posta__pending_take(bridge, message));
 		break;
 	case POSTA__FRONT_SETTLE:
 		settle(bridge, message);

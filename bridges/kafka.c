@@ -46,6 +46,8 @@ enum posta_err posta__kafka_code(rd_kafka_resp_err_t err)
 		return POSTA_EAUTH;
 	case RD_KAFKA_RESP_ERR__INVALID_ARG:
 		return POSTA_EINVAL;
+	case RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE:
+		return POSTA_ENOMEM;
 	case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:

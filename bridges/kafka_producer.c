@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publications. librdkafka keeps a pointer to the bytes until the delivery report, so each flight holds a reference to
- * its envelope: what is in flight when a connection ends is released by the helper thread that empties the client.
+ * Publications. librdkafka has room for small bodies in the message that it makes anyway: these are copied, and the id is
+ * all that comes back with the delivery report. Of larger ones it keeps a pointer, so each flight holds a reference to its
+ * envelope: what is in flight when a connection ends is released by the helper thread that empties the client.
  */
 #include "bridges/codec/cloudevents.h"
 #include "bridges/kafka.h"
@@ -13,7 +14,8 @@
 #pragma clang diagnostic ignored "-Wgnu-statement-expression"
 #endif
 
-#define EVENTS_MAX 64 /* a turn; one holds many reports */
+#define EVENTS_MAX 64    /* a turn; one holds many reports */
+#define COPIED_MAX 1024u /* bytes: copying costs less than a flight */
 
 struct flight {
 	uint64_t id;
@@ -21,15 +23,47 @@ struct flight {
 	void *owned; /* of the encoded body */
 };
 
-static void flight_free(struct flight *flight)
+/* What goes with a message: a flight, or the id of one that was copied, told by the lowest bit. */
+static bool is_id(const void *opaque)
 {
-	if (!flight)
-		return;
-	struct posta__wire_body body = { .owned = flight->owned };
+	return (uintptr_t)opaque & 1;
+}
+
+static uint64_t id_of(const void *opaque)
+{
+	return is_id(opaque) ? (uintptr_t)opaque >> 1 : ((const struct flight *)opaque)->id;
+}
+
+static void owned_free(void *owned)
+{
+	struct posta__wire_body body = { .owned = owned };
 
 	posta__wire_body_fini(&body);
+}
+
+static void flight_free(void *opaque)
+{
+	struct flight *flight = is_id(opaque) ? NULL : opaque;
+
+	if (!flight)
+		return;
+	owned_free(flight->owned);
 	posta_envelope_unref(flight->envelope);
 	free(flight);
+}
+
+/* Takes: what record owns. Returns: NULL when out of memory. */
+static void *flight_make(const struct posta_publication *publication, const struct posta__kafka_record *record)
+{
+	struct flight *flight = malloc(sizeof *flight);
+
+	if (flight)
+		*flight = (struct flight){ .id = publication->id,
+					   .envelope = posta_envelope_ref(publication->envelope),
+					   .owned = record->owned };
+	else
+		owned_free(record->owned);
+	return flight;
 }
 
 void posta__kafka_reports_drop(rd_kafka_event_t *event)
@@ -46,18 +80,18 @@ static void on_reports(struct posta__kafka_producer *producer, rd_kafka_event_t 
 	const rd_kafka_message_t *message;
 
 	while ((message = rd_kafka_event_message_next(event))) {
-		struct flight *flight = message->_private;
+		uint64_t id = id_of(message->_private);
 
 		producer->in_flight--;
 		/* Not its own fault: a new producer sends it again. */
 		if (message->err == RD_KAFKA_RESP_ERR__FATAL)
 			posta__kafka_fail(producer->kafka, POSTA_EPROTOCOL, rd_kafka_err2str(message->err));
 		if (producer->client->transactional)
-			posta__kafka_transaction_report(&producer->kafka->transaction, flight->id, message->err);
+			posta__kafka_transaction_report(&producer->kafka->transaction, id, message->err);
 		else if (!producer->kafka->failed) /* else the core has all of them back */
-			posta_bridge_confirm(bridge, flight->id, posta__kafka_code(message->err),
+			posta_bridge_confirm(bridge, id, posta__kafka_code(message->err),
 					     message->err ? rd_kafka_err2str(message->err) : NULL);
-		flight_free(flight);
+		flight_free(message->_private);
 	}
 	producer->progress_at = ev_now(producer->kafka->loop);
 }
@@ -144,11 +178,12 @@ enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer
 /* Everything of it is the library's until the report. */
 static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer,
 				     const struct posta_publication *publication, struct posta__kafka_record *record,
-				     struct flight *flight)
+				     void *opaque)
 {
 	const struct posta_target *target = publication->target;
 	struct posta_bytes key = posta_envelope_get(publication->envelope, POSTA_ATTR_KEY);
 	int64_t time_ms = posta_envelope_time(publication->envelope);
+	int flags = is_id(opaque) ? RD_KAFKA_MSG_F_COPY : 0;
 
 	if (target->format == POSTA_FORMAT_RAW || time_ms < 0)
 		time_ms = 0; /* the library takes the present */
@@ -156,11 +191,12 @@ static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer,
 		return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic),
 					 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
 					 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
-					 RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
+					 RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
 	return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic),
 				 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
 				 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
-				 RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
+				 RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_MSGFLAGS(flags),
+				 RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
 }
 
 static void launched(struct posta__kafka_producer *producer)
@@ -170,24 +206,11 @@ static void launched(struct posta__kafka_producer *producer)
 }
 
 /* False: there is no room now. */
-static bool send_one(struct posta__kafka_producer *producer, const struct posta_publication *publication,
-		     struct flight *flight, struct posta__kafka_record *record)
+static bool refused(struct posta__kafka_producer *producer, const struct posta_publication *publication,
+		    rd_kafka_resp_err_t err)
 {
 	struct posta__kafka *kafka = producer->kafka;
 
-	*flight = (struct flight){ .id = publication->id,
-				   .envelope = posta_envelope_ref(publication->envelope),
-				   .owned = record->owned };
-	rd_kafka_resp_err_t err = hand_over(producer, publication, record, flight);
-	if (!err) {
-		launched(producer);
-		if (producer->client->transactional)
-			posta__kafka_transaction_add(&kafka->transaction, publication);
-		return true;
-	}
-	flight_free(flight);
-	if (record->headers)
-		rd_kafka_headers_destroy(record->headers);
 	if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return false;
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
@@ -199,21 +222,47 @@ static bool send_one(struct posta__kafka_producer *producer, const struct posta_
 	return true;
 }
 
+/* False: there is no room now. Takes: what record holds. */
+static bool send_one(struct posta__kafka_producer *producer, const struct posta_publication *publication,
+		     struct posta__kafka_record *record)
+{
+	/* Shifted, an id must fit into a pointer. */
+	bool copied = record->len <= COPIED_MAX && sizeof(void *) >= sizeof(uint64_t);
+	void *opaque = copied ? (void *)(uintptr_t)(publication->id << 1 | 1) : flight_make(publication, record);
+	rd_kafka_resp_err_t err =
+		opaque ? hand_over(producer, publication, record, opaque) : RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+
+	if (copied)
+		owned_free(record->owned);
+	if (!err) {
+		launched(producer);
+		if (producer->client->transactional)
+			posta__kafka_transaction_add(&producer->kafka->transaction, publication);
+		return true;
+	}
+	if (opaque)
+		flight_free(opaque);
+	if (record->headers)
+		rd_kafka_headers_destroy(record->headers);
+	return refused(producer, publication, err);
+}
+
+static bool expired(const struct posta_publication *publication)
+{
+	return posta_envelope_expiry(publication->envelope) != POSTA_TIME_NONE &&
+	       posta__wire_ttl_ms(publication->envelope, posta__wall_ms()) == 0;
+}
+
 bool posta__kafka_producer_write(struct posta__kafka_producer *producer, const struct posta_publication *publication)
 {
 	struct posta_bridge *bridge = producer->kafka->bridge;
 	struct posta__kafka_record record;
+	enum posta_err err = expired(publication)
+				     ? POSTA_EEXPIRED
+				     : posta__kafka_encode(publication->envelope, publication->target->format, &record);
 
-	if (posta__wire_ttl_ms(publication->envelope, posta__wall_ms()) == 0) {
-		posta_bridge_confirm(bridge, publication->id, POSTA_EEXPIRED, posta_strerror(POSTA_EEXPIRED));
-		return true;
-	}
-	struct flight *flight = malloc(sizeof *flight);
-	enum posta_err err = flight ? posta__kafka_encode(publication->envelope, publication->target->format, &record)
-				    : POSTA_ENOMEM;
 	if (!err)
-		return send_one(producer, publication, flight, &record);
-	free(flight);
+		return send_one(producer, publication, &record);
 	posta_bridge_confirm(bridge, publication->id, err, posta_strerror(err));
 	return true;
 }

@@ -37,33 +37,48 @@ static enum posta_err next_hop(struct posta_actor *self, struct posta_envelope *
 	return err ? err : posta_envelope_set_text(*envelope, POSTA_ATTR_TRACEPARENT, text);
 }
 
-struct posta__pending *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
-					   struct posta_envelope *envelope, uint64_t cookie)
+/* A slice of the message itself, so that what it refers to goes with it wherever it ends. */
+struct payload {
+	struct posta_slice slice;
+	struct posta__pending pending;
+};
+
+static void let_go(void *data, void *context)
 {
-	struct posta__pending *pending = malloc(sizeof *pending);
+	(void)context;
+	struct posta__pending *pending = data;
+	posta_envelope_unref(pending->publication.envelope);
+	posta_target_unref(pending->target);
+}
+
+struct posta_message *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
+					  struct posta_envelope *envelope, uint64_t cookie)
+{
+	struct posta_message *message = posta_message_new(self, POSTA__FRONT_PUBLISH, sizeof(struct payload));
 	envelope = posta_envelope_ref(envelope);
-	if (!pending || next_hop(self, &envelope)) {
+	if (!message || next_hop(self, &envelope)) {
 		posta_envelope_unref(envelope);
-		free(pending);
+		posta_message_free(self, message);
 		return NULL;
 	}
-	*pending = (struct posta__pending){
+	struct payload *payload = posta_data(message);
+	payload->slice =
+		(struct posta_slice){ .data = &payload->pending, .size = sizeof payload->pending, .release = let_go };
+	message->bits_ |= POSTA_BIT_SLICE_;
+	payload->pending = (struct posta__pending){
+		.message = message,
 		.publication = { .target = &target->target, .envelope = envelope },
 		.target = posta__target_ref(target),
 		.publisher = posta_self(self),
 		.cookie = cookie,
 		.bytes = posta_envelope_size(envelope),
 	};
-	return pending;
+	return message;
 }
 
-void posta__pending_free(struct posta__pending *pending)
+struct posta__pending *posta__pending_take(struct posta_bridge *bridge, struct posta_message *message)
 {
-	if (!pending)
-		return;
-	posta_envelope_unref(pending->publication.envelope);
-	posta_target_unref(pending->target);
-	free(pending);
+	return posta_data(posta_keep(bridge->front, message));
 }
 
 static void answer(struct posta_bridge *bridge, const struct posta__pending *pending, enum posta_err result,
@@ -89,7 +104,7 @@ static void answer(struct posta_bridge *bridge, const struct posta__pending *pen
 static void refuse(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
 {
 	answer(bridge, pending, result, text);
-	posta__pending_free(pending);
+	posta_message_free(bridge->front, pending->message);
 }
 
 static bool grow(struct posta__pendings *pendings)
@@ -215,7 +230,7 @@ static void shrink(struct posta_bridge *bridge)
 		struct posta__pending *pending = *place(pendings, pendings->first_id);
 		pendings->first_id++;
 		pendings->count--;
-		posta__pending_free(pending);
+		posta_message_free(bridge->front, pending->message);
 	}
 	if (pendings->next_offer < pendings->first_id)
 		pendings->next_offer = pendings->first_id;
