@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""savina --program PATH --probe PATH [--peers] [--runs N] [--only W,...] [--systems S,...] [--workers 1,2] [--json F] [--svg F]
+"""bench/run savina [--peers] [--runs N] [--only W,...] [--systems S,...] [--workers 1,2] [--json FILE] [--svg FILE]
 
-Runs the Savina workloads, ours and the peers' in turn (A B C, A B C, ...), and prints the medians with their spread. Every
-program is started once for a workload and a number of threads, warms up, then runs when it is told to; the others sleep
-meanwhile. The cost of a cache line between two CPUs is taken before and after each cell of two threads.
+Runs the Savina workloads, ours and the peers' in turn (A B C, A B C, ...), and prints the medians with their spread.
+Every program is started once for a workload and a number of threads, warms up, then runs when it is told to; the others
+sleep meanwhile. The cost of a cache line between two CPUs is taken before and after each cell of two threads.
 """
 
 import argparse
@@ -25,9 +25,9 @@ TIMEOUT_S = 60
 class Program:
     """One system, warmed up on one workload."""
 
-    def __init__(self, name, command, workload, workers):
+    def __init__(self, name, command, workload, workers, size):
         self.name, self.ns, self.unit, self.why = name, [], "", None
-        command = command + [workload, str(workers), str(systems.SIZES[workload]), "paced"]
+        command = command + [workload, str(workers), str(size), "paced"]
         environment = dict(os.environ, PEERS_BUILD=systems.PEERS)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, bufsize=1, env=environment)
@@ -80,7 +80,10 @@ def probe(path):
 def cell(options, names, workload, workers):
     """Returns: the rows of one workload with so many workers."""
     before = probe(options.probe) if workers > 1 else None
-    programs = [Program(name, systems.SYSTEMS[name][0] or [options.program], workload, workers) for name in names]
+    # These grow faster than their parameter.
+    steep = workload in ("fib", "nqueens", "matmul", "astar")
+    size = systems.SIZES[workload] if steep else systems.SIZES[workload] // options.shrink
+    programs = [Program(name, systems.SYSTEMS[name][0] or [options.program], workload, workers, size) for name in names]
     for _ in range(options.runs):
         for program in programs:
             program.run()
@@ -93,9 +96,10 @@ def cell(options, names, workload, workers):
     for program in programs:
         if len(program.ns) < options.runs:
             continue
-        row = {"workload": workload, "system": program.name, "version": systems.VERSIONS.get(program.name, options.version),
+        version = systems.VERSIONS.get(program.name, options.version)
+        row = {"workload": workload, "system": program.name, "version": version,
                "actors": systems.SYSTEMS[program.name][1], "workers": workers, "unit": f"ns/{program.unit}",
-               "n": systems.SIZES[workload], "median": statistics.median(program.ns), "min": min(program.ns),
+               "n": size, "median": statistics.median(program.ns), "min": min(program.ns),
                "max": max(program.ns), "runs": len(program.ns)}
         if workers > 1:
             row |= {"line_ns_before": before, "line_ns_after": after}
@@ -115,11 +119,14 @@ def figure(ns):
 def print_cell(rows, names, workload, workers):
     ours = next((row for row in rows if row["system"] == "posta"), None)
     unit = rows[0]["unit"] if rows else ""
-    lines = f"; a cache line {rows[0]['line_ns_before']:.0f}, then {rows[0]['line_ns_after']:.0f} ns" if workers > 1 and rows else ""
+    lines = ""
+    if workers > 1 and rows:
+        lines = f"; a cache line {rows[0]['line_ns_before']:.0f}, then {rows[0]['line_ns_after']:.0f} ns"
     print(f"{workload}, {workers} worker{'s' if workers > 1 else ''} ({unit}{lines})")
     for row in sorted(rows, key=lambda row: row["median"]):
         ratio = f"{row['median'] / ours['median']:8.1f}x" if ours else ""
-        print(f"  {row['system']:12} {figure(row['median']):>10}  [{figure(row['min'])} .. {figure(row['max'])}] {ratio}")
+        spread = f"[{figure(row['min'])} .. {figure(row['max'])}]"
+        print(f"  {row['system']:12} {figure(row['median']):>10}  {spread} {ratio}")
     missing = [name for name in names if name not in [row["system"] for row in rows]]
     if missing:
         print(f"  not covered: {', '.join(missing)}")
@@ -149,6 +156,7 @@ def parse():
     parser.add_argument("--peers", action="store_true", help="the peers too, those that are built")
     parser.add_argument("--systems", help="only these, separated by commas")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--shrink", type=int, default=1, help="divide the sizes: to try the bench, not to measure")
     parser.add_argument("--only", help="only these workloads, separated by commas; core: the six of the core")
     parser.add_argument("--workers", help="numbers of workers (1,2 for the core, 1 for the others)")
     parser.add_argument("--json", metavar="FILE")
@@ -171,6 +179,17 @@ def chosen(options):
     return workloads, names
 
 
+def save(options, rows):
+    """After each cell, so that a run that is broken off leaves what it has."""
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"name": "savina", "machine": systems.machine(), "rows": rows}, file, indent=1)
+            file.write("\n")
+    if options.svg:
+        with open(options.svg, "w", encoding="utf-8") as file:
+            file.write(chart.draw(rows))
+
+
 def main():
     options = parse()
     workloads, names = chosen(options)
@@ -181,16 +200,9 @@ def main():
             these = cell(options, names, workload, workers)
             print_cell(these, names, workload, workers)
             rows += these
+            save(options, rows)
     for workers in sorted({row["workers"] for row in rows}):
         summarise(rows, workers)
-    result = {"name": "savina", "machine": systems.machine(), "rows": rows}
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
-    if options.svg:
-        with open(options.svg, "w", encoding="utf-8") as file:
-            file.write(chart.draw(rows))
 
 
 if __name__ == "__main__":

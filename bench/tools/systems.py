@@ -11,10 +11,10 @@ CORE = ["ping-pong", "counting", "ring", "big", "fork-join-create", "fork-join"]
 
 # Sizes are such that the slowest peers take some tenths of a second a run. What has few messages has one size for all.
 SIZES = {
-    "ping-pong": 500000, "counting": 1000000, "ring": 500000, "big": 500000, "fork-join-create": 100000,
-    "fork-join": 600000, "chameneos": 60000, "dictionary": 100000, "bounded-buffer": 50000, "philosophers": 50000,
-    "sleeping-barber": 2000, "smokers": 100000, "logistic-map": 60000, "bank": 30000, "fib": 20, "nqueens": 11,
-    "sieve": 40000, "radix-sort": 10000, "quicksort": 100000, "trapezoid": 200000, "matmul": 256, "astar": 30,
+    "ping-pong": 1500000, "counting": 5000000, "ring": 1500000, "big": 2000000, "fork-join-create": 300000,
+    "fork-join": 3000000, "chameneos": 200000, "dictionary": 300000, "bounded-buffer": 200000, "philosophers": 200000,
+    "sleeping-barber": 2000, "smokers": 300000, "logistic-map": 200000, "bank": 100000, "fib": 23, "nqueens": 12,
+    "sieve": 60000, "radix-sort": 40000, "quicksort": 300000, "trapezoid": 500000, "matmul": 512, "astar": 40,
 }
 
 # name: command, and whether it is an actor system.
