@@ -79,6 +79,33 @@ static void connect__scram_with_an_old_library__the_error_says_why(void **state)
 	kafka_assert_down(core, POSTA_EAUTH, "2.6.1");
 }
 
+/* Brokers before 3.8.1 take it, both kinds. */
+static void connect__scram_to_a_broker_that_takes_it__is_up(void **state)
+{
+	static const char *const kinds[] = { "SCRAM-SHA-256", "SCRAM-SHA-512" };
+	struct kit_broker_options options = { .user = "someone", .password = "s3cr3t", .version = "3.7.2" };
+	struct kit_broker *older = kit_broker_start(KIT_KAFKA, &options);
+	char at[128];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const char *const extra[] = { "sasl.mechanism", kinds[i], NULL };
+		snprintf(at, sizeof at, "kafka://scram:scram-secret@127.0.0.1:%d", kit_broker_door(older, KIT_SASL));
+		struct posta_bridge *core = kafka_at(at);
+		core->options.extra = extra;
+		core_connected(core);
+		kafka_publish(core, "scram", i * 3, i * 3 + 3);
+		kafka_subscribe(core, 1, "scram", NULL);
+		core_wait(core, kafka_has_all(core, i * 3, i * 3 + 3));
+		kafka_finish(core);
+		snprintf(at, sizeof at, "kafka://scram:wr0ng@127.0.0.1:%d", kit_broker_door(older, KIT_SASL));
+		core = kafka_at(at);
+		core->options.extra = extra;
+		kafka_assert_down(core, POSTA_EAUTH, "uthentication");
+	}
+	kit_broker_stop(older);
+}
+
 static void connect__tls__by_the_ca_of_the_broker_only(void **state)
 {
 	char *ca = kit_broker_file(broker, "tls/ca.pem");
@@ -260,6 +287,7 @@ int main(void)
 		cmocka_unit_test(connect__right_password__is_up),
 		cmocka_unit_test(connect__wrong_password__is_an_auth_error),
 		cmocka_unit_test(connect__scram_with_an_old_library__the_error_says_why),
+		cmocka_unit_test(connect__scram_to_a_broker_that_takes_it__is_up),
 		cmocka_unit_test(connect__tls__by_the_ca_of_the_broker_only),
 		cmocka_unit_test(connect__mutual_tls__needs_a_certificate_of_that_ca),
 		cmocka_unit_test(broker_killed__in_mid_flow__nothing_is_lost),
