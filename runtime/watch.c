@@ -38,7 +38,7 @@ static uint32_t link_find(struct posta__cold *cold, posta_ref ref)
 static void tell(struct posta__worker *worker, struct posta_actor *actor, posta_ref from, uint32_t type,
 		 const void *data, size_t size)
 {
-	struct posta_message *message = posta__message_copy(worker, worker->system, type, data, size);
+	struct posta_message *message = posta__message_sure(worker, worker->system, type, data, size);
 	if (!message)
 		return;
 	message->sender = from;

@@ -74,7 +74,10 @@ struct posta_actor_view {
 struct posta_tree {
 	size_t count;
 	size_t size_;
-	struct posta_actor_view views[]; /* in the order of their slots */
+#ifdef __GNUC__
+	__extension__ /* C++ has no such array */
+#endif
+		struct posta_actor_view views[]; /* in the order of their slots */
 };
 
 /*
