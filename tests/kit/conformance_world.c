@@ -323,7 +323,10 @@ void kit_world_init(struct kit_world *world, const struct kit_bridge *kit)
 		.log_level = 3,
 	};
 	struct posta_error error;
-	if (posta_system_start(&options, &world->system, &error)) {
+	enum posta_err err = posta_system_start(&options, &world->system, &error);
+	if (!err)
+		err = posta_bridge_register(world->system, kit->ops, &error);
+	if (err && err != POSTA_EEXISTS) { /* most are built in */
 		fprintf(stderr, "%s\n", error.text);
 		exit(1);
 	}
