@@ -231,7 +231,7 @@ struct Fork {
 actor!(Fork, More, self, state, more, myself, {
     let burst = more.0.min(BURST);
     for _ in 0..burst {
-        let (leaf, _) = Actor::spawn_instant(None, Kind::<Leaf>(std::marker::PhantomData), Leaf)?;
+        let (leaf, _) = ractor::ActorRuntime::spawn_instant(None, Kind::<Leaf>(std::marker::PhantomData), Leaf)?;
         leaf.cast(Work(state.join.clone()))?;
     }
     if more.0 > burst {
