@@ -75,6 +75,22 @@ static void read_document(struct posta__reader *reader, const char *text, size_t
 	fy_diag_destroy(diag);
 }
 
+/* Directives (%YAML, %TAG) mean nothing here, and libfyaml 0.7 never comes back from some broken ones. */
+static bool has_directive(struct posta__reader *reader, const char *text, size_t len)
+{
+	int line = 1;
+	for (size_t i = 0; i < len; i++) {
+		bool begins = i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r';
+		line += i > 0 && text[i - 1] == '\n';
+		if (!begins || text[i] != '%')
+			continue;
+		posta__report(reader, (struct posta__place){ line, 1 }, false, "quote the text that begins with it",
+			      "a line may not begin with %%");
+		return true;
+	}
+	return false;
+}
+
 struct posta_router_config *posta_router_config_parse(const char *text, size_t len, const char *file,
 						      posta_diagnostic_fn *report, void *context,
 						      struct posta_error *error)
@@ -92,7 +108,8 @@ struct posta_router_config *posta_router_config_parse(const char *text, size_t l
 		.context = context,
 		.error = error,
 	};
-	read_document(&loader.reader, text, len);
+	if (!has_directive(&loader.reader, text, len))
+		read_document(&loader.reader, text, len);
 	if (loader.reader.no_memory)
 		posta_error_set(error, POSTA_ENOMEM, "out of memory");
 	if (!loader.reader.no_memory && !loader.reader.errors)
