@@ -67,8 +67,8 @@ static void question_remove(struct posta_actor *self, uint32_t index)
 	posta__list_remove(&self->cold->questions, sizeof(struct posta__question), index);
 }
 
-enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
-			 uint64_t timeout_ms, posta_reply_fn *on_reply, void *context)
+enum posta_err posta__ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
+			  uint64_t timeout_ms, posta_reply_fn *on_reply, void *context, void (*forget)(void *context))
 {
 	if (!on_reply || size > POSTA_COPY_MAX)
 		return POSTA_EINVAL;
@@ -81,6 +81,7 @@ enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, 
 	}
 	question->on_reply = on_reply;
 	question->context = context;
+	question->forget = forget;
 	uint32_t id = question->id;
 	posta_timer timer = question->timer;
 	message->sender = posta__self(self);
@@ -92,6 +93,12 @@ enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, 
 		question_remove(self, index);
 	}
 	return result;
+}
+
+enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
+			 uint64_t timeout_ms, posta_reply_fn *on_reply, void *context)
+{
+	return posta__ask(self, to, type, data, size, timeout_ms, on_reply, context, NULL);
 }
 
 static enum posta_err status_of(const struct posta_message *reply)
@@ -119,6 +126,10 @@ enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_acto
 void posta__ask_drop(struct posta__worker *worker, struct posta_actor *actor)
 {
 	(void)worker; /* their timers went with all of the actor's */
+	const struct posta__question *questions = actor->cold->questions.items;
+	for (uint32_t i = 0; i < actor->cold->questions.count; i++)
+		if (questions[i].forget)
+			questions[i].forget(questions[i].context);
 	actor->cold->questions.count = 0;
 }
 

@@ -4,8 +4,13 @@
 
 #include "runtime/worker.h"
 
+#include <posta/ask.h>
+
 /* A reply arrived at the one who asked. Returns what the reply function returns; late replies are counted. */
 enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *reply);
+/* posta_ask; forget is told of context when self ends before an answer, may be NULL. */
+enum posta_err posta__ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
+			  uint64_t timeout_ms, posta_reply_fn *on_reply, void *context, void (*forget)(void *context));
 /* The actor ends: nobody waits for its answers any more. */
 void posta__ask_drop(struct posta__worker *worker, struct posta_actor *actor);
 

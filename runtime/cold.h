@@ -34,6 +34,7 @@ struct posta__question {
 	uint64_t timer;
 	posta_reply_fn *on_reply;
 	void *context;
+	void (*forget)(void *context); /* the asker ended first: on_reply is not called. NULL: nothing to do */
 };
 
 struct posta__cold {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The control calls: what they send, and what the supervisor does with it. */
 #include "runtime/supervisor.h"
+#include "runtime/ask.h"
 #include "runtime/cold.h"
 
 #include <posta/ask.h>
@@ -217,6 +218,12 @@ static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta
 				infos ? posta_size(reply) / sizeof(struct posta_child_info) : 0, call.context);
 }
 
+static void forget_call(void *context)
+{
+	struct call *call = context;
+	posta__free(call->system, call, sizeof *call);
+}
+
 static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32_t type,
 			  const struct posta__control_request *request, struct call call)
 {
@@ -225,8 +232,8 @@ static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32
 	if (!kept)
 		return POSTA_ENOMEM;
 	*kept = call;
-	enum posta_err result =
-		posta_ask(self, supervisor, type, request, request ? sizeof *request : 0, UINT64_MAX, on_reply, kept);
+	enum posta_err result = posta__ask(self, supervisor, type, request, request ? sizeof *request : 0, UINT64_MAX,
+					   on_reply, kept, forget_call);
 	if (result)
 		posta__free(call.system, kept, sizeof *kept);
 	return result;

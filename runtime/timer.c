@@ -9,9 +9,17 @@
 #define ROOM_MAX (1u << 26)
 #define NOT_IN_HEAP UINT32_MAX
 
-static posta_timer timer_id(const struct posta__timer *timer, uint32_t index)
+/*
+ * Generation, worker, place + 1. The worker is in it because an actor without timers moves: an old name must not fit a timer
+ * that the same actor has in the same place elsewhere.
+ */
+#define PLACE_BITS 27
+#define WORKER_BITS 8
+
+static posta_timer timer_id(const struct posta__worker *worker, const struct posta__timer *timer, uint32_t index)
 {
-	return (uint64_t)timer->generation << 32 | (index + 1);
+	return (uint64_t)timer->generation << (PLACE_BITS + WORKER_BITS) | (uint64_t)worker->id << PLACE_BITS |
+	       (index + 1);
 }
 
 /* -- The heap: children of i are 4i+1 .. 4i+4 -- */
@@ -156,7 +164,7 @@ posta_timer posta__timer_arm(struct posta_actor *owner, uint64_t delay_ns, uint6
 	posta__count(&worker->counters.timers, 1);
 	timers->heap[timers->count] = index;
 	sift_up(timers, timers->count++);
-	return timer_id(timer, index);
+	return timer_id(worker, timer, index);
 }
 
 /* -- Firing -- */
@@ -266,11 +274,11 @@ posta_timer posta_send_every(struct posta_actor *self, uint64_t period_ms, posta
 bool posta_cancel(struct posta_actor *self, posta_timer timer)
 {
 	struct posta__worker *worker = posta__worker(self);
-	uint32_t index = (uint32_t)timer - 1;
+	uint32_t index = ((uint32_t)timer & ((UINT32_C(1) << PLACE_BITS) - 1)) - 1;
 	if (!timer || index >= worker->timers.used)
 		return false;
 	struct posta__timer *record = &worker->timers.table[index];
-	if (record->owner != self || record->generation != (uint32_t)(timer >> 32))
+	if (record->owner != self || timer_id(worker, record, index) != timer)
 		return false;
 	disarm(worker, index);
 	return true;
