@@ -343,15 +343,14 @@ inline notify(w)
 		inbox_push(target, w)
 #endif
 	:: else ->
-		atomic {
-			/* C worker.c: actor->notified = true; */
-			notified = true;
-			/* C worker.c: if (home == (uintptr_t)worker) */
-			if
-			:: target == w -> run_ready(A, w)
-			:: else
-			fi
-		}
+		/* C worker.c: actor->notified = true; */
+		notified = true;
+		/* C worker.c: if (home == (uintptr_t)worker && !posta__balance_gathers(worker, actor)) */
+		if
+		:: target == w -> run_ready(A, w)
+		:: d_step { target == w && !queued[A] && moves -> moves-- } -> send_away(A, w)
+		:: target != w
+		fi
 	fi;
 	target = 0 /* a value that nobody will look at would only make more states */
 }
@@ -372,7 +371,7 @@ inline attend(w)
 
 inline drain(w)
 {
-	/* C worker.c: struct posta_actor *adopted = atomic_exchange_explicit(&worker->adopt, NULL, memory_order_acquire); */
+	/* C worker.c: adopted = atomic_exchange_explicit(&worker->adopt, NULL, memory_order_acquire); */
 	d_step { adopted = adopt[w]; adopt[w] = 0 };
 	/* C worker.c: struct posta_actor *inbox = atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire); */
 	d_step { entered = inbox[w]; inbox[w] = false };
@@ -503,7 +502,7 @@ proctype foreign()
 	bool first;
 	do
 	:: sent < FROM_FOREIGN ->
-		/* C mailbox.c: posta__mailbox_push(system, actor, message); */
+		/* C mailbox.c: posta__mailbox_push(worker, actor, message); */
 		mailbox_push(sent, FOREIGN);
 		sent++
 	:: else -> break
