@@ -35,6 +35,7 @@ struct world {
 	unsigned arrived[ALL]; /* how often */
 	unsigned disturbed;    /* faults: without any, nothing comes twice */
 	bool strict;           /* a route with retries */
+	bool closed;           /* the bridges: nobody may use them now */
 };
 
 /* Message i: of key i % KEYS, number i / KEYS. */
@@ -51,7 +52,7 @@ static void publish(struct world *world, struct posta_actor *self, unsigned i)
 	posta_envelope_set_text(envelope, POSTA_ATTR_SOURCE, "sim");
 	posta_envelope_set_body(envelope, body, strlen(body));
 	enum posta_err result = posta_bridge_publish(self, world->a, &target, envelope, i);
-	scene_check(world->scene, !result || result == POSTA_EDEAD, "publish: %s", posta_err_name(result));
+	scene_check(world->scene, !result, "publish: %s", posta_err_name(result));
 	posta_envelope_unref(envelope);
 }
 
@@ -81,7 +82,7 @@ static void arrives(struct world *world, const struct posta_envelope *envelope)
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct world *world = state;
-	if (message->type == MSG_PUBLISH) {
+	if (message->type == MSG_PUBLISH && !world->closed) {
 		publish_up_to(world, self, *(unsigned *)posta_data(message) + 1);
 	} else if (message->type == POSTA_MSG_PUBLISHED) {
 		const struct posta_published *published = posta_data(message);
@@ -100,10 +101,12 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 {
 	struct world *world = state;
 	(void)argument;
+	if (world->closed)
+		return POSTA_ECLOSED;
 	struct posta_source source = { .size = sizeof source, .topic = "out", .group = "reader", .credit = 8 };
 	struct posta_error error;
 	enum posta_err result = posta_bridge_subscribe(self, world->b, &source, &world->subscription, &error);
-	if (result && result != POSTA_EDEAD) /* its host may be closing already */
+	if (result)
 		scene_fail(world->scene, "subscribe: %s", error.text);
 	world->sent = 0;
 	publish_up_to(world, self, world->given);
@@ -152,6 +155,7 @@ static void live(struct world *world)
 {
 	struct posta_error error;
 	struct posta_router_config *config = route_by_chance(world);
+	world->closed = false;
 	world->a = open_bridge(world, "memory:a", "pa");
 	world->b = open_bridge(world, "memory:b", "pb");
 	if (config)
@@ -168,6 +172,7 @@ static void die(struct world *world)
 		posta__memory_refuse(host(world), names[i], UINT32_MAX);
 		posta__memory_drop(host(world), names[i]);
 	}
+	world->closed = true;
 	posta_bridge_close(world->a, 0);
 	posta_bridge_close(world->b, 0);
 	posta_router_stop(world->router, 0);
