@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* What a turn does off its straight path: deadlines, failures by words, the stash, what a full mailbox counts. */
+#include "kit.h"
+
+#include <string.h>
+
+enum { DO_SEND_WITHIN = 50, DO_FAIL, DO_STASH, DO_UNSTASH, DO_KEEP, DO_SELF };
+
+struct actor {
+	unsigned handled;
+	uint32_t types[64];
+	char last[64];
+	posta_ref other;
+	struct posta_message *kept;
+	enum posta_err reason, returned;
+	unsigned stops;
+	uint64_t ttl_ms;
+	bool stashing;
+};
+
+static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct actor *actor = state;
+	actor->types[actor->handled++ % 64] = message->type;
+	if (posta_size(message) < sizeof actor->last)
+		memcpy(actor->last, posta_data(message), posta_size(message));
+	switch (message->type) {
+	case DO_SEND_WITHIN:
+		return posta_send_within(self, actor->other, actor->ttl_ms, 1, "sixteen letters!", 17);
+	case DO_FAIL:
+		posta_fail(self, POSTA_EREFUSED, "no %s", "more");
+		return actor->returned;
+	case DO_UNSTASH:
+		actor->stashing = false;
+		posta_unstash(self);
+		return POSTA_OK;
+	case DO_KEEP:
+		actor->kept = posta_keep(self, message);
+		return POSTA_OK;
+	default:
+		return actor->stashing ? posta_stash(self, message) : POSTA_OK;
+	}
+}
+
+static void on_stop(struct posta_actor *self, void *state, enum posta_err reason)
+{
+	struct actor *actor = state;
+	actor->stops++;
+	actor->reason = reason;
+	posta_message_free(self, actor->kept);
+}
+
+static const struct posta_actor_class klass = { .name = "actor", .receive = receive, .stop = on_stop };
+
+static posta_ref spawn(struct posta_system *system, struct actor *actor, const struct posta_spawn_options *options)
+{
+	struct posta_error error;
+	posta_ref ref = posta_system_spawn(system, &klass, actor, options, &error);
+	assert_true(ref != POSTA_NOBODY);
+	return ref;
+}
+
+static void deadline__not_over__is_handled_whole(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct actor sender = { .ttl_ms = 10 }, receiver = { 0 };
+	sender.other = spawn(system, &receiver, NULL);
+	kit_send(system, spawn(system, &sender, NULL), DO_SEND_WITHIN);
+	kit_settle(system);
+	assert_int_equal(receiver.handled, 1);
+	assert_string_equal(receiver.last, "sixteen letters!");
+	assert_int_equal(letters.count[POSTA_DEAD_EXPIRED], 0);
+	kit_stop(system);
+}
+
+/* The receiver is busy with a start that is still pending when the time is over. */
+static enum posta_err start_later(struct posta_actor *self, void *state, void *argument)
+{
+	(void)self, (void)state, (void)argument;
+	return posta_send_after(self, 20, posta_self(self), 1, NULL, 0) ? POSTA_EPENDING : POSTA_ENOMEM;
+}
+
+static struct posta_actor *pending;
+
+static enum posta_err start_pending(struct posta_actor *self, void *state, void *argument)
+{
+	(void)state, (void)argument;
+	pending = self;
+	return start_later(self, state, argument);
+}
+
+static const struct posta_actor_class late_class = {
+	.name = "late",
+	.receive = receive,
+	.start = start_pending,
+	.stop = on_stop,
+};
+
+static void wait_and_start(struct posta_system *system, uint64_t ms)
+{
+	posta_system_advance(system, ms);
+	posta_started(pending, POSTA_OK);
+	kit_settle(system);
+}
+
+static void deadline__over_while_it_waited__is_a_dead_letter(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t waited;
+		unsigned handled, expired;
+	} rows[] = { { 9, 1, 0 }, { 10, 1, 0 }, { 11, 0, 1 } };
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct kit_letters letters = { 0 };
+		struct posta_system *system = kit_system(&letters);
+		struct actor sender = { .ttl_ms = 10 }, receiver = { 0 };
+		struct posta_error error;
+		sender.other = posta_system_spawn(system, &late_class, &receiver, NULL, &error);
+		kit_settle(system);
+		kit_send(system, spawn(system, &sender, NULL), DO_SEND_WITHIN);
+		kit_settle(system);
+		wait_and_start(system, rows[i].waited);
+		assert_int_equal(receiver.handled, rows[i].handled);
+		assert_int_equal(letters.count[POSTA_DEAD_EXPIRED], rows[i].expired);
+		kit_send(system, sender.other, 1); /* it goes on */
+		kit_settle(system);
+		assert_int_equal(receiver.handled, rows[i].handled + 1);
+		kit_stop(system);
+	}
+}
+
+static void fail__with_words__ends_it_whatever_it_returned(void **state)
+{
+	(void)state;
+	static const enum posta_err returned[] = { POSTA_OK, POSTA_EUNHANDLED, POSTA_EIO };
+	for (size_t i = 0; i < sizeof returned / sizeof *returned; i++) {
+		struct kit_letters letters = { 0 };
+		struct posta_system *system = kit_system(&letters);
+		struct actor actor = { .returned = returned[i] };
+		posta_ref ref = spawn(system, &actor, NULL);
+		kit_send(system, ref, DO_FAIL);
+		kit_send(system, ref, 1);
+		kit_settle(system);
+		assert_int_equal(actor.handled, 1);
+		assert_int_equal(actor.stops, 1);
+		assert_int_equal(actor.reason, POSTA_EREFUSED);
+		assert_int_equal(letters.count[POSTA_DEAD_POISON], 1);
+		assert_int_equal(letters.count[POSTA_DEAD_STOPPED], 1);
+		kit_stop(system);
+	}
+}
+
+static void stash__in_a_bounded_mailbox__counts_again_when_it_comes_back(void **state)
+{
+	(void)state;
+	const struct posta_spawn_options options = { .mailbox = { .policy = POSTA_MAILBOX_REJECT, .length_max = 3 } };
+	struct posta_system *system = kit_system(NULL);
+	struct actor actor = { .stashing = true };
+	posta_ref ref = spawn(system, &actor, &options);
+	for (uint32_t type = 1; type <= 3; type++)
+		assert_int_equal(posta_system_send(system, ref, type, NULL, 0), POSTA_OK);
+	assert_int_equal(posta_system_send(system, ref, 4, NULL, 0), POSTA_EFULL);
+	kit_settle(system); /* all three are put aside: there is room for three more */
+	assert_int_equal(posta_system_send(system, ref, DO_UNSTASH, NULL, 0), POSTA_OK);
+	assert_int_equal(posta_system_send(system, ref, 5, NULL, 0), POSTA_OK);
+	kit_settle(system);
+	static const uint32_t order[] = { 1, 2, 3, DO_UNSTASH, 1, 2, 3, 5 };
+	assert_int_equal(actor.handled, sizeof order / sizeof *order);
+	assert_memory_equal(actor.types, order, sizeof order);
+	for (uint32_t type = 1; type <= 3; type++) /* nothing of it was counted twice, or never uncounted */
+		assert_int_equal(posta_system_send(system, ref, type, NULL, 0), POSTA_OK);
+	assert_int_equal(posta_system_send(system, ref, 4, NULL, 0), POSTA_EFULL);
+	kit_settle(system);
+	actor.stashing = true; /* a second time: the stash began empty */
+	kit_send(system, ref, 7);
+	kit_settle(system);
+	kit_send(system, ref, DO_UNSTASH);
+	kit_settle(system);
+	for (uint32_t type = 1; type <= 3; type++)
+		assert_int_equal(posta_system_send(system, ref, type, NULL, 0), POSTA_OK);
+	assert_int_equal(posta_system_send(system, ref, 4, NULL, 0), POSTA_EFULL);
+	kit_settle(system);
+	kit_stop(system);
+}
+
+static void unstash__with_nothing_put_aside__goes_on(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct actor actor = { 0 };
+	posta_ref ref = spawn(system, &actor, NULL);
+	kit_send(system, ref, DO_UNSTASH);
+	kit_send(system, ref, 1);
+	kit_settle(system);
+	assert_int_equal(actor.handled, 2);
+	kit_stop(system);
+}
+
+static void keep__beside_others__leaves_the_order(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct actor actor = { 0 };
+	posta_ref ref = spawn(system, &actor, NULL);
+	kit_send(system, ref, 1);
+	kit_send(system, ref, DO_KEEP);
+	kit_send(system, ref, 2);
+	kit_settle(system);
+	static const uint32_t order[] = { 1, DO_KEEP, 2 };
+	assert_int_equal(actor.handled, 3);
+	assert_memory_equal(actor.types, order, sizeof order);
+	assert_int_equal(actor.kept->type, DO_KEEP);
+	kit_stop(system);
+}
+
+static void slice_release(void *data, void *context)
+{
+	(void)data;
+	++*(unsigned *)context;
+}
+
+static void slice__refused_or_to_nobody__is_released_once(void **state)
+{
+	(void)state;
+	const struct posta_spawn_options options = { .mailbox = { .policy = POSTA_MAILBOX_REJECT, .length_max = 1 } };
+	struct posta_system *system = kit_system(NULL);
+	struct actor actor = { 0 };
+	unsigned released = 0;
+	char bytes[100] = "slice";
+	const struct posta_slice slice = { bytes, sizeof bytes, slice_release, &released };
+	posta_ref ref = spawn(system, &actor, &options);
+	assert_int_equal(posta_system_send_slice(system, ref, 1, &slice), POSTA_OK);
+	assert_int_equal(posta_system_send_slice(system, ref, 1, &slice), POSTA_EFULL);
+	assert_int_equal(released, 1);
+	assert_int_equal(posta_system_send_slice(system, POSTA_NOBODY, 1, &slice), POSTA_EDEAD);
+	assert_int_equal(released, 2);
+	kit_settle(system);
+	assert_int_equal(actor.handled, 1);
+	assert_int_equal(released, 3);
+	kit_stop(system);
+}
+
+/* Messages from outside are on their way when the receiver ends: what was for it is not for the next one in its slot. */
+static void send__on_its_way_when_the_receiver_ends__is_a_dead_letter(void **state)
+{
+	(void)state;
+	struct kit_letters letters = { 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct kit_log log = { .count = 0 };
+	posta_ref ref = kit_spawn(system, &log, NULL);
+	kit_settle(system);
+	posta_system_stop_actor(system, ref, POSTA_OK);
+	kit_send(system, ref, 1);
+	kit_send(system, ref, 2);
+	kit_settle(system);
+	assert_int_equal(log.count, 0);
+	assert_int_equal(letters.count[POSTA_DEAD_NO_ACTOR] + letters.count[POSTA_DEAD_STOPPED], 2);
+	kit_stop(system);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(deadline__not_over__is_handled_whole),
+		cmocka_unit_test(deadline__over_while_it_waited__is_a_dead_letter),
+		cmocka_unit_test(fail__with_words__ends_it_whatever_it_returned),
+		cmocka_unit_test(stash__in_a_bounded_mailbox__counts_again_when_it_comes_back),
+		cmocka_unit_test(unstash__with_nothing_put_aside__goes_on),
+		cmocka_unit_test(keep__beside_others__leaves_the_order),
+		cmocka_unit_test(slice__refused_or_to_nobody__is_released_once),
+		cmocka_unit_test(send__on_its_way_when_the_receiver_ends__is_a_dead_letter),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
