@@ -90,13 +90,22 @@ void posta__worker_wake(struct posta__worker *worker)
 	while (written < 0 && errno == EINTR);
 }
 
+/* The descriptor is read before the worker sleeps again, not between the wake and the first handler. */
 static void on_wake(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop, (void)events;
 	struct posta__worker *worker = io->data;
+	worker->rung = true;
+}
+
+static void hush(struct posta__worker *worker)
+{
 	uint64_t count;
+	if (!worker->rung)
+		return;
+	worker->rung = false;
 	ssize_t n = read(worker->wake_fd, &count, sizeof count);
-	(void)n; /* EAGAIN: nothing was written; it was another event that woke us */
+	(void)n; /* EAGAIN: read before; the loop had seen it twice */
 }
 
 static void on_wake_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -162,7 +171,7 @@ static void calibrate(struct posta__worker *worker, uint64_t before_ns, uint64_t
 		worker->ticks_per_us = rate;
 }
 
-void posta__worker_poll(struct posta__worker *worker)
+static void look_at_clock(struct posta__worker *worker)
 {
 	uint64_t before = worker->now_ns;
 	posta__worker_now(worker);
@@ -170,6 +179,11 @@ void posta__worker_poll(struct posta__worker *worker)
 	calibrate(worker, before, ticks);
 	worker->polled_ticks = ticks;
 	posta__timers_fire(worker);
+}
+
+void posta__worker_poll(struct posta__worker *worker)
+{
+	look_at_clock(worker);
 	if (worker->pinned && worker->drive != POSTA__DRIVE_HOST)
 		ev_run(worker->loop, EVRUN_NOWAIT);
 }
@@ -275,6 +289,7 @@ static bool work_waits(struct posta__worker *worker)
 
 bool posta__worker_fall_asleep(struct posta__worker *worker)
 {
+	hush(worker);
 	posta__pool_flush(worker);
 	atomic_store_explicit(&worker->sleeping, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst); /* PAIRS with the one in posta__worker_wake */
@@ -304,7 +319,7 @@ void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns)
 	ev_run(worker->loop, EVRUN_ONCE);
 	ev_timer_stop(worker->loop, &worker->wake_timer);
 	atomic_store_explicit(&worker->sleeping, 0, memory_order_relaxed);
-	posta__worker_poll(worker);
+	look_at_clock(worker); /* the loop has just been polled */
 }
 
 static bool spin(struct posta__worker *worker)

@@ -85,6 +85,7 @@ struct posta__worker {
 	double turn_ticks; /* mean of a turn */
 	struct posta__talk talk;
 	bool poll_due;
+	bool rung; /* the wake descriptor has to be read */
 	bool shuffled;   /* seeded order of ready actors */
 	uint32_t pinned; /* actors that may own watchers: without any the busy loop is not polled */
 	struct ev_loop *loop;
