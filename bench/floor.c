@@ -39,9 +39,11 @@ void floor_sort(double *values, size_t count)
 
 void floor_pin(int index)
 {
-	cpu_set_t all, one;
+	/* As the process began: a thread inherits what its maker was pinned to since. The first call is main's. */
+	static cpu_set_t all;
+	cpu_set_t one;
 	CPU_ZERO(&one);
-	if (sched_getaffinity(0, sizeof all, &all))
+	if (!CPU_COUNT(&all) && sched_getaffinity(0, sizeof all, &all))
 		return;
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &all) && index-- == 0)

@@ -29,6 +29,7 @@
 #define LOOK_EVERY_MAX 64u
 #define LOOKS_PER_POLL 4
 #define POLL_NS UINT64_C(100000)
+#define SPINS_FIRST 500
 #define SPINS 2000
 #define SHUFFLED_MAX 8
 #define TICKS_PER_US_GUESS 1000.0
@@ -222,6 +223,15 @@ static void measure(struct posta__worker *worker, uint64_t passed)
 	worker->until_look = worker->look_every;
 }
 
+/* After the turn, if it is time. */
+static void poll_later(struct posta__worker *worker)
+{
+	if ((double)(worker->look_ticks - worker->polled_ticks) <= worker->ticks_per_us * (POLL_NS / 1000))
+		return;
+	worker->poll_due = true;
+	posta__poke(worker);
+}
+
 bool posta__worker_look(struct posta__worker *worker)
 {
 	if (POSTA__UNLIKELY(timeless(worker))) { /* what a turn does must not depend on the clock of the machine */
@@ -236,10 +246,7 @@ bool posta__worker_look(struct posta__worker *worker)
 		worker->began_ticks = ticks;
 	measure(worker, ticks - worker->look_ticks);
 	worker->look_ticks = ticks;
-	if ((double)(ticks - worker->polled_ticks) > worker->ticks_per_us * (POLL_NS / 1000)) {
-		worker->poll_due = true;
-		posta__poke(worker);
-	}
+	poll_later(worker);
 	return (double)(ticks - worker->began_ticks) >
 	       worker->ticks_per_us * (double)worker->system->options.turn_us_max;
 }
@@ -322,11 +329,11 @@ void posta__worker_sleep(struct posta__worker *worker, uint64_t timeout_ns)
 	look_at_clock(worker); /* the loop has just been polled */
 }
 
-static bool spin(struct posta__worker *worker)
+static bool spin(struct posta__worker *worker, int times)
 {
 	if (worker->system->workers < 2 || worker->dedicated)
 		return false;
-	for (int i = 0; i < SPINS; i++) {
+	for (int i = 0; i < times; i++) {
 		if (work_waits(worker))
 			return true;
 #if defined(__x86_64__)
@@ -336,19 +343,27 @@ static bool spin(struct posta__worker *worker)
 	return false;
 }
 
-static void idle(struct posta__worker *worker)
+static void rest(struct posta__worker *worker)
 {
-	uint64_t began = posta__ticks();
 	posta__pool_flush(worker);
 	posta__worker_poll(worker);
 	posta__balance_gather(worker);
-	if (!work_waits(worker)) {
-		posta__balance_ask(worker);
-		if (!spin(worker))
-			posta__worker_sleep(worker, UINT64_MAX);
-	}
+	if (work_waits(worker))
+		return;
+	posta__balance_ask(worker);
+	if (!spin(worker, SPINS))
+		posta__worker_sleep(worker, UINT64_MAX);
+}
+
+static void idle(struct posta__worker *worker)
+{
+	uint64_t began = posta__ticks();
+	/* Who is answered at once does not pay for a look at the clock and the loop: that waits its turn. */
+	if (!spin(worker, SPINS_FIRST))
+		rest(worker);
 	worker->look_ticks = posta__ticks();
 	worker->talk.idle_ticks += worker->look_ticks - began;
+	poll_later(worker);
 }
 
 static void *worker_main(void *argument)
