@@ -69,7 +69,7 @@ static void read_document(struct posta__reader *reader, const char *text, size_t
 			      "it needs brokers: and routes:", "the file is empty");
 	else
 		read_top(reader, root);
-	if (root && !reader->errors)
+	if (root && !reader->errors && !reader->no_memory && !reader->arena->no_memory)
 		posta__config_check(reader);
 	fy_document_destroy(document);
 	fy_diag_destroy(diag);
@@ -110,9 +110,10 @@ struct posta_router_config *posta_router_config_parse(const char *text, size_t l
 	};
 	if (!has_directive(&loader.reader, text, len))
 		read_document(&loader.reader, text, len);
-	if (loader.reader.no_memory)
+	bool no_memory = loader.reader.no_memory || config->arena.no_memory;
+	if (no_memory) /* whatever else seemed to be wrong */
 		posta_error_set(error, POSTA_ENOMEM, "out of memory");
-	if (!loader.reader.no_memory && !loader.reader.errors)
+	if (!no_memory && !loader.reader.errors)
 		return config;
 	posta_router_config_free(config);
 	return NULL;

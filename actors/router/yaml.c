@@ -21,8 +21,10 @@ struct posta__chunk {
 void *posta__arena_alloc(struct posta__arena *arena, size_t size)
 {
 	struct posta__chunk *chunk = calloc(1, sizeof *chunk + size);
-	if (!chunk)
+	if (!chunk) {
+		arena->no_memory = true;
 		return NULL;
+	}
 	chunk->next = arena->chunks;
 	arena->chunks = chunk;
 	return chunk->data;

@@ -14,6 +14,7 @@
 /* Zeroed is empty. Everything is freed at once. */
 struct posta__arena {
 	struct posta__chunk *chunks;
+	bool no_memory; /* an allocation failed: what was read from it is not whole */
 };
 
 /* Returns: zeroed; NULL when out of memory. */

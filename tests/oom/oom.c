@@ -155,17 +155,27 @@ static void counted_free(void *context, void *memory, size_t size)
 	free(memory);
 }
 
-struct posta_system *oom_system(void)
+static struct posta_system *start(bool virtual_clock)
 {
 	struct posta_system_options options = {
 		.workers = POSTA_HOST_DRIVEN,
-		.virtual_clock = true,
+		.virtual_clock = virtual_clock,
 		.actors_max = 1000,
 		.allocator = { .alloc = counted_alloc, .free = counted_free },
 	};
 	struct posta_system *system = NULL;
 	struct posta_error error;
 	return oom_worked(posta_system_start(&options, &system, &error)) ? system : NULL;
+}
+
+struct posta_system *oom_system(void)
+{
+	return start(true);
+}
+
+struct posta_system *oom_system_in_time(void)
+{
+	return start(false);
 }
 
 void oom_stop(struct posta_system *system)

@@ -16,6 +16,8 @@ void oom_every(void (*scenario)(void));
 bool oom_worked(enum posta_err result);
 /* A host-driven system on a virtual clock, whose memory is counted; NULL. */
 struct posta_system *oom_system(void);
+/* The same on the real clock: for calls that block with a deadline. */
+struct posta_system *oom_system_in_time(void);
 /* Stops it: all actors end in time, and all memory has come back. NULL is allowed. */
 void oom_stop(struct posta_system *system);
 /* An actor that does on start what the argument says, and gets what comes of it. */

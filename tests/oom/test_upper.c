@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Bridges, routes and services on memory brokers, each allocation failing once: nothing crashes, leaks or hangs. */
+#include "oom.h"
+
+#include <posta/bridge.h>
+#include <posta/messaging.h>
+#include <posta/router.h>
+
+#include <string.h>
+
+/* -- A bridge -- */
+
+struct user {
+	struct posta_bridge *bridge;
+	bool publishes;
+	unsigned confirmed, delivered;
+};
+
+static struct posta_envelope *envelope_make(const char *body)
+{
+	struct posta_envelope *envelope = posta_envelope_new();
+	if (!envelope)
+		return NULL;
+	if (oom_worked(posta_envelope_set_text(envelope, POSTA_ATTR_TYPE, "t")) &&
+	    oom_worked(posta_envelope_set_body(envelope, body, strlen(body))))
+		return envelope;
+	posta_envelope_unref(envelope);
+	return NULL;
+}
+
+/* As oom_worked; a bridge or service whose own start lacked the memory is closed. */
+static bool usable(enum posta_err result)
+{
+	return result != POSTA_EDEAD && oom_worked(result);
+}
+
+static enum posta_err user_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	struct user *user = state;
+	struct posta_error error = { .code = POSTA_OK };
+	const struct posta_source source = { .topic = "topic", .group = "group" };
+	const struct posta_target target = { .topic = "topic" };
+	uint32_t subscription;
+	usable(posta_bridge_subscribe(self, user->bridge, &source, &subscription, &error));
+	struct posta_envelope *envelope = user->publishes ? envelope_make("body") : NULL;
+	if (envelope)
+		usable(posta_bridge_publish(self, user->bridge, &target, envelope, 1));
+	posta_envelope_unref(envelope);
+	return POSTA_OK;
+}
+
+static enum posta_err user_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct user *user = state;
+	if (message->type == POSTA_MSG_PUBLISHED)
+		user->confirmed += ((struct posta_published *)posta_data(message))->result == POSTA_OK;
+	if (message->type != POSTA_MSG_DELIVERY)
+		return POSTA_OK;
+	user->delivered++;
+	posta_settle(self, ((struct posta_delivery *)posta_data(message))->token, POSTA_ACK);
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class user_class = { .name = "user", .receive = user_receive, .start = user_start };
+
+static void use(struct posta_system *system, struct user *user)
+{
+	struct posta_error error = { .code = POSTA_OK };
+	user->bridge = posta_bridge_open(system, "memory:a", NULL, &error);
+	if (!user->bridge) {
+		assert_false(oom_worked(error.code));
+		return;
+	}
+	posta_system_spawn(system, &user_class, user, NULL, &error);
+	posta_system_advance(system, 60000);
+	posta_bridge_close(user->bridge, 0);
+	posta_system_advance(system, 1000);
+}
+
+/* What was confirmed comes to the user or, if that one could not be served, to the next one of its group. */
+static void bridge(void)
+{
+	struct posta_system *system = oom_system();
+	if (!system)
+		return;
+	struct posta_error error;
+	struct user first = { .publishes = true }, second = { .publishes = false };
+	struct posta_bridge *keeper = posta_bridge_open(system, "memory:a", NULL, &error); /* the broker stays */
+	if (keeper) {
+		use(system, &first);
+		use(system, &second);
+		if (first.confirmed)
+			assert_true(first.delivered + second.delivered > 0);
+	}
+	posta_bridge_close(keeper, 0);
+	posta_system_advance(system, 1000);
+	oom_stop(system);
+}
+
+static void bridge__used__loses_nothing_that_was_confirmed(void **state)
+{
+	(void)state;
+	oom_every(bridge);
+}
+
+/* -- A route -- */
+
+static void route(void)
+{
+	static const char text[] = "brokers: { a: 'memory:a', b: 'memory:b' }\n"
+				   "routes:\n  - name: r\n    from: { broker: a, topic: in, group: route }\n"
+				   "    to: { broker: b, topic: out }\n";
+	struct posta_system *system = oom_system();
+	if (!system)
+		return;
+	struct posta_error error = { .code = POSTA_OK };
+	struct posta_router_config *config = posta_router_config_parse(text, sizeof text - 1, "f", NULL, NULL, &error);
+	struct posta_router *router = config ? posta_router_start(system, config, NULL, &error) : NULL;
+	if (!router)
+		assert_false(oom_worked(error.code));
+	posta_system_advance(system, 60000);
+	if (router)
+		posta_router_stop(router, 100);
+	posta_system_advance(system, 1000);
+	oom_stop(system);
+	posta_router_free(router);
+}
+
+static void router__started_and_stopped__fails_cleanly(void **state)
+{
+	(void)state;
+	oom_every(route);
+}
+
+/* -- The services -- */
+
+static void services(void)
+{
+	struct posta_system *system = oom_system_in_time();
+	if (!system)
+		return;
+	struct posta_error error = { .code = POSTA_OK };
+	const struct posta_messaging_options options = {
+		.system = system,
+		.kafka_brokers = "memory:bus",
+		.rabbitmq_url = "memory:work",
+		.mqtt_broker_url = "memory:field",
+		.service_name = "oom",
+	};
+	struct posta_messaging *messaging = NULL;
+	if (usable(posta_messaging_start(&options, &messaging, &error))) {
+		struct posta_event *event = posta_event_create(POSTA_EVENT_RESERVA_CREADA, "{}", "test");
+		if (event)
+			oom_worked(
+				posta_event_bus_publish(posta_messaging_event_bus(messaging), "t", event, NULL, NULL));
+		posta_event_unref(event);
+		kit_settle(system);
+		posta_messaging_stop(messaging, 100, NULL);
+	}
+	posta_messaging_free(messaging);
+	kit_settle(system);
+	oom_stop(system);
+}
+
+static void messaging__started_and_stopped__fails_cleanly(void **state)
+{
+	(void)state;
+	oom_every(services);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bridge__used__loses_nothing_that_was_confirmed),
+		cmocka_unit_test(router__started_and_stopped__fails_cleanly),
+		cmocka_unit_test(messaging__started_and_stopped__fails_cleanly),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
