@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define START_MS 10000u
+#define CLOSE_TRIES 3
 #define STOP_MS 5000u
 
 /* -- Start */
@@ -211,6 +212,15 @@ static void end_services(struct posta_messaging *messaging)
 	posta__service_end(&messaging->telemetry.service);
 }
 
+/* Nothing may be left that knows what is freed next: want of memory is tried again. */
+static enum posta_err close_all(struct posta_messaging *messaging, uint64_t end)
+{
+	enum posta_err err = posta__messaging_close(messaging, left_ms(end));
+	for (int tries = 1; err && err != POSTA_ETIMEDOUT && err != POSTA_EWRONGTHREAD && tries < CLOSE_TRIES; tries++)
+		err = posta__messaging_close(messaging, left_ms(end));
+	return err;
+}
+
 static enum posta_err stop_all(struct posta_messaging *messaging, uint64_t deadline_ms)
 {
 	/* In this order: a handler of events may publish tasks, one of tasks metrics. */
@@ -227,7 +237,7 @@ static enum posta_err stop_all(struct posta_messaging *messaging, uint64_t deadl
 	}
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
 		note_left(&messaging->report, services[i]);
-	enum posta_err err = posta__messaging_close(messaging, left_ms(end));
+	enum posta_err err = close_all(messaging, end);
 	result = result ? result : err;
 	if (messaging->owns_system) {
 		struct posta_stop_report report = { 0 };
@@ -260,6 +270,8 @@ void posta_messaging_free(struct posta_messaging *messaging)
 {
 	if (!messaging || posta_messaging_stop(messaging, STOP_MS, NULL) == POSTA_EWRONGTHREAD)
 		return;
+	for (int i = 0; i < POSTA__BRIDGES; i++) /* where there was no memory to end them in order */
+		posta_bridge_close(messaging->bridges[i], 0);
 	posta__event_bus_fini(&messaging->bus);
 	posta__service_fini(&messaging->queue.service);
 	posta__service_fini(&messaging->telemetry.service);

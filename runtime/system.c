@@ -552,8 +552,13 @@ static bool flag_is_set(void *context)
 
 void posta__drive_until(struct posta_system *system, const bool *done)
 {
-	if (system->options.workers == POSTA_HOST_DRIVEN)
+	if (system->options.workers != POSTA_HOST_DRIVEN)
+		return;
+	if (!system->options.virtual_clock)
 		posta_system_run_until(system, flag_is_set, (void *)(uintptr_t)done, UINT64_MAX);
+	while (!*done) /* a time that stands still would never end a wait for what does not come */
+		if (!posta_system_step(system, 1))
+			posta_system_advance(system, 1);
 }
 
 void posta_system_advance(struct posta_system *system, uint64_t ms)

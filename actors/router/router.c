@@ -105,6 +105,7 @@ static void close_what_is_idle(struct posta_router *router)
 		    in_use(router, slot->bridge))
 			continue;
 		slot->state = POSTA__SLOT_ENDING;
+		slot->closed = true;
 		slot->last.size = sizeof slot->last;
 		posta_bridge_status(slot->bridge, &slot->last);
 		posta_bridge_close(slot->bridge, router->stopping && router->deadline_ms < BRIDGE_CLOSE_MS
@@ -314,7 +315,7 @@ void posta_router_free(struct posta_router *router)
 		free(router->routes[i]);
 	}
 	for (size_t i = 0; i < router->bridge_count; i++) {
-		if (router->bridges[i]->state == POSTA__SLOT_NEW || router->bridges[i]->state == POSTA__SLOT_RUNNING)
+		if (!router->bridges[i]->closed) /* also one that ended by itself */
 			posta_bridge_close(router->bridges[i]->bridge, 0);
 		free(router->bridges[i]);
 	}

@@ -33,6 +33,7 @@ struct posta__bridge_slot {
 	bool retired; /* the newest file has no such broker */
 	char name[64];
 	struct posta_bridge_status last; /* when it began to end */
+	bool closed;                     /* the router's use of it has ended */
 };
 
 struct posta__route_slot {

@@ -73,7 +73,7 @@ struct posta_system_options {
 	uint32_t dedicated_max; /* 0: 64; at most 200 */
 	bool pin_cpus;          /* worker n on the n-th CPU of the process's mask */
 	uint64_t turn_us_max;   /* longest turn before others run; 0: 100 */
-	bool virtual_clock;     /* time stands still until posta_system_advance; host-driven only */
+	bool virtual_clock; /* time stands still but in posta_system_advance and calls that wait; host-driven only */
 	uint64_t
 		seed; /* of posta_random; 0: from the system's entropy. With virtual_clock also the order of ready actors */
 	struct posta_allocator allocator; /* all NULL: aligned_alloc and free */

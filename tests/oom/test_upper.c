@@ -28,10 +28,10 @@ static struct posta_envelope *envelope_make(const char *body)
 	return NULL;
 }
 
-/* As oom_worked; a bridge or service whose own start lacked the memory is closed. */
+/* As oom_worked; a bridge or service whose own start lacked the memory is closed, or not ready in time. */
 static bool usable(enum posta_err result)
 {
-	return result != POSTA_EDEAD && oom_worked(result);
+	return result != POSTA_EDEAD && result != POSTA_ETIMEDOUT && oom_worked(result);
 }
 
 static enum posta_err user_start(struct posta_actor *self, void *state, void *argument)
