@@ -21,7 +21,8 @@ struct closer {
 
 static void await(struct posta_actor *self, struct closer *closer, posta_ref ref)
 {
-	if (ref != POSTA_NOBODY && posta_watch(self, ref))
+	/* A second time, for memory may be short only for a moment, and what is not waited for is freed too early. */
+	if (ref != POSTA_NOBODY && (posta_watch(self, ref) || posta_watch(self, ref)))
 		closer->left++;
 }
 
