@@ -53,6 +53,25 @@ static void full_jitter__reaches_both_ends(void **state)
 	assert_int_equal(seen, 0xF);
 }
 
+static void factor_of_one__waits_the_same_each_time(void **state)
+{
+	(void)state;
+	const struct posta_backoff backoff = { .initial_ms = 30, .max_ms = 1000, .factor = 1 };
+	for (uint32_t attempt = 0; attempt < 5; attempt++)
+		assert_int_equal(posta_backoff_delay_ms(&backoff, attempt, 0, 0), 30);
+}
+
+/* Uniform up to the cap, not up to three times the last wait and then cut: that would crowd at the cap. */
+static void decorrelated_jitter__near_the_cap__is_uniform_up_to_it(void **state)
+{
+	(void)state;
+	const struct posta_backoff backoff = { .initial_ms = 10, .max_ms = 100, .jitter = POSTA_JITTER_DECORRELATED };
+	assert_int_equal(posta_backoff_delay_ms(&backoff, 3, 50, 95), 10 + 95 % 91);
+	assert_int_equal(posta_backoff_delay_ms(&backoff, 3, 50, 90), 100);
+	assert_int_equal(posta_backoff_delay_ms(&backoff, 3, 33, 90), 10); /* up to 99 */
+	assert_int_equal(posta_backoff_delay_ms(&backoff, 3, 34, 90), 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -60,6 +79,8 @@ int main(void)
 		cmocka_unit_test(initial_zero__restarts_at_once),
 		cmocka_unit_test(jitter__stays_within_its_bounds),
 		cmocka_unit_test(full_jitter__reaches_both_ends),
+		cmocka_unit_test(factor_of_one__waits_the_same_each_time),
+		cmocka_unit_test(decorrelated_jitter__near_the_cap__is_uniform_up_to_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
