@@ -52,6 +52,12 @@ static void trim(struct posta__worker *worker, struct posta_actor *actor)
 	}
 }
 
+static void count_in(struct posta_actor *actor, const struct posta_message *message)
+{
+	if (!(message->bits_ & POSTA__BIT_REPLY))
+		atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
+}
+
 static void unstash(struct posta_actor *actor)
 {
 	struct posta__cold *cold = actor->cold;
@@ -62,7 +68,7 @@ static void unstash(struct posta_actor *actor)
 	if (!actor->head)
 		actor->tail = cold->stash_tail;
 	actor->head = cold->stash_head;
-	if (actor->guarded)
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
 		atomic_fetch_add_explicit(&actor->length, cold->stash_count, memory_order_relaxed);
 	cold->stash_head = NULL;
 	cold->stash_tail = &cold->stash_head;
@@ -92,11 +98,17 @@ static enum posta_err special(struct posta__worker *worker, struct posta_actor *
 	return POSTA_OK;
 }
 
-/* What is in hand, from first on, goes back to the front of the mailbox. last: of what was in hand. */
-static void put_back(struct posta_actor *actor, struct posta_message *first, struct posta_message *last)
+/*
+ * What is in hand, from first on, goes back to the front of the mailbox. last: of what was in hand. counted: whether its
+ * length has it still; a mailbox that began to be counted in this turn has not.
+ */
+static void put_back(struct posta_actor *actor, struct posta_message *first, struct posta_message *last, bool counted)
 {
 	if (!first)
 		return;
+	if (!counted && atomic_load_explicit(&actor->bounded, memory_order_relaxed))
+		for (const struct posta_message *message = first; message; message = message->next_)
+			count_in(actor, message);
 	last->next_ = actor->head;
 	if (!actor->head)
 		actor->tail = &last->next_;
@@ -126,11 +138,11 @@ static void settle(struct posta__worker *worker, struct posta_actor *actor, enum
 
 /* Off the straight path, after a handler. Returns: whether the turn goes on. */
 static bool after(struct posta__worker *worker, struct posta_actor *actor, enum posta_err result,
-		  struct posta_message *next, struct posta_message *last)
+		  struct posta_message *next, struct posta_message *last, bool counted)
 {
 	bool on = goes_on(actor, result);
 	if (!on)
-		put_back(actor, next, last);
+		put_back(actor, next, last, counted);
 	settle(worker, actor, result);
 	return on;
 }
@@ -168,11 +180,11 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 				  posta__block_is_own(worker, message))) {
 			message->next_ = worker->pool.free[0];
 			worker->pool.free[0] = message;
-		} else if (!after(worker, actor, result, next, last)) {
+		} else if (!after(worker, actor, result, next, last, counted)) {
 			return;
 		}
 		if (POSTA__UNLIKELY(--worker->until_look == 0) && posta__worker_look(worker)) {
-			put_back(actor, next, last);
+			put_back(actor, next, last, counted);
 			return;
 		}
 	}
@@ -206,9 +218,11 @@ static __attribute__((noinline)) void attentive_turn(struct posta__worker *worke
 	if (actor->attention & POSTA__ATTEND_TRIM)
 		trim(worker, actor);
 	if (go && actor->head) {
+		/* Asked of the policy, not of the guard: who is only observed is guarded too, and not counted. */
+		bool counted = atomic_load_explicit(&actor->bounded, memory_order_relaxed);
 		if (actor->observed)
-			run(worker, actor, atomic_load_explicit(&actor->bounded, memory_order_relaxed), true);
-		else if (actor->guarded)
+			run(worker, actor, counted, true);
+		else if (counted)
 			run(worker, actor, true, false);
 		else
 			run(worker, actor, false, false);

@@ -132,6 +132,39 @@ static void least_loaded__the_shortest_mailbox(void **state)
 	kit_stop(pool.system);
 }
 
+/* Joins in its first message, and ends that turn, with the others still before it. */
+static enum posta_err joiner_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	if (message->type != LATE_JOIN)
+		return member_receive(self, state, message);
+	posta_unstash(self);
+	return posta_group_join(self, "pool");
+}
+
+static const struct posta_actor_class joiner_class = { .name = "joiner", .receive = joiner_receive };
+
+static void least_loaded__joins_with_messages_in_hand__they_count(void **state)
+{
+	(void)state;
+	struct pool pool;
+	pool_start(&pool, POSTA_PICK_LEAST_LOADED);
+	pick(&pool); /* from now on lengths are known */
+	for (int i = 0; i < MEMBERS; i++)
+		load(&pool, i, 2);
+	struct member *joiner = &pool.members[MEMBERS];
+	posta_ref ref = posta_system_spawn(pool.system, &joiner_class, joiner, NULL, NULL);
+	kit_send(pool.system, ref, LATE_JOIN);
+	for (int i = 0; i < 5; i++)
+		kit_send(pool.system, ref, 1);
+	kit_settle(pool.system);
+	assert_int_equal(joiner->handled, 5);
+	for (int i = 0; i < 3; i++)
+		kit_send(pool.system, ref, 1);
+	assert_int_not_equal(pick(&pool), ref); /* whoever is told last runs first: these three still wait */
+	assert_int_equal(joiner->handled, 8);
+	kit_stop(pool.system);
+}
+
 static void hash__key_keeps_its_member__few_move(void **state)
 {
 	(void)state;
@@ -247,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_robin__each_in_turn),
 		cmocka_unit_test(least_loaded__the_shortest_mailbox),
+		cmocka_unit_test(least_loaded__joins_with_messages_in_hand__they_count),
 		cmocka_unit_test(hash__key_keeps_its_member__few_move),
 		cmocka_unit_test(drain__everything_is_handled_first),
 		cmocka_unit_test(drain__never_quiet__stops_at_the_deadline_and_reports),
