@@ -6,23 +6,32 @@
 
 #include "runtime/worker.h"
 
-/* A small block of this worker, header set. NULL when out of memory. */
-static inline struct posta_message *posta__block_small(struct posta__worker *worker, uint32_t type, size_t size)
+static inline struct posta_message *posta__block_label(struct posta_message *message, uint32_t type, size_t size)
 {
-#if POSTA__POOLED
-	struct posta_message *message = worker->pool.free[0];
-	if (POSTA__LIKELY(message != NULL))
-		worker->pool.free[0] = message->next_;
-	else
-#else
-	struct posta_message *message;
-#endif
-		if (!(message = posta__pool_refill(worker, 0)))
-		return NULL;
 	message->type = type;
 	message->ask_ = 0;
 	message->size_ = (uint16_t)size; /* owner and bits are the block's own: a free one has them as it needs them */
 	return message;
+}
+
+/* The topmost free block of this worker, header set. NULL: there is none, or it is too small for size bytes. */
+static inline struct posta_message *posta__block_at_hand(struct posta__worker *worker, uint32_t type, size_t size)
+{
+	struct posta_message *message = worker->pool.free[0];
+	if (POSTA__UNLIKELY(size > POSTA_INLINE_MAX || !message))
+		return NULL;
+	worker->pool.free[0] = message->next_;
+	return posta__block_label(message, type, size);
+}
+
+/* A small block of this worker, header set. NULL when out of memory. */
+static inline struct posta_message *posta__block_small(struct posta__worker *worker, uint32_t type, size_t size)
+{
+	struct posta_message *message = posta__block_at_hand(worker, type, size);
+	if (POSTA__LIKELY(message != NULL))
+		return message;
+	message = posta__pool_refill(worker, 0);
+	return message ? posta__block_label(message, type, size) : NULL;
 }
 
 /* A plain small block of this worker: owner and bits in one look. */
@@ -59,9 +68,10 @@ static inline void posta__copy_small(void *to, const void *from, size_t size)
 	} else if (size >= 4) {
 		__builtin_memcpy(d, s, 4);
 		__builtin_memcpy(d + size - 4, s + size - 4, 4);
-	} else {
-		for (size_t i = 0; i < size; i++)
-			d[i] = s[i];
+	} else if (size) {
+		d[0] = s[0];
+		d[size / 2] = s[size / 2];
+		d[size - 1] = s[size - 1];
 	}
 }
 

@@ -30,6 +30,7 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor);
 static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref to, struct posta_message *message)
 {
 	struct posta_actor *actor = posta__slot(worker, to);
+	__builtin_prefetch(&actor->stack, 1); /* from abroad it will be written: so the line comes once, not twice */
 	/* Relaxed: at home both fields change only on this thread; from abroad a stale look is caught on delivery. */
 	if (POSTA__LIKELY(atomic_load_explicit(&actor->self, memory_order_relaxed) == to &&
 			  atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker &&

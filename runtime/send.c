@@ -7,21 +7,28 @@
 
 #define STASH_MAX 65536u
 
+/* Off the straight path: more than a small block holds, or no free block at hand. */
+static __attribute__((noinline)) enum posta_err send_copy(struct posta_actor *self, posta_ref to, uint32_t type,
+							  const void *data, size_t size)
+{
+	struct posta__worker *worker = posta__worker_running(self);
+	if (size > POSTA_COPY_MAX)
+		return POSTA_EINVAL;
+	struct posta_message *message = posta__message_copy(worker, worker->system, type, data, size);
+	if (!message)
+		return POSTA_ENOMEM;
+	message->sender = posta__self(self);
+	return posta__post(worker, to, message);
+}
+
+/* Every call in it is its last: so it needs no frame. */
 enum posta_err posta_send(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size)
 {
 	struct posta__worker *worker = posta__worker_running(self);
-	struct posta_message *message;
-	if (POSTA__LIKELY(size <= POSTA_INLINE_MAX)) {
-		message = posta__block_small(worker, type, size);
-		if (POSTA__LIKELY(message != NULL))
-			posta__copy_small(message->payload_, data, size);
-	} else if (size <= POSTA_COPY_MAX) {
-		message = posta__message_copy(worker, worker->system, type, data, size);
-	} else {
-		return POSTA_EINVAL;
-	}
+	struct posta_message *message = posta__block_at_hand(worker, type, size);
 	if (POSTA__UNLIKELY(!message))
-		return POSTA_ENOMEM;
+		return send_copy(self, to, type, data, size);
+	posta__copy_small(message->payload_, data, size);
 	message->sender = posta__self(self);
 	return posta__post(worker, to, message);
 }
