@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The end in peace: first everything that waits is handled, then the actors stop. */
+#include "runtime/clock.h"
 #include "runtime/system.h"
-
-#include <errno.h>
-#include <time.h>
-
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static bool is_idle(const struct posta__worker *worker)
 {
@@ -42,7 +33,7 @@ static bool is_quiet(struct posta_system *system, uint64_t *slept_before)
 static void wait_for_quiet(struct posta_system *system, uint64_t until_ms)
 {
 	uint64_t slept = 0;
-	while (!is_quiet(system, &slept) && clock_ms() < until_ms) {
+	while (!is_quiet(system, &slept) && posta__clock_ms() < until_ms) {
 		struct timespec pause = { .tv_nsec = 1000000 };
 		nanosleep(&pause, NULL);
 	}
@@ -54,12 +45,12 @@ enum posta_err posta_system_drain(struct posta_system *system, uint64_t deadline
 		return POSTA_OK;
 	if (posta__worker_current())
 		return POSTA_EWRONGTHREAD;
-	uint64_t now = clock_ms(), until = deadline_ms < UINT64_MAX - now ? now + deadline_ms : UINT64_MAX;
+	uint64_t now = posta__clock_ms(), until = deadline_ms < UINT64_MAX - now ? now + deadline_ms : UINT64_MAX;
 	if (system->options.workers == POSTA_HOST_DRIVEN)
-		while (posta_system_step(system, 0) && clock_ms() < until)
+		while (posta_system_step(system, 0) && posta__clock_ms() < until)
 			;
 	else
 		wait_for_quiet(system, until);
-	now = clock_ms();
+	now = posta__clock_ms();
 	return posta_system_stop(system, now < until ? until - now : 0, report);
 }

@@ -4,6 +4,7 @@
  * live there. So everything is read by the one thread that writes it, and all others go on meanwhile.
  */
 #include "runtime/observe.h"
+#include "runtime/clock.h"
 #include "runtime/cold.h"
 
 #include <posta/supervisor.h>
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define SLOTS_A_TURN 256u
 #define MESSAGES_A_TURN 8192u
@@ -217,11 +217,7 @@ static struct survey *survey_new(struct posta_system *system)
 	struct survey *survey = posta__zalloc(system, sizeof *survey);
 	if (!survey)
 		return NULL;
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&survey->done, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	posta__cond_init(&survey->done);
 	pthread_mutex_init(&survey->lock, NULL);
 	pthread_mutex_lock(&system->lock);
 	survey->used = system->slots.used;
@@ -259,12 +255,7 @@ static void wait_for(struct survey *survey, uint64_t timeout_ms)
 {
 	if (survey->system->options.workers == POSTA_HOST_DRIVEN)
 		posta_system_run_until(survey->system, is_finished, survey, timeout_ms);
-	struct timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	timeout_ms = timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms;
-	uint64_t ns = (uint64_t)at.tv_nsec + timeout_ms % 1000 * 1000000;
-	at.tv_sec += (time_t)(timeout_ms / 1000 + ns / 1000000000u);
-	at.tv_nsec = (long)(ns % 1000000000u);
+	struct timespec at = posta__clock_in(timeout_ms);
 	pthread_mutex_lock(&survey->lock);
 	while (!survey->finished && pthread_cond_timedwait(&survey->done, &survey->lock, &at) != ETIMEDOUT)
 		;

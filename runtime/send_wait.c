@@ -3,11 +3,11 @@
  * A thread that is none of ours sends to a mailbox that may be full, and waits for room: a short-lived actor waits for it
  * in the way actors do. The two share what they know of each other by reference count: who is done first goes first.
  */
+#include "runtime/clock.h"
 #include "runtime/mailbox.h"
 #include "runtime/park.h"
 
 #include <errno.h>
-#include <time.h>
 
 enum { TRY = 1 };
 
@@ -104,26 +104,11 @@ static struct attempt *attempt_new(struct posta_system *system)
 	struct attempt *attempt = posta__zalloc(system, sizeof *attempt);
 	if (!attempt)
 		return NULL;
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&attempt->done, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	posta__cond_init(&attempt->done);
 	pthread_mutex_init(&attempt->lock, NULL);
 	attempt->system = system;
 	attempt->holders = 1;
 	return attempt;
-}
-
-static struct timespec deadline_in(uint64_t ms)
-{
-	struct timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	ms = ms > INT32_MAX ? INT32_MAX : ms;
-	uint64_t ns = (uint64_t)at.tv_nsec + ms % 1000 * 1000000;
-	at.tv_sec += (time_t)(ms / 1000 + ns / 1000000000u);
-	at.tv_nsec = (long)(ns % 1000000000u);
-	return at;
 }
 
 static bool is_finished(void *context)
@@ -135,7 +120,7 @@ static void wait_for(struct attempt *attempt, uint64_t timeout_ms)
 {
 	if (attempt->system->options.workers == POSTA_HOST_DRIVEN)
 		posta_system_run_until(attempt->system, is_finished, attempt, timeout_ms);
-	struct timespec at = deadline_in(timeout_ms);
+	struct timespec at = posta__clock_in(timeout_ms);
 	pthread_mutex_lock(&attempt->lock);
 	while (!attempt->finished && pthread_cond_timedwait(&attempt->done, &attempt->lock, &at) != ETIMEDOUT)
 		;

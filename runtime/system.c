@@ -2,6 +2,7 @@
 #include "runtime/system.h"
 #include "runtime/ask.h"
 #include "runtime/block.h"
+#include "runtime/clock.h"
 #include "runtime/cold.h"
 #include "runtime/cpus.h"
 #include "runtime/life.h"
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define DEDICATED_DEFAULT 64u
 #define DEDICATED_MAX 200u
@@ -99,9 +99,7 @@ static uint64_t seed_of_the_machine(void)
 	uint64_t seed = 0;
 	if (getrandom(&seed, sizeof seed, 0) == sizeof seed)
 		return seed;
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)&now;
+	return posta__clock_ns() ^ (uint64_t)(uintptr_t)&seed;
 }
 
 static void *default_alloc(void *context, size_t alignment, size_t size)
@@ -247,7 +245,7 @@ static struct posta_system *system_alloc(const struct posta_system_options *opti
 	snprintf(system->name, sizeof system->name, "%s", system->options.name ? system->options.name : "posta");
 	system->tag = atomic_fetch_add_explicit(&next_tag, 1, memory_order_relaxed);
 	pthread_mutex_init(&system->lock, NULL);
-	pthread_cond_init(&system->ended, NULL);
+	posta__cond_init(&system->ended);
 	return system;
 }
 
@@ -337,16 +335,6 @@ void posta__root_ended(struct posta_system *system)
 	pthread_mutex_unlock(&system->lock);
 }
 
-static struct timespec deadline_in(uint64_t ms)
-{
-	struct timespec at;
-	clock_gettime(CLOCK_REALTIME, &at);
-	uint64_t ns = (uint64_t)at.tv_nsec + ms % 1000 * 1000000;
-	at.tv_sec += (time_t)(ms / 1000 + ns / 1000000000u);
-	at.tv_nsec = (long)(ns % 1000000000u);
-	return at;
-}
-
 static bool ended(void *context)
 {
 	return ((struct posta_system *)context)->root_ended;
@@ -358,7 +346,7 @@ static void wait_for_root(struct posta_system *system, uint64_t deadline_ms)
 		posta_system_run_until(system, ended, system, deadline_ms);
 		return;
 	}
-	struct timespec at = deadline_in(deadline_ms > INT32_MAX ? INT32_MAX : deadline_ms);
+	struct timespec at = posta__clock_in(deadline_ms);
 	pthread_mutex_lock(&system->lock);
 	while (!system->root_ended && pthread_cond_timedwait(&system->ended, &system->lock, &at) != ETIMEDOUT)
 		;
@@ -507,13 +495,6 @@ size_t posta_system_step(struct posta_system *system, uint64_t timeout_ms)
 	return turns;
 }
 
-static uint64_t real_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void on_time_out(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)timer, (void)events; /* it ends the wait */
@@ -531,9 +512,9 @@ static void step_host(struct posta_system *system, uint64_t timeout_ms)
 bool posta_system_run_until(struct posta_system *system, bool (*done)(void *context), void *context,
 			    uint64_t timeout_ms)
 {
-	uint64_t began = real_ms();
+	uint64_t began = posta__clock_ms();
 	while (!done(context)) {
-		uint64_t passed = real_ms() - began;
+		uint64_t passed = posta__clock_ms() - began;
 		if (passed >= timeout_ms && timeout_ms != UINT64_MAX)
 			return done(context);
 		uint64_t left = timeout_ms - passed;
@@ -586,9 +567,7 @@ uint64_t posta_system_now_ns(struct posta_system *system)
 {
 	if (system->options.virtual_clock)
 		return atomic_load_explicit(&system->virtual_ns, memory_order_relaxed);
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return posta__clock_ns();
 }
 
 int posta_system_workers(const struct posta_system *system)

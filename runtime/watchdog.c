@@ -4,13 +4,13 @@
  * handler. A number that stays odd for watchdog_ms is a handler that does not return: its actor and message are named, once.
  * Threads of single actors are not looked at: they are there to block.
  */
+#include "runtime/clock.h"
 #include "runtime/observe.h"
 
 #include <posta/log.h>
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 struct posta__watchdog {
 	pthread_t thread;
@@ -22,13 +22,6 @@ struct posta__watchdog {
 		bool told;
 	} seen[POSTA__WORKERS_MAX];
 };
-
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void report(struct posta_system *system, struct posta_stuck *stuck, const struct posta_actor_class *klass)
 {
@@ -71,7 +64,7 @@ static void look_at(struct posta_system *system, struct posta__watchdog *dog, in
 /* Returns: whether to go on. */
 static bool pause_for(struct posta__watchdog *dog, uint64_t ns)
 {
-	uint64_t until = clock_ns() + ns;
+	uint64_t until = posta__clock_ns() + ns;
 	struct timespec at = { .tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u) };
 	pthread_mutex_lock(&dog->lock);
 	while (!dog->stop && pthread_cond_timedwait(&dog->stop_asked, &dog->lock, &at) != ETIMEDOUT)
@@ -87,7 +80,7 @@ static void *watch(void *argument)
 	struct posta__watchdog *dog = system->watchdog;
 	uint64_t interval_ns = system->options.watchdog_ms * 250000u;
 	while (pause_for(dog, interval_ns)) {
-		uint64_t now = clock_ns();
+		uint64_t now = posta__clock_ns();
 		for (int i = 0; i < system->workers; i++)
 			look_at(system, dog, i, now);
 	}
@@ -96,11 +89,7 @@ static void *watch(void *argument)
 
 static void dog_init(struct posta__watchdog *dog)
 {
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&dog->stop_asked, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	posta__cond_init(&dog->stop_asked);
 	pthread_mutex_init(&dog->lock, NULL);
 }
 
