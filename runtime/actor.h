@@ -69,7 +69,7 @@ struct posta_actor {
 	bool supervised : 1;
 	bool parent_releases : 1; /* its end is final: the parent asked for it */
 	uint32_t generation;      /* of the next actor in it */
-	uint32_t timers;          /* armed: an actor with timers does not move */
+	uint32_t timers; /* the first of those it has armed, 1-based; 0: none. With timers it does not move */
 	int16_t reason;           /* why it ends, once stopping */
 	/* line 1 */
 	_Alignas(POSTA__LINE) _Atomic(struct posta_message *) stack; /* newest first; FIFO once reversed */

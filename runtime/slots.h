@@ -27,7 +27,7 @@ struct posta__worker;
  */
 enum posta_err posta__slots_init(struct posta_system *system, uint32_t actors_max);
 void posta__slots_fini(struct posta_system *system);
-/* Takes a batch, linked by run_next. NULL: out of memory or actors_max reached. Any thread. */
+/* Takes a batch, linked by next_sibling. NULL: out of memory or actors_max reached. Any thread. */
 struct posta_actor *posta__slots_take(struct posta_system *system);
 /* A free slot for a spawn on this worker's thread (NULL: a foreign thread). */
 struct posta_actor *posta__slot_new(struct posta_system *system, struct posta__worker *worker);

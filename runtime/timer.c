@@ -111,7 +111,7 @@ static uint32_t record_new(struct posta__worker *worker)
 	struct posta__timers *timers = &worker->timers;
 	if (timers->free) {
 		uint32_t index = timers->free - 1;
-		timers->free = timers->table[index].next_free;
+		timers->free = timers->table[index].next;
 		return index;
 	}
 	if (timers->used == timers->room && !grow(worker))
@@ -126,8 +126,31 @@ static void record_free(struct posta__timers *timers, uint32_t index)
 	timer->generation++;
 	timer->owner = NULL;
 	timer->message = NULL;
-	timer->next_free = timers->free;
+	timer->next = timers->free;
 	timers->free = index + 1;
+}
+
+/* -- Those of an owner: a list, so that its end costs what it has armed, not what all have -- */
+
+static void chain(struct posta__timers *timers, uint32_t index)
+{
+	struct posta__timer *timer = &timers->table[index];
+	timer->before = 0;
+	timer->next = timer->owner->timers;
+	if (timer->next)
+		timers->table[timer->next - 1].before = index + 1;
+	timer->owner->timers = index + 1;
+}
+
+static void unchain(struct posta__timers *timers, uint32_t index)
+{
+	const struct posta__timer *timer = &timers->table[index];
+	if (timer->before)
+		timers->table[timer->before - 1].next = timer->next;
+	else
+		timer->owner->timers = timer->next;
+	if (timer->next)
+		timers->table[timer->next - 1].before = timer->before;
 }
 
 /* Out of the heap and the table; its message, if any, is freed. */
@@ -135,7 +158,7 @@ static void disarm(struct posta__worker *worker, uint32_t index)
 {
 	struct posta__timer *timer = &worker->timers.table[index];
 	heap_remove(&worker->timers, timer->heap_at);
-	timer->owner->timers--;
+	unchain(&worker->timers, index);
 	posta__count(&worker->counters.timers, UINT64_MAX); /* one less */
 	if (timer->message)
 		posta__block_free(worker, timer->message);
@@ -160,7 +183,7 @@ posta_timer posta__timer_arm(struct posta_actor *owner, uint64_t delay_ns, uint6
 	timer->owner = owner;
 	timer->to = to;
 	timer->message = message;
-	owner->timers++;
+	chain(timers, index);
 	posta__count(&worker->counters.timers, 1);
 	timers->heap[timers->count] = index;
 	sift_up(timers, timers->count++);
@@ -228,10 +251,8 @@ void posta__timers_fire(struct posta__worker *worker)
 
 void posta__timers_drop(struct posta__worker *worker, struct posta_actor *owner)
 {
-	struct posta__timers *timers = &worker->timers;
-	for (uint32_t i = 0; i < timers->used && owner->timers; i++)
-		if (timers->table[i].owner == owner)
-			disarm(worker, i);
+	while (owner->timers)
+		disarm(worker, owner->timers - 1);
 }
 
 void posta__timers_fini(struct posta__worker *worker)

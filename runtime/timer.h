@@ -17,7 +17,7 @@ struct posta__timer {
 	struct posta_message *message;
 	uint32_t heap_at;
 	uint32_t generation;
-	uint32_t next_free;
+	uint32_t next, before; /* of the same owner; or the next free record. 1-based; 0: none */
 };
 
 struct posta__timers {

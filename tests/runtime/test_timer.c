@@ -116,6 +116,84 @@ static void owner_ends__its_timers_end(void **state)
 	kit_stop(system);
 }
 
+/* What the end of one costs must not grow with what others have armed: then this takes minutes. */
+static enum posta_err armed_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)state, (void)argument;
+	for (uint64_t i = 0; i < 2; i++)
+		if (!posta_send_after(self, 1000000 + i, posta_self(self), TICK, NULL, 0))
+			return POSTA_ENOMEM;
+	return POSTA_OK;
+}
+
+static void owner_ends__beside_many_others__in_no_time(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class armed = { .name = "armed", .receive = receive, .start = armed_start };
+	struct posta_system *system = kit_system(NULL);
+	for (int i = 0; i < 100000; i++)
+		posta_system_spawn(system, &armed, NULL, NULL, NULL);
+	kit_settle(system);
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_system_metrics(system, &metrics);
+	assert_int_equal(metrics.timers, 200000);
+	kit_stop(system); /* all of them: it looks at the time that takes */
+}
+
+/* One of several is cancelled, or fires, at either end or in the midst: the others are still its owner's. */
+struct several {
+	posta_timer timers[5];
+	unsigned ticks[5];
+};
+
+static enum posta_err several_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct several *several = state;
+	if (message->type == CANCEL) {
+		uint32_t which;
+		memcpy(&which, posta_data(message), sizeof which);
+		return posta_cancel(self, several->timers[which]) ? POSTA_OK : POSTA_EINTERNAL;
+	}
+	if (message->type >= TICK) {
+		several->ticks[message->type - TICK]++;
+		return POSTA_OK;
+	}
+	for (uint32_t i = 0; i < 5; i++)
+		several->timers[i] = posta_send_after(self, i == 3 ? 1 : 10, posta_self(self), TICK + i, NULL, 0);
+	return POSTA_OK;
+}
+
+static void cancel__one_of_several__others_stay(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class klass_of_several = { .name = "several", .receive = several_receive };
+	for (uint32_t first = 0; first < 5; first++)
+		for (uint32_t second = 0; second < 5; second++) {
+			struct posta_system *system = kit_system(NULL);
+			struct several several = { .ticks = { 0 } };
+			posta_ref ref = posta_system_spawn(system, &klass_of_several, &several, NULL, NULL);
+			kit_send(system, ref, ARM);
+			posta_system_advance(system, second == 3 ? 1 : 0); /* the one that fires of itself */
+			for (int i = 0; i < 2; i++) {
+				uint32_t which = i ? second : first;
+				if (which == 3 || (i && first == second))
+					continue;
+				posta_system_send(system, ref, CANCEL, &which, sizeof which);
+			}
+			posta_system_advance(system, 5);
+			struct posta_metrics metrics = { .size = sizeof metrics };
+			posta_system_metrics(system, &metrics);
+			assert_int_equal(several.ticks[3], 1);
+			unsigned gone = 1 + (first != 3) + (second != 3 && second != first);
+			assert_int_equal(metrics.timers, 5 - gone);
+			posta_system_stop_actor(system, ref, POSTA_OK);
+			posta_system_advance(system, 100);
+			posta_system_metrics(system, &metrics);
+			assert_int_equal(metrics.timers, 0);
+			kit_stop(system);
+		}
+}
+
 /* Many timers in no order: they fire by time, and those of one moment in the order in which they were armed. */
 struct many {
 	uint32_t count;
@@ -183,6 +261,8 @@ int main(void)
 		cmocka_unit_test(cancel__before_due__never_fires),
 		cmocka_unit_test(cancel__after_it_fired__says_so),
 		cmocka_unit_test(owner_ends__its_timers_end),
+		cmocka_unit_test(owner_ends__beside_many_others__in_no_time),
+		cmocka_unit_test(cancel__one_of_several__others_stay),
 		cmocka_unit_test(many__fire_in_order),
 		cmocka_unit_test(real_clock__sleeping_worker_wakes_for_its_timer),
 	};
