@@ -161,26 +161,35 @@ static void abandon(struct posta_system *system, struct posta__worker *worker, s
 	posta__slot_free(worker, actor);
 }
 
-static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker,
-					const struct posta__spawn *spawn, struct posta_error *error)
+/* What may fail. */
+static bool slot_equip(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
+		       const struct posta__spawn *spawn, struct posta_error *error)
 {
-	struct posta_actor *actor = posta__slot_new(system, worker);
-	if (!actor) {
-		posta_error_set(error, POSTA_ENOMEM, "spawn: no slot: out of memory, or actors_max is reached");
-		return NULL;
-	}
 	actor->klass = spawn->klass;
 	if (!state_give(system, worker, actor, spawn->klass, spawn->argument) || !cold_make(actor, spawn)) {
 		posta_error_set(error, POSTA_ENOMEM, "spawn: out of memory");
-		abandon(system, worker, actor);
-		return NULL;
+		return false;
 	}
-	if (!name_take(system, actor, spawn, error)) {
-		abandon(system, worker, actor);
-		return NULL;
+	return name_take(system, actor, spawn, error);
+}
+
+/* home: of choose_home. A thread that was to be its own is free again when this fails. */
+static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker,
+					struct posta__worker *home, const struct posta__spawn *spawn,
+					struct posta_error *error)
+{
+	struct posta_actor *actor = posta__slot_new(system, worker);
+	if (!actor)
+		posta_error_set(error, POSTA_ENOMEM, "spawn: no slot: out of memory, or actors_max is reached");
+	if (actor && slot_equip(system, worker, actor, spawn, error)) {
+		slot_fill(actor, spawn);
+		return actor;
 	}
-	slot_fill(actor, spawn);
-	return actor;
+	if (actor)
+		abandon(system, worker, actor);
+	if (home && home->dedicated)
+		atomic_store_explicit(&home->vacant, true, memory_order_release);
+	return NULL;
 }
 
 /* A free slot is in the run queue when a late message came for the last actor in it. It leaves before it lives elsewhere. */
@@ -212,7 +221,7 @@ struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struc
 	struct posta__worker *home;
 	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
 		return NULL;
-	struct posta_actor *actor = slot_prepare(system, worker, spawn, error);
+	struct posta_actor *actor = slot_prepare(system, worker, home, spawn, error);
 	if (!actor)
 		return NULL;
 	posta__link_child(spawn->parent, actor);
@@ -278,7 +287,7 @@ static posta_ref spawn_from_outside(struct posta_system *system, const struct po
 	struct posta__worker *home;
 	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
 		return POSTA_NOBODY;
-	struct posta_actor *actor = slot_prepare(system, NULL, spawn, error);
+	struct posta_actor *actor = slot_prepare(system, NULL, home, spawn, error);
 	if (!actor)
 		return POSTA_NOBODY;
 	home = home ? home : posta__system_worker(system, 0);

@@ -297,7 +297,7 @@ static struct posta__worker *dedicated_make(struct posta_system *system, struct 
 		return NULL;
 	worker->dedicated = true;
 	atomic_fetch_add_explicit(&system->worker_count, 1, memory_order_relaxed);
-	return posta__worker_start(worker, -1, error) ? NULL : worker;
+	return worker;
 }
 
 /* A thread whose actor ended is used again: its blocks may still be on their way home to it. */
@@ -307,8 +307,7 @@ static struct posta__worker *dedicated_reuse(struct posta_system *system)
 	for (int i = system->workers; i < count; i++) {
 		struct posta__worker *worker = posta__system_worker(system, i);
 		bool vacant = true;
-		if (worker->thread_started &&
-		    atomic_compare_exchange_strong_explicit(&worker->vacant, &vacant, false, memory_order_acq_rel,
+		if (atomic_compare_exchange_strong_explicit(&worker->vacant, &vacant, false, memory_order_acq_rel,
 							    memory_order_relaxed))
 			return worker;
 	}
@@ -321,6 +320,10 @@ struct posta__worker *posta__dedicated_start(struct posta_system *system, struct
 	struct posta__worker *worker = dedicated_reuse(system);
 	if (!worker)
 		worker = dedicated_make(system, error);
+	if (worker && !worker->thread_started && posta__worker_start(worker, -1, error)) {
+		atomic_store_explicit(&worker->vacant, true, memory_order_relaxed); /* another try may have its thread */
+		worker = NULL;
+	}
 	pthread_mutex_unlock(&system->lock);
 	return worker;
 }

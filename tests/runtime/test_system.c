@@ -213,6 +213,31 @@ static void dedicated__blocks_nobody_else(void **state)
 	free(log);
 }
 
+/* A thread of its own is taken for an actor that cannot be made after all: it is there for the next one. */
+static void dedicated__spawn_fails__thread_is_free_again(void **state)
+{
+	(void)state;
+	const struct posta_system_options options = { .workers = 1, .dedicated_max = 1 };
+	struct posta_system *system;
+	struct posta_error error;
+	assert_int_equal(posta_system_start(&options, &system, NULL), POSTA_OK);
+	struct kit_log *log = calloc(1, sizeof *log);
+	const struct posta_spawn_options plain = { .name = "taken" };
+	kit_spawn(system, log, &plain);
+	struct posta_spawn_options dedicated = { .name = "taken", .dedicated = true };
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(posta_system_spawn(system, &kit_noter, log, &dedicated, &error), POSTA_NOBODY);
+		assert_int_equal(error.code, POSTA_EEXISTS);
+	}
+	dedicated.name = "free";
+	kit_spawn(system, log, &dedicated);
+	dedicated.name = "one too many";
+	assert_int_equal(posta_system_spawn(system, &kit_noter, log, &dedicated, &error), POSTA_NOBODY);
+	assert_int_equal(error.code, POSTA_EFULL);
+	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
+	free(log);
+}
+
 /* Work of some length spreads over the workers; who sends to whom does not matter. */
 static enum posta_err work(struct posta_actor *self, void *state, struct posta_message *message)
 {
@@ -345,6 +370,7 @@ int main(void)
 		cmocka_unit_test(balance__long_handlers_move),
 		cmocka_unit_test(balance__talkers_gather),
 		cmocka_unit_test(stop__actor_never_yields_its_end__is_reported),
+		cmocka_unit_test(dedicated__spawn_fails__thread_is_free_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
