@@ -53,7 +53,7 @@ void posta__groups_fini(struct posta_system *system)
 
 static struct group *find(struct posta_system *system, const char *name)
 {
-	return (struct group *)posta__dict_find(&system->groups->dict, name);
+	return name ? (struct group *)posta__dict_find(&system->groups->dict, name) : NULL;
 }
 
 static uint32_t member_find(const struct group *group, posta_ref ref)
@@ -67,7 +67,7 @@ static uint32_t member_find(const struct group *group, posta_ref ref)
 static bool grow(struct posta_system *system, struct group *group)
 {
 	uint32_t room = group->room ? group->room * 2 : 8;
-	posta_ref *members = room <= MEMBERS_MAX ? posta__alloc(system, 16, room * sizeof *members) : NULL;
+	posta_ref *members = posta__alloc(system, 16, room * sizeof *members);
 	if (!members)
 		return false;
 	if (group->count)
@@ -87,6 +87,8 @@ static enum posta_err join_locked(struct posta_system *system, const char *name,
 		return POSTA_ENOMEM;
 	if (member_find(group, ref) != UINT32_MAX)
 		return POSTA_EEXISTS;
+	if (group->count == MEMBERS_MAX)
+		return POSTA_EFULL;
 	if (group->count == group->room && !grow(system, group))
 		return POSTA_ENOMEM;
 	group->members[group->count++] = ref;
@@ -117,11 +119,12 @@ static enum posta_err note(struct posta_system *system, struct posta_actor *self
 		return POSTA_ENOMEM;
 	size_t size = strlen(name) + 1;
 	*place = posta__alloc(system, 1, size);
-	if (*place)
-		memcpy(*place, name, size);
-	else
+	if (!*place) {
 		cold->groups.count--;
-	return cold->groups.count ? POSTA_OK : POSTA_ENOMEM;
+		return POSTA_ENOMEM;
+	}
+	memcpy(*place, name, size);
+	return POSTA_OK;
 }
 
 static void forget(struct posta_system *system, struct posta_actor *actor, uint32_t index)
@@ -154,7 +157,7 @@ enum posta_err posta_group_join(struct posta_actor *self, const char *group)
 enum posta_err posta_group_leave(struct posta_actor *self, const char *group)
 {
 	struct posta_system *system = posta__worker(self)->system;
-	for (uint32_t i = 0; self->cold && i < self->cold->groups.count; i++)
+	for (uint32_t i = 0; group && self->cold && i < self->cold->groups.count; i++)
 		if (strcmp(((char **)self->cold->groups.items)[i], group) == 0) {
 			forget(system, self, i);
 			return leave(system, group, posta__self(self));

@@ -20,8 +20,9 @@ enum posta_pick {
 	POSTA_PICK_HASH          /* the same key goes to the same member; few keys move when members change */
 };
 
-/* Idempotent. Errors: ENOMEM, EINVAL (name). */
+/* Idempotent. Errors: ENOMEM, EINVAL (name), EFULL (65,536 members). */
 enum posta_err posta_group_join(struct posta_actor *self, const char *group);
+/* Errors: ENOTFOUND. */
 enum posta_err posta_group_leave(struct posta_actor *self, const char *group);
 /* Sends a copy to each member, self included. Returns: how many got it. */
 size_t posta_group_publish(struct posta_actor *self, const char *group, uint32_t type, const void *data, size_t size);

@@ -195,6 +195,42 @@ static void handler__allocates_until_it_fails__is_restarted(void **state)
 	assert_int_equal(budget.left, whole);
 }
 
+/* Names of nothing, of none, and too long ones. */
+static enum posta_err name_badly(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	static char long_name[POSTA_NAME_MAX + 2];
+	memset(long_name, 'x', sizeof long_name - 1);
+	const char *const bad[] = { NULL, "", long_name };
+	(void)message;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(posta_register(self, bad[i]), POSTA_EINVAL);
+		assert_int_equal(posta_unregister(self, bad[i]), POSTA_ENOTFOUND);
+		assert_int_equal(posta_lookup(posta_system_of(self), bad[i]), POSTA_NOBODY);
+		assert_int_equal(posta_group_join(self, bad[i]), POSTA_EINVAL);
+		assert_int_equal(posta_group_leave(self, bad[i]), POSTA_ENOTFOUND);
+		assert_int_equal(posta_group_size(posta_system_of(self), bad[i]), 0);
+		assert_int_equal(posta_group_publish(self, bad[i], 1, NULL, 0), 0);
+		assert_int_equal(posta_group_pick(self, bad[i], POSTA_PICK_HASH, "key", 3), POSTA_NOBODY);
+	}
+	++*(unsigned *)state;
+	return posta_group_join(self, "a good one");
+}
+
+static void names__null_empty_or_too_long__are_refused(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class klass = { .name = "namer", .receive = name_badly };
+	struct posta_system *system = kit_system(NULL);
+	unsigned handled = 0;
+	posta_ref ref = posta_system_spawn(system, &klass, &handled, NULL, NULL);
+	kit_send(system, ref, 1);
+	kit_send(system, ref, 1); /* now with a group of its own */
+	kit_settle(system);
+	assert_int_equal(handled, 2);
+	assert_int_equal(posta_group_size(system, "a good one"), 1);
+	kit_stop(system);
+}
+
 /* A handler that blocks holds its own worker and no other; who blocks by design has a thread of its own (test_system.c). */
 static _Atomic(bool) entered, released;
 
@@ -237,6 +273,7 @@ int main(void)
 		cmocka_unit_test(handler__sends_to_itself_without_end__others_run),
 		cmocka_unit_test(handler__allocates_until_it_fails__is_restarted),
 		cmocka_unit_test(handler__blocks__other_workers_run),
+		cmocka_unit_test(names__null_empty_or_too_long__are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
