@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Peers that send each other numbered messages, of all sizes, from all workers and from outside, while they are moved,
- * stopped, spawned, and while their mailboxes refuse and drop by every policy. Each message has one fate: handled, refused
- * to its sender, or a dead letter; and between any two peers those that are handled come in the order they were sent.
+ * stopped, spawned, and while their mailboxes refuse, drop and make senders wait, by every policy. Each message has one fate:
+ * handled, refused to its sender, or a dead letter; and between any two peers those that are handled come in the order they
+ * were sent. When all is quiet, none waits in a mailbox.
  */
 #include "scene.h"
 
@@ -160,7 +161,7 @@ static struct posta_spawn_options spawn_options(struct scene *scene)
 			(int)scene_random(scene, (uint32_t)posta_system_workers(posta_sim_system(scene->sim, 0)) + 1);
 	if (scene_chance(scene, 400))
 		options.mailbox = (struct posta_mailbox_options){
-			.policy = (enum posta_mailbox_policy)(1 + scene_random(scene, 3)),
+			.policy = (enum posta_mailbox_policy)(1 + scene_random(scene, 4)),
 			.length_max = 1 + scene_random(scene, 12),
 		};
 	return options;
@@ -230,6 +231,16 @@ static void count(struct world *world)
 		scene_check(world->scene, world->peer[i].ended, "peer %u never stopped", i);
 }
 
+/* When all is quiet: nobody waits for room, or in a mailbox that is not served. */
+static void all_served(struct world *world)
+{
+	for (uint32_t from = 0; from <= PEERS_MAX; from++)
+		for (uint32_t to = 0; to < world->peers; to++)
+			for (uint32_t i = 0; i < world->sent[from][to]; i++)
+				scene_check(world->scene, world->fates[from][to][i] || world->peer[to].stashing,
+					    "%u to %u, message %u: it waits for ever", from, to, i);
+}
+
 static void play(struct world *world)
 {
 	struct scene *scene = world->scene;
@@ -239,8 +250,10 @@ static void play(struct world *world)
 		meddle(world);
 		scene_some_steps(scene, 12);
 	}
-	if (scene_chance(scene, 800))
-		posta_sim_settle(scene->sim);
+	if (!scene_chance(scene, 800))
+		return;
+	posta_sim_settle(scene->sim);
+	all_served(world);
 }
 
 static void run(struct scene *scene)

@@ -12,7 +12,7 @@
 #define TWICE_EVERY 16 /* seeds: the same seed again must go the same way */
 
 static const struct scene_kind *const kinds[] = { &scene_mailboxes, &scene_supervision, &scene_routes,
-						  &scene_services };
+						  &scene_services, &scene_bonds };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
 struct choice {

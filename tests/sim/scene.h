@@ -27,7 +27,7 @@ struct scene_kind {
 	void (*run)(struct scene *scene);
 };
 
-extern const struct scene_kind scene_mailboxes, scene_supervision, scene_routes, scene_services;
+extern const struct scene_kind scene_mailboxes, scene_supervision, scene_routes, scene_services, scene_bonds;
 
 /* A simulation with these options; seed, trace and what is zero are filled in. Returns: whether it started. */
 bool scene_start(struct scene *scene, struct posta_sim_options options);
