@@ -62,7 +62,8 @@ void posta__child_next_wait(struct posta_actor *self, const struct posta__superv
 {
 	const struct posta_backoff *backoff =
 		child->spec.backoff.initial_ms ? &child->spec.backoff : &supervisor->plan->options.backoff;
-	uint64_t healthy_ms = backoff->reset_after_ms ? backoff->reset_after_ms : backoff->max_ms;
+	uint64_t long_ms = backoff->max_ms ? backoff->max_ms : child->waited_ms;
+	uint64_t healthy_ms = backoff->reset_after_ms ? backoff->reset_after_ms : long_ms;
 	if (child->was_up && (posta_now_ns(self) - child->started_ns) / 1000000u >= healthy_ms)
 		child->attempt = 0, child->waited_ms = 0;
 	child->was_up = false;

@@ -228,6 +228,28 @@ static void backoff__long_outage__is_not_reset(void **state)
 	tree_end(&tree);
 }
 
+/* Without a cap and a healthy time, healthy is to be up longer than the last wait. */
+static void backoff__no_cap__grows_and_is_reset(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100 };
+	tree_start(&tree);
+	for (unsigned i = 0; i < 5; i++) {
+		fail_member(&tree, 0);
+		posta_system_advance(tree.system, (100u << i) - 1);
+		assert_int_equal(tree.members[0].starts, i + 1);
+		posta_system_advance(tree.system, 1);
+		assert_int_equal(tree.members[0].starts, i + 2);
+	}
+	posta_system_advance(tree.system, 1600);
+	fail_member(&tree, 0);
+	posta_system_advance(tree.system, 100);
+	assert_int_equal(tree.members[0].starts, 7);
+	tree_end(&tree);
+}
+
 /* When the n-th restart came, in ms since its failure. */
 static uint64_t waited(struct tree *tree)
 {
@@ -323,6 +345,7 @@ int main(void)
 		cmocka_unit_test(backoff__equal_jitter__from_half_to_the_cap),
 		cmocka_unit_test(backoff__decorrelated_jitter__from_the_first_to_the_cap),
 		cmocka_unit_test(backoff__of_a_group__is_the_failed_ones),
+		cmocka_unit_test(backoff__no_cap__grows_and_is_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
