@@ -78,6 +78,7 @@ static void redeliver(struct posta_actor *actor)
 	if (!actor->head)
 		actor->tail = &poison->next_;
 	actor->head = poison;
+	actor->attention |= POSTA__ATTEND_AGAIN;
 	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
 		atomic_fetch_add_explicit(&actor->length, 1, memory_order_relaxed);
 }
@@ -109,29 +110,56 @@ static void start(struct posta__worker *worker, struct posta_actor *actor)
 		start_ended(worker, actor, result);
 }
 
+/* A failure is seen to in its next turn: who calls this may use its state still. */
 void posta_started(struct posta_actor *self, enum posta_err result)
 {
-	if (self->status == POSTA__STARTING)
+	if (self->status != POSTA__STARTING)
+		return;
+	if (result == POSTA_OK)
 		start_ended(posta__worker(self), self, result);
+	else
+		posta_fail(self, result, NULL);
 }
 
 /* -- The end -- */
 
-static void drop_mailbox(struct posta__worker *worker, struct posta_actor *actor)
+static uint32_t count_messages(const struct posta_message *message)
 {
-	posta_ref self = posta__self(actor);
-	while (actor->head) {
-		struct posta_message *message = actor->head;
-		actor->head = message->next_;
-		posta__dead_letter(worker->system, worker, self, message, POSTA_DEAD_STOPPED);
+	uint32_t count = 0;
+	for (; message; message = message->next_)
+		count += !(message->bits_ & POSTA__BIT_REPLY);
+	return count;
+}
+
+static void bury(struct posta__worker *worker, posta_ref to, struct posta_message *message)
+{
+	while (message) {
+		struct posta_message *next = message->next_;
+		posta__dead_letter(worker->system, worker, to, message, POSTA_DEAD_STOPPED);
+		message = next;
 	}
+}
+
+static void drop_stash(struct posta__worker *worker, struct posta__cold *cold, posta_ref to)
+{
+	struct posta_message *first = cold->stash_head;
+	cold->stash_head = NULL;
+	cold->stash_tail = &cold->stash_head;
+	cold->stash_count = 0;
+	bury(worker, to, first);
+}
+
+/* to: who it was. What is on its way from abroad stays, and stays counted; what this calls forth is for the next call. */
+static void drop_mailbox(struct posta__worker *worker, struct posta_actor *actor, posta_ref to)
+{
+	struct posta_message *first = actor->head;
+	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
+		atomic_fetch_sub_explicit(&actor->length, count_messages(first), memory_order_relaxed);
+	actor->head = NULL;
 	actor->tail = &actor->head;
-	atomic_store_explicit(&actor->length, 0, memory_order_relaxed);
-	while (actor->cold && actor->cold->stash_head) {
-		struct posta_message *message = actor->cold->stash_head;
-		actor->cold->stash_head = message->next_;
-		posta__dead_letter(worker->system, worker, self, message, POSTA_DEAD_STOPPED);
-	}
+	bury(worker, to, first);
+	if (actor->cold)
+		drop_stash(worker, actor->cold, to);
 }
 
 static void drop_poison(struct posta__worker *worker, struct posta_actor *actor)
@@ -186,9 +214,10 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 {
 	posta_ref ref = posta__self(actor);
 	drop_poison(worker, actor);
-	drop_mailbox(worker, actor);
+	drop_mailbox(worker, actor, ref);
 	drop_signals(worker, actor);
 	if (POSTA__UNLIKELY(actor->cold != NULL)) {
+		posta__link_exit(worker, actor, reason); /* one that was down: of those made since */
 		posta__watch_down(worker, actor, reason);
 		posta__park_drop(worker, actor);
 		posta__names_drop(worker->system, actor);
@@ -200,6 +229,8 @@ static void terminate(struct posta__worker *worker, struct posta_actor *actor, e
 	posta__state_free(worker, worker->system, actor);
 	/* Relaxed: who still sends with the old reference is caught by the generation on delivery. */
 	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
+	if (POSTA__UNLIKELY(actor->head != NULL)) /* what it had asked itself was answered above */
+		drop_mailbox(worker, actor, ref);
 	if (POSTA__UNLIKELY(actor->guarded)) {
 		posta__mailbox_guard(actor, false);
 		atomic_store_explicit(&actor->bounded, 0, memory_order_relaxed);
@@ -240,14 +271,6 @@ bool posta__actor_end_quietly(struct posta__worker *worker, struct posta_actor *
 	return true;
 }
 
-static uint32_t count_messages(const struct posta_actor *actor)
-{
-	uint32_t count = 0;
-	for (const struct posta_message *message = actor->head; message; message = message->next_)
-		count += !(message->bits_ & POSTA__BIT_REPLY);
-	return count;
-}
-
 /* While it is down its mailbox has another policy. A sender on another thread may see the old one for a moment. */
 static void close_mailbox(struct posta__worker *worker, struct posta_actor *actor)
 {
@@ -257,9 +280,9 @@ static void close_mailbox(struct posta__worker *worker, struct posta_actor *acto
 	if (cold->when_down == POSTA_DOWN_KEEP)
 		return;
 	if (cold->when_down == POSTA_DOWN_DEAD_LETTER)
-		drop_mailbox(worker, actor);
+		drop_mailbox(worker, actor, posta__self(actor));
 	if (!cold->policy_up)
-		atomic_store_explicit(&actor->length, count_messages(actor), memory_order_relaxed);
+		atomic_store_explicit(&actor->length, count_messages(actor->head), memory_order_relaxed);
 	atomic_store_explicit(&actor->length_max, cold->when_down == POSTA_DOWN_BOUNDED ? cold->when_down_max : 0,
 			      memory_order_relaxed);
 	atomic_store_explicit(&actor->bounded,
@@ -282,6 +305,7 @@ static void suspend(struct posta__worker *worker, struct posta_actor *actor, enu
 	actor->status = POSTA__SUSPENDED;
 	actor->attention = (uint8_t)(POSTA__ATTEND_HOLD | (actor->attention & POSTA__ATTEND_SYSTEM));
 	close_mailbox(worker, actor);
+	posta__link_exit(worker, actor, reason);
 	tell_down(worker, actor, posta__self(actor), reason, true);
 }
 
@@ -290,12 +314,9 @@ static void finish(struct posta__worker *worker, struct posta_actor *actor)
 	enum posta_err reason = (enum posta_err)actor->reason;
 	if (actor->klass->stop)
 		actor->klass->stop(actor, actor->state, reason);
-	if (actor->timers)
-		posta__timers_drop(worker, actor);
-	if (POSTA__UNLIKELY(actor->cold != NULL)) {
-		posta__ask_drop(worker, actor);
-		posta__link_exit(worker, actor, reason);
-	}
+	posta__timers_drop(worker, actor);
+	if (POSTA__UNLIKELY(actor->cold != NULL))
+		posta__ask_drop(actor);
 	if (actor->supervised && !actor->parent_releases)
 		suspend(worker, actor, reason);
 	else
@@ -341,14 +362,13 @@ static void log_failure(struct posta__worker *worker, struct posta_actor *actor,
 static void keep_or_bury(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
 {
 	struct posta__cold *cold = actor->cold;
-	if (actor->supervised && cold && cold->redelivered < cold->redeliver_max &&
-	    !(message->bits_ & POSTA__BIT_REPLY)) {
+	if (cold && !(actor->attention & POSTA__ATTEND_AGAIN))
+		cold->redelivered = 0;
+	if (cold && cold->redelivered < cold->redeliver_max && !(message->bits_ & POSTA__BIT_REPLY)) {
 		cold->redelivered++;
 		cold->poison = message;
 		return;
 	}
-	if (cold)
-		cold->redelivered = 0;
 	posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_POISON);
 }
 
@@ -449,9 +469,6 @@ static void act(struct posta__worker *worker, struct posta_actor *actor, enum po
 {
 	switch (signal) {
 	case POSTA__SIGNAL_STOP:
-		stop_asked(worker, actor, data);
-		break;
-	case POSTA__SIGNAL_RELEASE:
 		stop_asked(worker, actor, data);
 		break;
 	case POSTA__SIGNAL_RESTART:

@@ -41,6 +41,7 @@ enum posta__attention {
 	POSTA__ATTEND_HOLD = 1 << 4, /* suspended, starting or parked: no user messages now */
 	POSTA__ATTEND_TRIM = 1 << 5, /* a bounded mailbox that drops its oldest */
 	POSTA__ATTEND_UNSTASH = 1 << 6,
+	POSTA__ATTEND_AGAIN = 1 << 7, /* the first message failed it before */
 };
 
 struct posta_actor {

@@ -7,29 +7,52 @@
 #include <posta/log.h>
 
 #include <string.h>
-#include <time.h>
 
 #define TIMEOUT_DEFAULT_MS 5000u
 #define NS_PER_MS UINT64_C(1000000)
+#define QUESTIONS_FIRST 8u
 #define QUESTIONS_MAX (1u << 20)
 
 /* Types of replies made by the runtime itself. */
 #define REPLY_TIMEOUT ((uint32_t)POSTA_MSG_SYSTEM_FIRST_ + 100)
 #define REPLY_DEAD ((uint32_t)POSTA_MSG_SYSTEM_FIRST_ + 101)
 
-static uint32_t find(const struct posta__cold *cold, uint32_t id)
+/*
+ * The questions of an actor: a table of a power of two, at most half full, in which a question's place is its number. A
+ * number whose place is taken is passed over: so a reply finds its question at one look, however many wait.
+ */
+static struct posta__question *place_of(const struct posta__list *questions, uint32_t id)
 {
-	const struct posta__question *questions = cold->questions.items;
-	for (uint32_t i = 0; i < cold->questions.count; i++)
-		if (questions[i].id == id)
-			return i;
-	return UINT32_MAX;
+	return (struct posta__question *)questions->items + (id & (questions->room - 1));
+}
+
+static struct posta__question *find(const struct posta__cold *cold, uint32_t id)
+{
+	struct posta__question *question = cold && cold->questions.room ? place_of(&cold->questions, id) : NULL;
+	return question && question->id == id ? question : NULL;
+}
+
+static bool grow(struct posta_actor *self, struct posta__list *questions)
+{
+	struct posta__list grown = { .room = questions->room ? 2 * questions->room : QUESTIONS_FIRST };
+	grown.items = posta__zalloc(posta__worker(self)->system, grown.room * sizeof(struct posta__question));
+	if (!grown.items)
+		return false;
+	grown.count = questions->count;
+	const struct posta__question *old = questions->items;
+	for (uint32_t i = 0; i < questions->room; i++)
+		if (old[i].id)
+			*place_of(&grown, old[i].id) = old[i];
+	posta__list_free(self, questions, sizeof *old);
+	*questions = grown;
+	return true;
 }
 
 static uint32_t next_id(struct posta__cold *cold)
 {
-	if (++cold->next_question == 0)
-		cold->next_question = 1;
+	do
+		++cold->next_question;
+	while (!cold->next_question || place_of(&cold->questions, cold->next_question)->id);
 	return cold->next_question;
 }
 
@@ -45,26 +68,27 @@ static posta_timer arm_timeout(struct posta_actor *self, uint32_t id, uint64_t t
 				message);
 }
 
-static struct posta__question *question_add(struct posta_actor *self, posta_ref to, uint64_t timeout_ms)
+static struct posta__question *question_add(struct posta_actor *self, uint64_t timeout_ms)
 {
 	struct posta__cold *cold = posta__cold_get(self);
 	if (!cold || cold->questions.count >= QUESTIONS_MAX)
 		return NULL;
-	struct posta__question *question = posta__list_add(self, &cold->questions, sizeof *question);
-	if (!question)
+	if (2 * cold->questions.count >= cold->questions.room && !grow(self, &cold->questions))
 		return NULL;
-	question->id = next_id(cold);
-	question->to = to;
-	question->timer = arm_timeout(self, question->id, timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS);
-	if (question->timer)
-		return question;
-	cold->questions.count--;
-	return NULL;
+	uint32_t id = next_id(cold);
+	posta_timer timer = arm_timeout(self, id, timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS);
+	if (!timer)
+		return NULL;
+	cold->questions.count++;
+	struct posta__question *question = place_of(&cold->questions, id);
+	*question = (struct posta__question){ .id = id, .timer = timer };
+	return question;
 }
 
-static void question_remove(struct posta_actor *self, uint32_t index)
+static void question_remove(struct posta_actor *self, struct posta__question *question)
 {
-	posta__list_remove(&self->cold->questions, sizeof(struct posta__question), index);
+	question->id = 0;
+	self->cold->questions.count--;
 }
 
 enum posta_err posta__ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
@@ -74,7 +98,7 @@ enum posta_err posta__ask(struct posta_actor *self, posta_ref to, uint32_t type,
 		return POSTA_EINVAL;
 	struct posta__worker *worker = posta__worker(self);
 	struct posta_message *message = posta__message_copy(worker, worker->system, type, data, size);
-	struct posta__question *question = message ? question_add(self, to, timeout_ms) : NULL;
+	struct posta__question *question = message ? question_add(self, timeout_ms) : NULL;
 	if (!question) {
 		posta_message_free(self, message);
 		return POSTA_ENOMEM;
@@ -87,10 +111,10 @@ enum posta_err posta__ask(struct posta_actor *self, posta_ref to, uint32_t type,
 	message->sender = posta__self(self);
 	message->ask_ = id;
 	enum posta_err result = posta__post(worker, to, message);
-	uint32_t index = find(self->cold, id);
-	if (result && index != UINT32_MAX) {
+	question = result ? find(self->cold, id) : NULL;
+	if (question) {
 		posta_cancel(self, timer);
-		question_remove(self, index);
+		question_remove(self, question);
 	}
 	return result;
 }
@@ -110,26 +134,27 @@ static enum posta_err status_of(const struct posta_message *reply)
 
 enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *reply)
 {
-	uint32_t index = actor->cold ? find(actor->cold, reply->ask_) : UINT32_MAX;
-	if (index == UINT32_MAX) {
+	struct posta__question *found = find(actor->cold, reply->ask_);
+	if (!found) {
 		/* Our own time-out crosses the reply, our own "dead" the error that posta_ask returned: neither is a late reply. */
 		posta__count(&worker->counters.late_replies, status_of(reply) == POSTA_OK);
 		return POSTA_OK;
 	}
-	struct posta__question question = ((struct posta__question *)actor->cold->questions.items)[index];
-	question_remove(actor, index);
+	struct posta__question question = *found;
+	question_remove(actor, found);
 	posta_cancel(actor, question.timer); /* false when it is the timer itself that speaks */
 	enum posta_err status = status_of(reply);
 	return question.on_reply(actor, actor->state, status, status ? NULL : reply, question.context);
 }
 
-void posta__ask_drop(struct posta__worker *worker, struct posta_actor *actor)
+void posta__ask_drop(struct posta_actor *actor)
 {
-	(void)worker; /* their timers went with all of the actor's */
-	const struct posta__question *questions = actor->cold->questions.items;
-	for (uint32_t i = 0; i < actor->cold->questions.count; i++)
-		if (questions[i].forget)
+	struct posta__question *questions = actor->cold->questions.items;
+	for (uint32_t i = 0; i < actor->cold->questions.room; i++) {
+		if (questions[i].id && questions[i].forget)
 			questions[i].forget(questions[i].context);
+		questions[i].id = 0;
+	}
 	actor->cold->questions.count = 0;
 }
 
@@ -150,20 +175,32 @@ struct posta_caller posta_caller(const struct posta_message *message)
 	return (struct posta_caller){ .ref = message->sender, .ask = message->ask_ };
 }
 
-enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
-			      size_t size)
+/* Takes: reply; NULL: there was no memory for it. */
+static enum posta_err answer_with(struct posta_actor *self, struct posta_caller caller, struct posta_message *reply)
 {
-	if (size > POSTA_COPY_MAX)
-		return POSTA_EINVAL;
-	struct posta__worker *worker = posta__worker(self);
-	struct posta_message *reply = posta__message_copy(worker, worker->system, type, data, size);
 	if (!reply)
 		return POSTA_ENOMEM;
 	reply->sender = posta__self(self);
 	reply->ask_ = caller.ask;
 	if (caller.ask)
 		reply->bits_ |= POSTA__BIT_REPLY;
-	return posta__post(worker, caller.ref, reply);
+	return posta__post(posta__worker(self), caller.ref, reply);
+}
+
+enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
+			      size_t size)
+{
+	if (size > POSTA_COPY_MAX)
+		return POSTA_EINVAL;
+	struct posta__worker *worker = posta__worker(self);
+	return answer_with(self, caller, posta__message_copy(worker, worker->system, type, data, size));
+}
+
+void posta__reply_sure(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
+		       size_t size)
+{
+	struct posta__worker *worker = posta__worker(self);
+	answer_with(self, caller, posta__message_sure(worker, worker->system, type, data, size));
 }
 
 enum posta_err posta_reply(struct posta_actor *self, uint32_t type, const void *data, size_t size)

@@ -29,8 +29,7 @@ struct posta__watched { /* whom this actor watches */
 };
 
 struct posta__question {
-	uint32_t id;
-	posta_ref to;
+	uint32_t id; /* 0: a free place of the table; ask.c */
 	uint64_t timer;
 	posta_reply_fn *on_reply;
 	void *context;
@@ -65,9 +64,9 @@ enum posta__due { POSTA__DUE_RESTART, POSTA__DUE_SHUTDOWN, POSTA__DUE_GROUP };
 /* What happens to a child, told to a parent that is a supervisor. */
 struct posta__supervisor_hooks {
 	void (*child_started)(struct posta_actor *self, struct posta_actor *child);
-	/* suspended: it may be restarted by posta__actor_restart(); else it is gone after this call. */
+	/* suspended: it may be restarted (POSTA__SIGNAL_RESTART); else it is gone after this call. */
 	void (*child_down)(struct posta_actor *self, struct posta_actor *child, enum posta_err reason, bool suspended);
-	/* Asked to stop: stops its children in its own order, then calls posta__actor_children_done(). */
+	/* Asked to stop: stops its children in its own order. It ends when the last is gone. */
 	void (*stop)(struct posta_actor *self);
 	/* One of its own timers, POSTA__SIGNAL_TIMER; also while it starts or stops. */
 	void (*timer)(struct posta_actor *self, enum posta__due what, posta_ref ref, uint32_t epoch);

@@ -23,8 +23,9 @@
  */
 #include "runtime/mailbox.h"
 #include "runtime/balance.h"
-#include "runtime/observe.h"
 #include "runtime/block.h"
+#include "runtime/cold.h"
+#include "runtime/observe.h"
 #include "runtime/park.h"
 
 #include <string.h>
@@ -243,6 +244,8 @@ void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *a
 void posta__mailbox_count(struct posta_actor *actor)
 {
 	uint32_t length = 0;
+	if (actor->status == POSTA__SUSPENDED && !actor->cold->policy_up) /* also when it is up again */
+		actor->cold->policy_up = POSTA_MAILBOX_COUNTED_;
 	if (atomic_load_explicit(&actor->bounded, memory_order_relaxed))
 		return;
 	for (const struct posta_message *message = actor->head; message; message = message->next_)

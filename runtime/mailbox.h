@@ -60,7 +60,6 @@ enum posta__signal {
 	POSTA__SIGNAL_CHILD_STARTED,
 	POSTA__SIGNAL_CHILD_DOWN,
 	POSTA__SIGNAL_RESTART,
-	POSTA__SIGNAL_RELEASE, /* a suspended child will not be restarted */
 	POSTA__SIGNAL_WATCH,
 	POSTA__SIGNAL_UNWATCH,
 	POSTA__SIGNAL_DOWN, /* of a watched actor */

@@ -15,6 +15,7 @@
  * Source: Erlang/OTP 25, stdlib reference, supervisor(3); where we differ: docs/guides/supervision.md.
  */
 #include "runtime/supervisor.h"
+#include "runtime/ask.h"
 #include "runtime/block.h"
 #include "runtime/cold.h"
 #include "runtime/mailbox.h"
@@ -102,7 +103,7 @@ void posta__child_answer(struct posta_actor *self, struct posta__child *child, e
 	if (child->caller.ref == POSTA_NOBODY)
 		return;
 	struct posta__control_done done = { .result = result, .child = result ? POSTA_NOBODY : child->ref };
-	posta_reply_to(self, child->caller, POSTA__CONTROL_DONE, &done, sizeof done);
+	posta__reply_sure(self, child->caller, POSTA__CONTROL_DONE, &done, sizeof done);
 	child->caller = (struct posta_caller){ 0 };
 }
 
@@ -358,7 +359,7 @@ static void let_go(struct posta_actor *self, struct posta__supervisor *superviso
 	child->then = delete ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
 	child->phase = POSTA__CHILD_STOPPING;
 	bool shutdown = significant_ended(supervisor, child);
-	signal_child(self, child, POSTA__SIGNAL_RELEASE, child->last_reason, 1);
+	signal_child(self, child, POSTA__SIGNAL_STOP, child->last_reason, 1);
 	if (!shutdown)
 		return;
 	posta_log(system_of(self), POSTA_LOG_INFO, "supervisor.auto_shutdown", "supervisor=%s child=%s",
@@ -423,7 +424,7 @@ static void start_failed(struct posta_actor *self, struct posta__supervisor *sup
 	child->then = first ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
 	child->start = POSTA__START_RESTART; /* nobody starts it now unless asked */
 	if (child->slot)
-		signal_child(self, child, POSTA__SIGNAL_RELEASE, reason, 1);
+		signal_child(self, child, POSTA__SIGNAL_STOP, reason, 1);
 	else if (first)
 		posta__child_remove(self, &supervisor->children, child);
 }
@@ -464,7 +465,7 @@ static void child_suspended(struct posta_actor *self, struct posta__supervisor *
 	if (!asked)
 		note_reason(child, reason);
 	if (supervisor->procedure == POSTA__PROCEDURE_EXIT) {
-		signal_child(self, child, POSTA__SIGNAL_RELEASE, reason, 1);
+		signal_child(self, child, POSTA__SIGNAL_STOP, reason, 1);
 	} else if (!asked) {
 		child_ended(self, supervisor, child, reason);
 	} else if (!child->released) { /* else it goes for good now, and that is what we wait for */

@@ -11,10 +11,11 @@
 
 /* -- In the supervisor -- */
 
+/* Whether the caller still lives to hear it is not the supervisor's concern. */
 static enum posta_err answer(struct posta_actor *self, enum posta_err result, posta_ref child)
 {
 	struct posta__control_done done = { .result = result, .child = child };
-	posta_reply(self, POSTA__CONTROL_DONE, &done, sizeof done);
+	posta__reply_sure(self, posta_caller(posta__worker(self)->current), POSTA__CONTROL_DONE, &done, sizeof done);
 	return POSTA_OK;
 }
 
@@ -23,11 +24,12 @@ static bool simple(const struct posta__supervisor *supervisor)
 	return supervisor->plan->options.strategy == POSTA_SIMPLE_ONE_FOR_ONE;
 }
 
-/* Until here the spec's plan, if it has one, is the caller's. */
-static enum posta_err refuse(struct posta_actor *self, const struct posta_child_spec *spec, enum posta_err result,
-			     posta_ref child)
+/* Until here the spec's plan, if it has one, is the caller's; a template's stays where it is. */
+static enum posta_err refuse(struct posta_actor *self, const struct posta__supervisor *supervisor,
+			     const struct posta_child_spec *spec, enum posta_err result, posta_ref child)
 {
-	posta__spec_give_back(spec);
+	if (!simple(supervisor))
+		posta__spec_give_back(spec);
 	return answer(self, result, child);
 }
 
@@ -35,12 +37,12 @@ static enum posta_err add_and_start(struct posta_actor *self, struct posta__supe
 				    struct posta_message *message, const struct posta_child_spec *spec)
 {
 	if (supervisor->procedure == POSTA__PROCEDURE_EXIT)
-		return refuse(self, spec, POSTA_ESHUTDOWN, POSTA_NOBODY);
+		return refuse(self, supervisor, spec, POSTA_ESHUTDOWN, POSTA_NOBODY);
 	if (supervisor->children.count >= supervisor->plan->options.children_max)
-		return refuse(self, spec, POSTA_EFULL, POSTA_NOBODY);
+		return refuse(self, supervisor, spec, POSTA_EFULL, POSTA_NOBODY);
 	struct posta__child *child = posta__child_add(self, &supervisor->children, spec);
 	if (!child)
-		return refuse(self, spec, POSTA_ENOMEM, POSTA_NOBODY);
+		return refuse(self, supervisor, spec, POSTA_ENOMEM, POSTA_NOBODY);
 	child->owns_argument = !simple(supervisor) && spec->klass == &posta__supervisor_class;
 	child->caller = posta_caller(message);
 	posta__child_start(self, supervisor, child);
@@ -52,21 +54,26 @@ static enum posta_err start_child(struct posta_actor *self, struct posta__superv
 {
 	struct posta_error error;
 	const struct posta_supervisor_options *options = &supervisor->plan->options;
-	if (simple(supervisor) || posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, options->auto_shutdown, &error))
-		return refuse(self, &request->spec, POSTA_EINVAL, POSTA_NOBODY);
+	if (simple(supervisor) ||
+	    posta__spec_check(&request->spec, POSTA_ONE_FOR_ONE, options->auto_shutdown, &error)) {
+		posta__spec_give_back(&request->spec);
+		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
+	}
 	struct posta__child *child = posta__child_by_id(&supervisor->children, request->id);
 	if (child)
-		return refuse(self, &request->spec, POSTA_EEXISTS, child->ref);
+		return refuse(self, supervisor, &request->spec, POSTA_EEXISTS, child->ref);
 	return add_and_start(self, supervisor, message, &request->spec);
 }
 
+/* Of a template that is a supervisor all have the same plan. */
 static enum posta_err start_simple(struct posta_actor *self, struct posta__supervisor *supervisor,
 				   struct posta_message *message, struct posta__control_request *request)
 {
 	if (!simple(supervisor))
 		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
 	struct posta_child_spec spec = supervisor->plan->options.children[0];
-	spec.argument = request->argument;
+	if (spec.klass != &posta__supervisor_class)
+		spec.argument = request->argument;
 	return add_and_start(self, supervisor, message, &spec);
 }
 
@@ -82,6 +89,14 @@ static enum posta_err stop(struct posta_actor *self, struct posta_message *messa
 	child->caller = posta_caller(message);
 	posta__child_stop(self, child, then);
 	return POSTA_OK;
+}
+
+static enum posta_err stop_simple(struct posta_actor *self, const struct posta__supervisor *supervisor,
+				  struct posta_message *message, const struct posta__control_request *request)
+{
+	if (!simple(supervisor))
+		return answer(self, POSTA_EINVAL, POSTA_NOBODY);
+	return stop(self, message, posta__child_by_ref(&supervisor->children, request->ref), POSTA__THEN_DELETE);
 }
 
 static enum posta_err restart_child(struct posta_actor *self, struct posta__supervisor *supervisor,
@@ -111,14 +126,20 @@ static enum posta_err delete_child(struct posta_actor *self, struct posta__super
 	return answer(self, POSTA_OK, POSTA_NOBODY);
 }
 
+/* Down with a slot that was not let go: it waits with its group. */
+static bool restarting(const struct posta__child *child)
+{
+	return child->phase == POSTA__CHILD_WAITING || (child->phase == POSTA__CHILD_STARTING && child->restarts) ||
+	       (child->phase == POSTA__CHILD_DOWN && child->slot && !child->released);
+}
+
 static void fill(struct posta_child_info *info, const struct posta__child *child)
 {
 	memset(info, 0, sizeof *info);
 	snprintf(info->id, sizeof info->id, "%s", child->spec.id ? child->spec.id : "");
 	info->ref = child->ref;
 	info->running = child->phase == POSTA__CHILD_UP;
-	info->restarting =
-		child->phase == POSTA__CHILD_WAITING || (child->phase == POSTA__CHILD_STARTING && child->restarts);
+	info->restarting = restarting(child);
 	info->supervisor = child->spec.supervisor;
 	info->restarts = child->restarts;
 	info->last_reason = child->last_reason;
@@ -134,8 +155,10 @@ static enum posta_err which(struct posta_actor *self, struct posta__supervisor *
 		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
 	for (const struct posta__child *child = children->first; child; child = child->next)
 		fill(&infos[n++], child);
-	posta_reply(self, POSTA__CONTROL_WHICH, infos, n * sizeof *infos);
+	enum posta_err result = posta_reply(self, POSTA__CONTROL_WHICH, infos, n * sizeof *infos);
 	posta__free(posta__worker(self)->system, infos, size);
+	if (result == POSTA_ENOMEM || result == POSTA_EINVAL) /* so many that no message holds them */
+		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
 	return POSTA_OK;
 }
 
@@ -148,7 +171,8 @@ static enum posta_err count(struct posta_actor *self, const struct posta__superv
 		sum.supervisors += child->spec.supervisor;
 	}
 	sum.workers = sum.specs - sum.supervisors;
-	return posta_reply(self, POSTA__CONTROL_COUNT, &sum, sizeof sum);
+	posta__reply_sure(self, posta_caller(posta__worker(self)->current), POSTA__CONTROL_COUNT, &sum, sizeof sum);
+	return POSTA_OK;
 }
 
 enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta__supervisor *supervisor,
@@ -171,8 +195,7 @@ enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta_
 	case POSTA__CONTROL_STOP:
 		return stop(self, message, posta__child_by_id(&supervisor->children, request->id), POSTA__THEN_KEEP);
 	case POSTA__CONTROL_STOP_SIMPLE:
-		return stop(self, message, posta__child_by_ref(&supervisor->children, request->ref),
-			    POSTA__THEN_DELETE);
+		return stop_simple(self, supervisor, message, request);
 	case POSTA__CONTROL_RESTART:
 		return restart_child(self, supervisor, message, posta__child_by_id(&supervisor->children, request->id));
 	case POSTA__CONTROL_DELETE:
@@ -186,6 +209,7 @@ enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta_
 
 struct call {
 	struct posta_system *system;
+	uint32_t type;
 	posta_control_fn *on_done;
 	posta_children_fn *on_children;
 	posta_count_fn *on_count;
@@ -194,28 +218,38 @@ struct call {
 	void *argument;
 };
 
+/* wanted: the type of an answer with data; else it is DONE, with its result. EINVAL: who answers is no supervisor. */
+static struct posta__control_done done_of(enum posta_err status, uint32_t wanted, uint32_t type, const void *data,
+					  size_t size)
+{
+	struct posta__control_done done = { .result = status };
+	if (status == POSTA_OK && type == POSTA__CONTROL_DONE && size == sizeof done)
+		memcpy(&done, data, sizeof done);
+	else if (status == POSTA_OK && type != wanted)
+		done.result = POSTA_EINVAL;
+	return done;
+}
+
 static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta_err status,
 			       struct posta_message *reply, void *context)
 {
 	struct call call = *(struct call *)context;
 	posta__free(call.system, context, sizeof call);
-	struct posta__control_done done = { .result = status };
 	if (status == POSTA_EDEAD && call.klass) /* nobody took it */
 		posta__spec_give_back(&(struct posta_child_spec){ .klass = call.klass, .argument = call.argument });
-	if (status == POSTA_OK && posta_size(reply) == sizeof done && reply->type == POSTA__CONTROL_DONE)
-		memcpy(&done, posta_data(reply), sizeof done);
+	uint32_t type = reply ? reply->type : 0;
+	const void *data = reply ? posta_data(reply) : NULL;
+	size_t size = reply ? posta_size(reply) : 0;
+	struct posta__control_done done = done_of(status, call.type, type, data, size);
+	bool filled = done.result == POSTA_OK && type == call.type;
 	if (call.on_done)
 		return call.on_done(self, state, done.result, done.child, call.context);
 	if (call.on_count)
-		return call.on_count(self, state, done.result,
-				     status == POSTA_OK && reply->type == POSTA__CONTROL_COUNT ? posta_data(reply)
-											       : NULL,
-				     call.context);
-	if (!call.on_children)
-		return POSTA_OK;
-	bool infos = status == POSTA_OK && reply->type == POSTA__CONTROL_WHICH;
-	return call.on_children(self, state, done.result, infos ? posta_data(reply) : NULL,
-				infos ? posta_size(reply) / sizeof(struct posta_child_info) : 0, call.context);
+		return call.on_count(self, state, done.result, filled ? data : NULL, call.context);
+	if (call.on_children)
+		return call.on_children(self, state, done.result, filled ? data : NULL,
+					filled ? size / sizeof(struct posta_child_info) : 0, call.context);
+	return POSTA_OK;
 }
 
 static void forget_call(void *context)
@@ -228,6 +262,7 @@ static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32
 			  const struct posta__control_request *request, struct call call)
 {
 	call.system = posta__worker(self)->system;
+	call.type = type;
 	struct call *kept = posta__alloc(call.system, 16, sizeof *kept);
 	if (!kept)
 		return POSTA_ENOMEM;
@@ -339,8 +374,11 @@ enum posta_err posta_system_count_children(struct posta_system *system, posta_re
 {
 	struct posta_child_count answered;
 	size_t size = sizeof answered;
-	enum posta_err result =
-		posta_system_ask(system, supervisor, POSTA__CONTROL_COUNT, NULL, 0, timeout_ms, NULL, &answered, &size);
+	uint32_t type;
+	enum posta_err result = posta_system_ask(system, supervisor, POSTA__CONTROL_COUNT, NULL, 0, timeout_ms, &type,
+						 &answered, &size);
+	if (result == POSTA_OK && type != POSTA__CONTROL_COUNT)
+		return POSTA_EINVAL;
 	if (result == POSTA_OK)
 		*count = answered;
 	return result;
@@ -353,9 +391,18 @@ enum posta_err posta_system_which_children(struct posta_system *system, posta_re
 	uint32_t type;
 	enum posta_err result =
 		posta_system_ask(system, supervisor, POSTA__CONTROL_WHICH, NULL, 0, timeout_ms, &type, children, &size);
+	if (result == POSTA_OK && type != POSTA__CONTROL_WHICH)
+		return type == POSTA__CONTROL_DONE ? POSTA_ENOMEM : POSTA_EINVAL;
 	if (result == POSTA_OK)
 		*count = size / sizeof *children;
 	return result;
+}
+
+/* Whether a question that ended so reached nobody: what it brought is the caller's still. */
+static bool unheard(enum posta_err result)
+{
+	return result == POSTA_EDEAD || result == POSTA_EFOREIGN || result == POSTA_ENOMEM || result == POSTA_ECLOSED ||
+	       result == POSTA_EWRONGTHREAD;
 }
 
 enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor,
@@ -367,11 +414,13 @@ enum posta_err posta_system_start_child(struct posta_system *system, posta_ref s
 		return result;
 	struct posta__control_done done = { 0 };
 	size_t size = sizeof done;
-	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, NULL,
+	uint32_t type = 0;
+	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, &type,
 				  &done, &size);
-	if (result == POSTA_EDEAD)
+	if (unheard(result))
 		posta__spec_give_back(&request.spec);
-	if (result == POSTA_OK && done.result == POSTA_OK && child)
+	done = done_of(result, POSTA__CONTROL_DONE, type, &done, size);
+	if (done.result == POSTA_OK && child)
 		*child = done.child;
-	return result ? result : done.result;
+	return done.result;
 }

@@ -391,7 +391,7 @@ static uint64_t slot_clear(struct posta_system *system, struct posta_actor *acto
 	release_list(system, actor->system_head);
 	if (actor->cold) {
 		count += release_list(system, actor->cold->stash_head) + release_list(system, actor->cold->poison);
-		posta__ask_drop(NULL, actor);
+		posta__ask_drop(actor);
 		posta__names_drop(system, actor);
 		posta__groups_drop(system, actor);
 		posta__cold_free(actor);

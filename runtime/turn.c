@@ -127,13 +127,17 @@ static void settle(struct posta__worker *worker, struct posta_actor *actor, enum
 	worker->current = NULL;
 	if (actor->attention & POSTA__ATTEND_FAIL) { /* posta_fail, whatever it returned then */
 		posta__actor_failed(worker, actor, (enum posta_err)actor->reason, message);
-	} else if (result != POSTA_OK && result != POSTA_EUNHANDLED) {
-		posta__actor_failed(worker, actor, result, message);
-	} else if (message && result == POSTA_EUNHANDLED) {
-		posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_UNHANDLED);
-	} else if (message) {
-		posta__block_free(worker, message);
+		return;
 	}
+	if (result != POSTA_OK && result != POSTA_EUNHANDLED) {
+		posta__actor_failed(worker, actor, result, message);
+		return;
+	}
+	actor->attention &= (uint8_t)~POSTA__ATTEND_AGAIN;
+	if (message && result == POSTA_EUNHANDLED)
+		posta__dead_letter(worker->system, worker, posta__self(actor), message, POSTA_DEAD_UNHANDLED);
+	else if (message)
+		posta__block_free(worker, message);
 }
 
 /* Off the straight path, after a handler. Returns: whether the turn goes on. */

@@ -61,7 +61,7 @@ struct posta__worker {
 	_Alignas(POSTA__LINE) struct posta_actor *run_head;
 	struct posta_actor **run_tail;
 	struct posta_message *current;  /* the message in work; NULL once kept */
-	struct posta_actor *free_slots; /* linked by run_next */
+	struct posta_actor *free_slots; /* linked by next_sibling */
 	struct posta_system *system;
 	struct posta_actor *slots; /* the system's table of slots */
 	uint32_t slot_mask;

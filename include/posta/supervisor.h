@@ -92,7 +92,7 @@ struct posta_child_info {
 	char id[64];   /* cut where longer */
 	posta_ref ref; /* POSTA_NOBODY: not running */
 	bool running;
-	bool restarting; /* waits for its back-off */
+	bool restarting; /* it is being restarted, or waits for that: for its back-off, or with its group */
 	bool supervisor;
 	uint64_t restarts;
 	enum posta_err last_reason;
@@ -101,14 +101,14 @@ struct posta_child_info {
 
 /*
  * Control. Each answers by on_done in self's thread: result, and the child's reference where one runs.
- * Errors in result: EEXISTS (id taken; or running), ENOTFOUND (id), EFULL (children_max), ESTATE (restarting), the start's own.
- * spec is copied. Thread: the actor's own.
+ * Errors in result: EEXISTS (id taken; or running), ENOTFOUND (id), EFULL (children_max), ESTATE (restarting), EINVAL (not with
+ * its strategy; or it is no supervisor), ENOMEM, the start's own. spec is copied. Thread: the actor's own.
  */
 typedef enum posta_err posta_control_fn(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
 					void *context);
 enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor, const struct posta_child_spec *spec,
 				 posta_control_fn *on_done, void *context);
-/* With SIMPLE_ONE_FOR_ONE: the template with this argument. */
+/* With SIMPLE_ONE_FOR_ONE: the template with this argument; one that is a supervisor has its own. */
 enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument,
 					posta_control_fn *on_done, void *context);
 enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id,

@@ -108,6 +108,30 @@ static void spawn__named_from_outside__can_be_tried_again(void **state)
 	oom_every(spawn_named_from_outside);
 }
 
+/* The one thread of its own that there may be did not start: the next try has it. */
+static void spawn_dedicated(void)
+{
+	const struct posta_system_options options = { .workers = 1, .actors_max = 1000, .dedicated_max = 1 };
+	struct posta_system *system = NULL;
+	if (!oom_worked(posta_system_start(&options, &system, NULL)))
+		return;
+	static struct oom_actor actor;
+	const struct posta_spawn_options dedicated = { .dedicated = true };
+	struct posta_error error;
+	posta_ref ref = posta_system_spawn(system, &oom_actor_class, &actor, &dedicated, &error);
+	if (ref == POSTA_NOBODY)
+		ref = posta_system_spawn(system, &oom_actor_class, &actor, &dedicated, &error);
+	if (ref == POSTA_NOBODY)
+		fail_msg("the second try: %s", error.text);
+	oom_stop(system);
+}
+
+static void spawn__dedicated__can_be_tried_again(void **state)
+{
+	(void)state;
+	oom_every(spawn_dedicated);
+}
+
 static void send_sizes(struct posta_actor *self, struct oom_actor *actor)
 {
 	static char bytes[20000];
@@ -228,11 +252,16 @@ static void watch__and_link__fail_cleanly(void **state)
 	oom_every(watches);
 }
 
+enum { NAMES = 9 };
+
+static const char *const names_of_all[NAMES] = { "one", "two",   "three", "four", "five",
+						 "six", "seven", "eight", "nine" };
+
 static void join(struct posta_actor *self, struct oom_actor *actor)
 {
 	(void)actor;
-	static const char *const names[] = { "one", "two", "three", "four", "five", "six", "seven", "eight", "nine" };
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+	const char *const *names = names_of_all;
+	for (size_t i = 0; i < NAMES; i++) {
 		bool registered = oom_worked(posta_register(self, names[i]));
 		assert_true((posta_lookup(posta_system_of(self), names[i]) == posta_self(self)) == registered);
 		bool joined = oom_worked(posta_group_join(self, names[i]));
@@ -248,7 +277,19 @@ static void join(struct posta_actor *self, struct oom_actor *actor)
 
 static void names(void)
 {
-	with(join, NULL);
+	struct posta_system *system = oom_system();
+	if (!system)
+		return;
+	struct oom_actor actor = { .act = join };
+	posta_ref ref = spawn(system, &actor, NULL);
+	if (ref != POSTA_NOBODY) {
+		posta_system_advance(system, 100);
+		posta_system_stop_actor(system, ref, POSTA_OK);
+		posta_system_advance(system, 100);
+	}
+	for (size_t i = 0; i < NAMES; i++) /* whatever failed: it belongs to none any more */
+		assert_int_equal(posta_group_size(system, names_of_all[i]), 0);
+	oom_stop(system);
 }
 
 static void names__and_groups__fail_cleanly(void **state)
@@ -309,6 +350,7 @@ static enum posta_err controlled(struct posta_actor *self, void *state, enum pos
 {
 	(void)self, (void)state, (void)child, (void)context;
 	assert_true(result != POSTA_EINVAL);
+	answers++;
 	return POSTA_OK;
 }
 
@@ -316,6 +358,7 @@ static enum posta_err listed(struct posta_actor *self, void *state, enum posta_e
 			     const struct posta_child_info *children, size_t count, void *context)
 {
 	(void)self, (void)state, (void)result, (void)children, (void)count, (void)context;
+	answers++;
 	return POSTA_OK;
 }
 
@@ -331,17 +374,25 @@ static void control(struct posta_actor *self, struct oom_actor *actor)
 		return;
 	}
 	struct posta_child_spec spec = { .id = "late", .klass = &oom_actor_class, .argument = &child };
-	oom_worked(posta_start_child(self, supervisor, &spec, controlled, NULL));
-	oom_worked(posta_which_children(self, supervisor, listed, NULL));
-	oom_worked(posta_stop_child(self, supervisor, "late", controlled, NULL));
-	oom_worked(posta_restart_child(self, supervisor, "late", controlled, NULL));
-	oom_worked(posta_stop_child(self, supervisor, "late", controlled, NULL));
-	oom_worked(posta_delete_child(self, supervisor, "late", controlled, NULL));
+	asked += oom_worked(posta_start_child(self, supervisor, &spec, controlled, NULL));
+	asked += oom_worked(posta_which_children(self, supervisor, listed, NULL));
+	asked += oom_worked(posta_stop_child(self, supervisor, "late", controlled, NULL));
+	asked += oom_worked(posta_restart_child(self, supervisor, "late", controlled, NULL));
+	asked += oom_worked(posta_stop_child(self, supervisor, "late", controlled, NULL));
+	asked += oom_worked(posta_delete_child(self, supervisor, "late", controlled, NULL));
 }
 
 static void controls(void)
 {
-	with(control, NULL);
+	struct posta_system *system = oom_system();
+	if (!system)
+		return;
+	struct oom_actor actor = { .act = control };
+	asked = answers = 0;
+	if (spawn(system, &actor, NULL) != POSTA_NOBODY)
+		posta_system_advance(system, 100);
+	assert_int_equal(answers, asked); /* they have no time-out */
+	oom_stop(system);
 }
 
 static void supervisor__controlled__fails_cleanly(void **state)
@@ -380,6 +431,7 @@ int main(void)
 		cmocka_unit_test(system__started_with_threads__fails_cleanly),
 		cmocka_unit_test(spawn__with_all_options__fails_cleanly),
 		cmocka_unit_test(spawn__named_from_outside__can_be_tried_again),
+		cmocka_unit_test(spawn__dedicated__can_be_tried_again),
 		cmocka_unit_test(send__of_all_sizes__fails_cleanly),
 		cmocka_unit_test(timer__armed__fails_cleanly),
 		cmocka_unit_test(ask__always_ends),

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { MEMBERS = 3 };
-enum { MEMBER_STARTED = 200, MEMBER_START_FAILED, MEMBER_STASH };
+enum { MEMBER_STASH = 200, MEMBER_UNSTASH };
 
 struct tree;
 
@@ -19,7 +19,8 @@ struct member {
 	struct tree *tree;
 	char letter;
 	unsigned starts, stops, handled;
-	enum posta_err fail_start; /* EPENDING: until MEMBER_STARTED comes from outside, by the tree's knock */
+	bool stashing;
+	enum posta_err fail_start;
 	enum posta_err stop_reason;
 	posta_ref self;
 	struct posta_actor *actor; /* for posta_started from outside of a handler: the system is driven by hand */
@@ -64,7 +65,11 @@ static inline enum posta_err member_receive(struct posta_actor *self, void *stat
 		posta_stop(self, posta_self(self), POSTA_OK);
 		return POSTA_OK;
 	case MEMBER_STASH:
-		return member->starts > 1 ? POSTA_OK : posta_stash(self, message);
+		return member->stashing ? posta_stash(self, message) : POSTA_OK;
+	case MEMBER_UNSTASH:
+		member->stashing = false;
+		posta_unstash(self);
+		return POSTA_OK;
 	default:
 		return POSTA_OK;
 	}

@@ -165,6 +165,51 @@ static void least_loaded__joins_with_messages_in_hand__they_count(void **state)
 	kit_stop(pool.system);
 }
 
+/* The first time it joins and is up, then its start never ends: its messages wait. */
+static enum posta_err supervised_start(struct posta_actor *self, void *state, void *argument)
+{
+	struct member *member = argument;
+	enum posta_err result = member_start(self, state, argument);
+	return member->handled++ ? result : POSTA_OK;
+}
+
+static enum posta_err supervised_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state;
+	return message->type == KIT_FAIL ? POSTA_EFAILED : POSTA_OK;
+}
+
+static const struct posta_actor_class supervised_class = { .name = "supervised",
+							   .receive = supervised_receive,
+							   .start = supervised_start };
+
+/* Counting begins while one of the members is down: it is counted as well, from when it is up again. */
+static void least_loaded__counting_begins_while_one_is_down__it_counts(void **state)
+{
+	(void)state;
+	static const enum posta_when_down rules[] = { POSTA_DOWN_KEEP, POSTA_DOWN_REJECT, POSTA_DOWN_DEAD_LETTER };
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+		struct pool pool = { .system = kit_system(NULL), .picker = { .how = POSTA_PICK_LEAST_LOADED } };
+		pool.asker = posta_system_spawn(pool.system, &picker_class, &pool.picker, NULL, NULL);
+		const struct posta_child_spec specs[2] = {
+			{ .id = "a", .klass = &supervised_class, .argument = &pool.members[0], .when_down = rules[i] },
+			{ .id = "b", .klass = &supervised_class, .argument = &pool.members[1] },
+		};
+		const struct posta_supervisor_options options = {
+			.children = specs, .child_count = 2, .backoff = { .initial_ms = 100 }
+		};
+		posta_system_supervise(pool.system, &options, NULL);
+		kit_settle(pool.system);
+		kit_send(pool.system, pool.members[0].self, KIT_FAIL);
+		kit_settle(pool.system);
+		pick(&pool);
+		posta_system_advance(pool.system, 100);
+		load(&pool, 0, 3);
+		assert_int_equal(pick(&pool), pool.members[1].self);
+		kit_stop(pool.system);
+	}
+}
+
 static void hash__key_keeps_its_member__few_move(void **state)
 {
 	(void)state;
@@ -286,6 +331,7 @@ int main(void)
 		cmocka_unit_test(drain__never_quiet__stops_at_the_deadline_and_reports),
 		cmocka_unit_test(stop__at_once__reports_what_was_not_handled),
 		cmocka_unit_test(cpus__quota_of_the_control_group),
+		cmocka_unit_test(least_loaded__counting_begins_while_one_is_down__it_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,6 +166,134 @@ static void control__start_child__a_supervisor__brings_its_children(void **state
 	assert_int_equal(tree.members[4].stops, 1);
 }
 
+/* Asks, and is gone before the answers come: that is no fault of the supervisor's. */
+static enum posta_err hasty_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	const posta_ref supervisor = *(posta_ref *)state;
+	(void)message;
+	posta_count_children(self, supervisor, NULL, NULL);
+	posta_which_children(self, supervisor, NULL, NULL);
+	posta_stop_child(self, supervisor, "nobody", NULL, NULL);
+	posta_restart_child(self, supervisor, "a", NULL, NULL);
+	posta_stop_child(self, supervisor, "b", NULL, NULL);
+	posta_stop(self, posta_self(self), POSTA_OK);
+	return POSTA_OK;
+}
+
+static void control__caller_ends_before_its_answer__supervisor_goes_on(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class hasty = { .name = "hasty", .receive = hasty_receive };
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	kit_send(tree.system, posta_system_spawn(tree.system, &hasty, &tree.supervisor, NULL, NULL), 1);
+	kit_settle(tree.system);
+	assert_true(supervisor_lives(&tree));
+	starts_are(&tree, 1, 1, 1);
+	assert_int_equal(tree.members[1].stops, 1);
+	tree_end(&tree);
+}
+
+/* All of a group wait for the restart of one. */
+static void control__which_children__a_group_waits__are_restarting(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ALL);
+	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100 };
+	tree_start(&tree);
+	fail_member(&tree, 1);
+	struct posta_child_info infos[MEMBERS];
+	size_t count = MEMBERS;
+	assert_int_equal(posta_system_which_children(tree.system, tree.supervisor, 50, infos, &count), POSTA_OK);
+	for (int i = 0; i < MEMBERS; i++) {
+		assert_true(infos[i].restarting);
+		assert_false(infos[i].running);
+	}
+	tree_end(&tree);
+}
+
+static void control__of_the_other_kind_of_supervisor__is_refused(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	caller.child = tree.members[0].self;
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP_SIMPLE), POSTA_EINVAL);
+	assert_int_equal(do_call(tree.system, &caller, CALL_SIMPLE), POSTA_EINVAL);
+	assert_int_equal(tree.members[0].stops, 0);
+	tree_end(&tree);
+}
+
+/* An actor that answers whatever it is asked, with data of its own. */
+static enum posta_err parrot_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)state, (void)message;
+	return posta_reply(self, KIT_NOTE, "I am no supervisor", 18);
+}
+
+static void control__asked_of_no_supervisor__is_refused(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class parrot = { .name = "parrot", .receive = parrot_receive };
+	struct posta_system *system = kit_system(NULL);
+	posta_ref ref = posta_system_spawn(system, &parrot, NULL, NULL, NULL);
+	struct caller caller;
+	caller_spawn(&caller, system, ref);
+	assert_int_equal(do_call(system, &caller, CALL_STOP), POSTA_EINVAL);
+	assert_int_equal(do_call(system, &caller, CALL_COUNT), POSTA_EINVAL);
+	struct posta_child_info infos[1];
+	struct posta_child_count sum;
+	size_t count = 1;
+	const struct posta_child_spec spec = { .id = "x", .klass = &kit_noter };
+	assert_int_equal(posta_system_which_children(system, ref, 1000, infos, &count), POSTA_EINVAL);
+	assert_int_equal(posta_system_count_children(system, ref, 1000, &sum), POSTA_EINVAL);
+	assert_int_equal(posta_system_start_child(system, ref, &spec, 1000, NULL), POSTA_EINVAL);
+	kit_stop(system);
+}
+
+/* Wherever the call ends without having reached a supervisor, the spec's own supervisor is the caller's again. */
+static enum posta_err wrong_thread(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	const struct posta_child_spec *spec = state;
+	(void)message;
+	return posta_system_start_child(posta_system_of(self), posta_self(self), spec, 1000, NULL) == POSTA_EWRONGTHREAD
+		       ? POSTA_OK
+		       : POSTA_EINTERNAL;
+}
+
+static void control__start_child_reaches_nobody__a_supervisor_can_be_given_again(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class wrong = { .name = "wrong", .receive = wrong_thread };
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	struct posta_system *other = kit_system(NULL);
+	struct kit_log log = { 0 };
+	posta_ref foreign = kit_spawn(other, &log, NULL);
+	tree.options.name = NULL;
+	struct posta_child_spec sub = { .id = "sub" };
+	assert_int_equal(posta_supervisor_spec(tree.system, &tree.options, &sub, NULL), POSTA_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(posta_system_start_child(tree.system, POSTA_NOBODY, &sub, 1000, NULL), POSTA_EDEAD);
+		assert_int_equal(posta_system_start_child(tree.system, foreign, &sub, 1000, NULL), POSTA_EFOREIGN);
+	}
+	posta_ref ref = posta_system_spawn(tree.system, &wrong, &sub, NULL, NULL);
+	kit_send(tree.system, ref, 1);
+	kit_settle(tree.system);
+	assert_int_equal(posta_system_send(tree.system, ref, 1, NULL, 0), POSTA_OK); /* it had the error it expects */
+	const struct posta_supervisor_options top = { .children = &sub, .child_count = 1 };
+	assert_true(posta_system_supervise(tree.system, &top, NULL) != POSTA_NOBODY);
+	kit_settle(tree.system);
+	starts_are(&tree, 1, 1, 1);
+	kit_stop(other);
+	tree_end(&tree);
+}
+
 static void refused(struct posta_system *system, const struct posta_supervisor_options *options, const char *word)
 {
 	struct posta_error error;
@@ -285,6 +413,11 @@ int main(void)
 		cmocka_unit_test(spec__of_the_supervisor_bad__is_refused_with_words),
 		cmocka_unit_test(spec__a_cycle__is_refused_with_words),
 		cmocka_unit_test(spec__never_used__can_be_freed),
+		cmocka_unit_test(control__caller_ends_before_its_answer__supervisor_goes_on),
+		cmocka_unit_test(control__which_children__a_group_waits__are_restarting),
+		cmocka_unit_test(control__of_the_other_kind_of_supervisor__is_refused),
+		cmocka_unit_test(control__asked_of_no_supervisor__is_refused),
+		cmocka_unit_test(control__start_child_reaches_nobody__a_supervisor_can_be_given_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,9 +36,12 @@ static void start__pending_one_fails_late__all_is_off(void **state)
 	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
 	tree.members[1].fail_start = POSTA_EPENDING;
 	tree_start(&tree);
+	trace_is(&tree, "+a?b");
 	posta_started(tree.members[1].actor, POSTA_EIO);
+	trace_is(&tree, ""); /* not under the caller's feet */
 	kit_settle(tree.system);
-	trace_is(&tree, "+a?b-b-a");
+	trace_is(&tree, "-b-a");
+	assert_int_equal(tree.members[1].stop_reason, POSTA_EIO);
 	assert_false(supervisor_lives(&tree));
 	tree_end(&tree);
 }
@@ -200,6 +203,38 @@ static void simple_one_for_one__children_come_and_go(void **state)
 	tree_end(&tree);
 }
 
+/* The template is a supervisor: each child is one of its own, with the same children; an argument has no meaning there. */
+static void simple_one_for_one__of_supervisors__each_has_its_children(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.options.name = NULL;
+	struct posta_child_spec sub = { .size = sizeof sub };
+	assert_int_equal(posta_supervisor_spec(tree.system, &tree.options, &sub, NULL), POSTA_OK);
+	const struct posta_supervisor_options many = {
+		.strategy = POSTA_SIMPLE_ONE_FOR_ONE, .children = &sub, .child_count = 1, .children_max = 2
+	};
+	posta_ref top = posta_system_supervise(tree.system, &many, NULL);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, top);
+	caller.argument = &tree;
+	assert_int_equal(do_call(tree.system, &caller, CALL_SIMPLE), POSTA_OK);
+	posta_ref first = caller.child;
+	assert_int_equal(do_call(tree.system, &caller, CALL_SIMPLE), POSTA_OK);
+	assert_int_equal(do_call(tree.system, &caller, CALL_SIMPLE), POSTA_EFULL);
+	starts_are(&tree, 2, 2, 2);
+	caller.child = first;
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP_SIMPLE), POSTA_OK);
+	assert_int_equal(tree.members[0].stops, 1);
+	assert_int_equal(do_call(tree.system, &caller, CALL_SIMPLE), POSTA_OK);
+	starts_are(&tree, 3, 3, 3);
+	const struct posta_supervisor_options twice = { .children = &sub, .child_count = 1 };
+	assert_true(posta_system_supervise(tree.system, &twice, NULL) == POSTA_NOBODY); /* it has its place still */
+	tree_end(&tree);
+	assert_int_equal(tree.members[0].stops, 3);
+}
+
 /* What finding a child costs must not grow with their number: linear, this takes minutes. */
 static void simple_one_for_one__a_hundred_thousand__come_fail_and_go(void **state)
 {
@@ -321,6 +356,7 @@ int main(void)
 		cmocka_unit_test(simple_one_for_one__children_come_and_go),
 		cmocka_unit_test(simple_one_for_one__a_hundred_thousand__come_fail_and_go),
 		cmocka_unit_test(strategies__other_workers__children_restart_there),
+		cmocka_unit_test(simple_one_for_one__of_supervisors__each_has_its_children),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

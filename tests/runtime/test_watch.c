@@ -219,6 +219,31 @@ static void link__dead__is_an_exit(void **state)
 	kit_stop(pair.system);
 }
 
+/* A link to one that waits for its restart holds: if it is not restarted after all, that is its end. */
+static void link__to_one_that_is_down__hears_its_end(void **state)
+{
+	(void)state;
+	struct pair pair = { .system = kit_system(NULL) };
+	const struct posta_child_spec spec = {
+		.id = "b", .klass = &klass, .argument = &pair.b, .spawn = { .name = "b" }
+	};
+	const struct posta_supervisor_options options = {
+		.children = &spec, .child_count = 1, .backoff = { .initial_ms = 1000 }
+	};
+	posta_ref supervisor = posta_system_supervise(pair.system, &options, NULL);
+	kit_settle(pair.system);
+	pair.ra = spawn(pair.system, &pair.a, true);
+	pair.a.other = pair.rb = posta_lookup(pair.system, "b");
+	tell(&pair, pair.rb, KIT_FAIL);
+	tell(&pair, pair.ra, LINK);
+	assert_int_equal(pair.a.exits, 0);
+	posta_system_stop_actor(pair.system, supervisor, POSTA_ESHUTDOWN);
+	kit_settle(pair.system);
+	assert_int_equal(pair.a.exits, 1);
+	assert_int_equal(pair.a.exit.ref, pair.rb);
+	kit_stop(pair.system);
+}
+
 static void name__is_found_and_ends_with_its_actor(void **state)
 {
 	(void)state;
@@ -285,6 +310,7 @@ int main(void)
 		cmocka_unit_test(link__trapped__is_a_message),
 		cmocka_unit_test(unlink__other_fails__lives_on),
 		cmocka_unit_test(link__dead__is_an_exit),
+		cmocka_unit_test(link__to_one_that_is_down__hears_its_end),
 		cmocka_unit_test(name__is_found_and_ends_with_its_actor),
 		cmocka_unit_test(spawn__name_taken__fails),
 		cmocka_unit_test(group__publish_reaches_members_until_they_leave_or_end),
