@@ -2,17 +2,56 @@
 #ifndef POSTA_TESTS_RUNTIME_KIT_H
 #define POSTA_TESTS_RUNTIME_KIT_H
 
-/* What the runtime's tests share: a system driven by hand, on a clock that is moved by hand. */
+/*
+ * What the runtime's tests share: a system driven by hand, on a clock that is moved by hand, and on memory that is looked
+ * after: each block is freed once, with the size it was asked for, none is left at the end, and what is in it before and
+ * after is of no use.
+ */
+
+#include "runtime/system.h"
 
 #include <posta/posta.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
+
+struct kit_heap {
+	_Atomic(long) blocks;
+	_Atomic(bool) empty; /* a test's: there is no memory from now on */
+};
+
+enum { KIT_BEFORE = 64 }; /* bytes before a block: its size */
+
+static inline void *kit_alloc(void *context, size_t alignment, size_t size)
+{
+	struct kit_heap *heap = context;
+	assert_true(alignment <= KIT_BEFORE);
+	if (heap->empty)
+		return NULL;
+	char *memory = aligned_alloc(KIT_BEFORE, (KIT_BEFORE + size + KIT_BEFORE - 1) / KIT_BEFORE * KIT_BEFORE);
+	memcpy(memory, &size, sizeof size);
+	heap->blocks++;
+	return memset(memory + KIT_BEFORE, 0xA5, size);
+}
+
+static inline void kit_free(void *context, void *memory, size_t size)
+{
+	char *whole = (char *)memory - KIT_BEFORE;
+	assert_memory_equal(whole, &size, sizeof size);
+	((struct kit_heap *)context)->blocks--;
+	memset(whole, 0x5A, KIT_BEFORE + size);
+	free(whole);
+}
+
+static inline struct kit_heap *kit_heap(const struct posta_system *system)
+{
+	return system->options.allocator.alloc == kit_alloc ? system->options.allocator.context : NULL;
+}
 
 struct kit_letters {
 	unsigned count[POSTA_DEAD_POISON + 1];
@@ -33,6 +72,8 @@ static inline struct posta_system *kit_system(struct kit_letters *letters)
 	struct posta_system_options options = {
 		.workers = POSTA_HOST_DRIVEN,
 		.virtual_clock = true,
+		.actors_max = 1u << 20,
+		.allocator = { kit_alloc, kit_free, calloc(1, sizeof(struct kit_heap)) },
 		.dead_letter = letters ? kit_on_dead_letter : NULL,
 		.dead_letter_context = letters,
 	};
@@ -54,11 +95,14 @@ static inline void kit_stop(struct posta_system *system)
 	/* The root's end is what stop waits for; a lost one shows as the time it takes. */
 	struct posta_stop_report report;
 	struct timespec began, ended;
+	struct kit_heap *heap = kit_heap(system);
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	assert_int_equal(posta_system_stop(system, 10000, &report), POSTA_OK);
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	assert_int_equal(report.actors_left, 0);
 	assert_true(ended.tv_sec - began.tv_sec < 9);
+	assert_int_equal(heap ? heap->blocks : 0, 0);
+	free(heap);
 }
 
 /* An actor that writes down the types it gets, and does as the types say. */

@@ -299,8 +299,10 @@ static void stop__at_once__reports_what_was_not_handled(void **state)
 	for (int i = 0; i < 5; i++)
 		kit_send(system, ref, KIT_NOTE);
 	struct posta_stop_report report;
+	struct kit_heap *heap = kit_heap(system);
 	assert_int_equal(posta_system_stop(system, 1000, &report), POSTA_OK);
 	assert_int_equal(report.messages_left, 5);
+	free(heap);
 }
 
 static void cpus__quota_of_the_control_group(void **state)

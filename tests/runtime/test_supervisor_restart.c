@@ -196,6 +196,7 @@ static void backoff__none__waits_double_and_reset_when_healthy(void **state)
 		(struct posta_backoff){ .initial_ms = 100, .factor = 2, .max_ms = 1000, .reset_after_ms = 5000 };
 	tree_start(&tree);
 	for (unsigned i = 0; i < 3; i++) {
+		posta_system_advance(tree.system, 4999); /* up, but not long enough */
 		fail_member(&tree, 0);
 		posta_system_advance(tree.system, (100u << i) - 1);
 		assert_int_equal(tree.members[0].starts, i + 1);
@@ -300,6 +301,28 @@ static void backoff__decorrelated_jitter__from_the_first_to_the_cap(void **state
 	jitter(POSTA_JITTER_DECORRELATED, 100, true);
 }
 
+/* Healthy each time: the wait is the first one again, which is up to three times the initial one. */
+static void backoff__decorrelated_jitter__after_a_reset__is_a_first_one(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.options.backoff = (struct posta_backoff){
+		.initial_ms = 100, .max_ms = 800, .reset_after_ms = 1000, .jitter = POSTA_JITTER_DECORRELATED
+	};
+	tree_start(&tree);
+	uint64_t low = UINT64_MAX, high = 0;
+	for (int i = 0; i < 40; i++) {
+		uint64_t ms = waited(&tree);
+		low = ms < low ? ms : low;
+		high = ms > high ? ms : high;
+		posta_system_advance(tree.system, 1000);
+	}
+	assert_in_range(low, 100, 150);
+	assert_in_range(high, 250, 300);
+	tree_end(&tree);
+}
+
 static void backoff__no_jitter__is_the_cap(void **state)
 {
 	(void)state;
@@ -344,6 +367,7 @@ int main(void)
 		cmocka_unit_test(backoff__full_jitter__from_nothing_to_the_cap),
 		cmocka_unit_test(backoff__equal_jitter__from_half_to_the_cap),
 		cmocka_unit_test(backoff__decorrelated_jitter__from_the_first_to_the_cap),
+		cmocka_unit_test(backoff__decorrelated_jitter__after_a_reset__is_a_first_one),
 		cmocka_unit_test(backoff__of_a_group__is_the_failed_ones),
 		cmocka_unit_test(backoff__no_cap__grows_and_is_reset),
 	};

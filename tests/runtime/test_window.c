@@ -61,11 +61,55 @@ static void admit__at_the_very_end_of_the_period__still_counts(void **state)
 	kit_stop(system);
 }
 
+/* The ring grows when it has gone round: none of its times is lost, or out of order. */
+static void admit__grows_when_it_has_gone_round__slides_as_before(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct posta__window window = { 0 };
+	uint64_t start = 1000 * MS;
+	for (uint64_t i = 0; i < 8; i++)
+		assert_true(posta__window_admit(system, &window, 12, PERIOD_MS, start + 10 * i * MS));
+	uint64_t round = start + 35 * MS + PERIOD_MS * MS; /* four are over */
+	for (uint64_t i = 0; i < 8; i++)
+		assert_true(posta__window_admit(system, &window, 12, PERIOD_MS, round + i));
+	assert_int_equal(window.room, 16);
+	assert_false(posta__window_admit(system, &window, 12, PERIOD_MS, round + 8));
+	for (uint64_t i = 4; i < 8; i++) { /* the others, one by one */
+		uint64_t over = start + 10 * i * MS + PERIOD_MS * MS;
+		assert_false(posta__window_admit(system, &window, 12, PERIOD_MS, over));
+		assert_true(posta__window_admit(system, &window, 12, PERIOD_MS, over + 1));
+	}
+	posta__window_free(system, &window);
+	kit_stop(system);
+}
+
+/* What cannot be noted cannot be counted. */
+static void admit__no_memory__is_refused(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct posta__window window = { 0 };
+	kit_heap(system)->empty = true;
+	assert_false(posta__window_admit(system, &window, 9, PERIOD_MS, MS));
+	kit_heap(system)->empty = false;
+	for (uint64_t i = 0; i < 8; i++)
+		assert_true(posta__window_admit(system, &window, 9, PERIOD_MS, MS + i));
+	kit_heap(system)->empty = true;
+	assert_false(posta__window_admit(system, &window, 9, PERIOD_MS, MS + 8));
+	kit_heap(system)->empty = false;
+	assert_true(posta__window_admit(system, &window, 9, PERIOD_MS, MS + 9));
+	posta__window_free(system, &window);
+	kit_stop(system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(admit__at_random_times__is_as_without_a_ring),
 		cmocka_unit_test(admit__at_the_very_end_of_the_period__still_counts),
+		cmocka_unit_test(admit__grows_when_it_has_gone_round__slides_as_before),
+		cmocka_unit_test(admit__no_memory__is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
