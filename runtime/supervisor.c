@@ -59,7 +59,7 @@ static bool simple(const struct posta__supervisor *supervisor)
 
 /* -- Timers -- */
 
-/* Returns: 0 when out of memory. */
+/* delay_ms: of a spec that was checked, so that it fits. Returns: 0 when out of memory. */
 static posta_timer arm(struct posta_actor *self, uint64_t delay_ms, enum posta__due what, posta_ref ref, uint32_t epoch)
 {
 	struct posta__signal_data data = { .ref = ref, .reason = (int32_t)what, .number = epoch };
@@ -69,14 +69,12 @@ static posta_timer arm(struct posta_actor *self, uint64_t delay_ms, enum posta__
 	if (!message)
 		return 0;
 	message->bits_ |= POSTA__BIT_SYSTEM;
-	uint64_t ms_max = UINT64_MAX / 1000000u;
-	return posta__timer_arm(self, (delay_ms < ms_max ? delay_ms : ms_max) * 1000000u, 0, posta__self(self),
-				message);
+	return posta__timer_arm(self, delay_ms * 1000000u, 0, posta__self(self), message);
 }
 
+/* Its last one is over. */
 static bool arm_child(struct posta_actor *self, struct posta__child *child, uint64_t delay_ms, enum posta__due what)
 {
-	posta_cancel(self, child->timer);
 	child->timer = arm(self, delay_ms, what, child->ref, ++child->epoch);
 	return child->timer != 0;
 }
@@ -85,7 +83,6 @@ static void disarm(struct posta_actor *self, struct posta__child *child)
 {
 	posta_cancel(self, child->timer);
 	child->timer = 0;
-	child->epoch++;
 }
 
 /* -- Starting and stopping one child -- */
@@ -539,7 +536,7 @@ static void on_timer(struct posta_actor *self, enum posta__due what, posta_ref r
 		return;
 	}
 	struct posta__child *child = posta__child_by_ref(&supervisor->children, ref);
-	if (!child || child->epoch != epoch)
+	if (!child || !child->timer || child->epoch != epoch)
 		return;
 	child->timer = 0;
 	if (what == POSTA__DUE_SHUTDOWN && child->phase == POSTA__CHILD_STOPPING)

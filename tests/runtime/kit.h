@@ -23,6 +23,8 @@
 struct kit_heap {
 	_Atomic(long) blocks;
 	_Atomic(bool) empty; /* a test's: there is no memory from now on */
+	bool counted;        /* a test's: nor after so many more */
+	long left;
 };
 
 enum { KIT_BEFORE = 64 }; /* bytes before a block: its size */
@@ -31,7 +33,7 @@ static inline void *kit_alloc(void *context, size_t alignment, size_t size)
 {
 	struct kit_heap *heap = context;
 	assert_true(alignment <= KIT_BEFORE);
-	if (heap->empty)
+	if (heap->empty || (heap->counted && heap->left-- == 0))
 		return NULL;
 	char *memory = aligned_alloc(KIT_BEFORE, (KIT_BEFORE + size + KIT_BEFORE - 1) / KIT_BEFORE * KIT_BEFORE);
 	memcpy(memory, &size, sizeof size);
