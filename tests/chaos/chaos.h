@@ -49,7 +49,7 @@ struct chaos_mover {
 };
 
 struct chaos {
-	const char *name;
+	const char *name, *what;
 	bool shortly;
 	uint32_t heartbeat_ms; /* of all bridges; 0: the default */
 	bool persistent;       /* Mosquitto saves each change */

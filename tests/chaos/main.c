@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chaos NAME...|--all [--short] [--json FILE]
+ * chaos NAME...|--all [--short] [--json FILE] [--append]
  *
- * Runs scenes and prints a line of JSON for each; the exit status is 0 if nothing was lost, nothing strange happened and
- * no loop stood still in any of them. tests/chaos/run finds this program and posta (POSTA in the environment).
+ * Runs scenes and prints a line of JSON for each, into FILE too (behind what it holds with --append). The exit status
+ * is 0 if nothing was lost, nothing strange happened and no loop stood still in any of them. tests/chaos/run finds this
+ * program and posta (POSTA in the environment).
  */
 #include "chaos.h"
 
@@ -19,24 +20,24 @@ static const struct {
 	int part; /* 0: only by its name; 1: of --all; 2: of --all --short too, unless another test does it in short */
 	const char *what;
 } scenes[] = {
-	{ "kill-kafka", chaos_kill_kafka, 1, "kill -9 of Kafka 20 times under load" },
-	{ "kill-rabbitmq", chaos_kill_rabbitmq, 1, "kill -9 of RabbitMQ 20 times under load" },
-	{ "kill-mosquitto", chaos_kill_mosquitto, 1, "kill -9 of Mosquitto 20 times under load (confirm_saved)" },
-	{ "kill-posta", chaos_kill_posta, 2, "kill -9 of posta run 20 times, all six legs" },
+	{ "kill-kafka", chaos_kill_kafka, 1, "kill -9 of Kafka, 20 times" },
+	{ "kill-rabbitmq", chaos_kill_rabbitmq, 1, "kill -9 of RabbitMQ, 20 times" },
+	{ "kill-mosquitto", chaos_kill_mosquitto, 1, "kill -9 of Mosquitto, 20 times, confirm_saved" },
+	{ "kill-posta", chaos_kill_posta, 2, "kill -9 of posta run, 20 times, all six legs" },
 	{ "puback-mosquitto", chaos_puback_mosquitto, 0, "what it acknowledges and loses by itself; not of --all" },
-	{ "freeze-kafka", chaos_freeze_kafka, 1, "SIGSTOP of Kafka for 60 s" },
-	{ "freeze-rabbitmq", chaos_freeze_rabbitmq, 1, "SIGSTOP of RabbitMQ for 60 s" },
-	{ "freeze-mosquitto", chaos_freeze_mosquitto, 2, "SIGSTOP of Mosquitto for 60 s" },
-	{ "alarm-rabbitmq", chaos_alarm_rabbitmq, 2, "RabbitMQ's memory alarm: connection.blocked" },
-	{ "proxy-delay", chaos_proxy_delay, 1, "100 ms more, both ways" },
-	{ "proxy-throttle", chaos_proxy_throttle, 1, "300 KB/s for each connection and way" },
-	{ "proxy-hole", chaos_proxy_hole, 2, "nothing arrives any more, and nobody says so" },
-	{ "proxy-reset", chaos_proxy_reset, 2, "connections are reset" },
-	{ "proxy-half-close", chaos_proxy_half_close, 1, "connections end in one direction" },
-	{ "proxy-cut", chaos_proxy_cut, 1, "connections are reset behind an arbitrary byte" },
-	{ "proxy-refuse", chaos_proxy_refuse, 1, "connections are reset, and new ones for some time" },
-	{ "rebalance", chaos_rebalance, 2, "one of three consumers of a group goes and comes every 5 s" },
-	{ "poison", chaos_poison, 2, "1 % of the messages cannot be read" },
+	{ "freeze-kafka", chaos_freeze_kafka, 1, "Kafka stopped (SIGSTOP) for 60 s" },
+	{ "freeze-rabbitmq", chaos_freeze_rabbitmq, 1, "RabbitMQ stopped for 60 s" },
+	{ "freeze-mosquitto", chaos_freeze_mosquitto, 2, "Mosquitto stopped for 60 s" },
+	{ "alarm-rabbitmq", chaos_alarm_rabbitmq, 2, "memory alarm (connection.blocked), 5 times 10 s" },
+	{ "proxy-delay", chaos_proxy_delay, 1, "100 ms more each way" },
+	{ "proxy-throttle", chaos_proxy_throttle, 1, "300 KB/s a connection and way" },
+	{ "proxy-hole", chaos_proxy_hole, 2, "silence for 6 s, 21 times" },
+	{ "proxy-reset", chaos_proxy_reset, 2, "reset, 21 times" },
+	{ "proxy-half-close", chaos_proxy_half_close, 1, "half closed, 21 times" },
+	{ "proxy-cut", chaos_proxy_cut, 1, "cut behind an arbitrary byte, 40 times" },
+	{ "proxy-refuse", chaos_proxy_refuse, 1, "reset, and new ones refused for some time, 20 times" },
+	{ "rebalance", chaos_rebalance, 2, "three of a group, one goes and comes every 5 s, 12 times" },
+	{ "poison", chaos_poison, 2, "1 % cannot be read: dead letters" },
 	{ "tls-expired", chaos_tls_expired, 2, "the broker's certificate has expired" },
 	{ "tls-wrong-host", chaos_tls_wrong_host, 2, "the broker's certificate is for another host" },
 	{ "tls-wrong-ca", chaos_tls_wrong_ca, 2, "the broker's certificate is of another CA" },
@@ -93,17 +94,20 @@ static bool report(struct chaos *chaos, const struct totals *totals, FILE *json)
 	char *line = NULL;
 
 	if (asprintf(&line,
-		     "{\"name\":\"%s\",\"ok\":%s,\"sent\":%u,\"received\":%u,\"duplicated\":%u,\"lost\":%u,"
-		     "\"dead_lettered\":%u,\"strange\":%u,\"kills\":%u,\"reconnects\":%" PRIu64
-		     ",\"stall_ms\":%.1f,\"seconds\":%.1f%s,\"trouble\":%s}\n",
-		     chaos->name, good ? "true" : "false", totals->sent, totals->received, totals->duplicated,
-		     totals->lost, totals->dead, totals->strangers, chaos->kills, totals->reconnects,
-		     (double)chaos->stall_us / 1000., seconds, chaos->more, json_object_to_json_string(words)) < 0)
+		     "{\"name\":\"%s\",\"what\":\"%s\",\"short\":%s,\"ok\":%s,\"sent\":%u,\"received\":%u,"
+		     "\"duplicated\":%u,\"lost\":%u,\"dead_lettered\":%u,\"strange\":%u,\"kills\":%u,"
+		     "\"reconnects\":%" PRIu64 ",\"stall_ms\":%.1f,\"seconds\":%.1f%s,\"trouble\":%s}\n",
+		     chaos->name, chaos->what, chaos->shortly ? "true" : "false", good ? "true" : "false", totals->sent,
+		     totals->received, totals->duplicated, totals->lost, totals->dead, totals->strangers, chaos->kills,
+		     totals->reconnects, (double)chaos->stall_us / 1000., seconds, chaos->more,
+		     json_object_to_json_string(words)) < 0)
 		abort();
 	fputs(line, stdout);
 	fflush(stdout);
-	if (json)
+	if (json) {
 		fputs(line, json);
+		fflush(json);
+	}
 	free(line);
 	json_object_put(words);
 	return good;
@@ -133,6 +137,7 @@ static bool run(size_t index, bool shortly, FILE *json)
 
 	memset(&chaos, 0, sizeof chaos);
 	chaos.name = scenes[index].name;
+	chaos.what = scenes[index].what;
 	chaos.shortly = shortly;
 	chaos.started_ms = chaos_now_ms();
 	scenes[index].scene(&chaos);
@@ -144,7 +149,7 @@ static bool run(size_t index, bool shortly, FILE *json)
 
 static int usage(void)
 {
-	puts("Usage: tests/chaos/run NAME...|--all [--short] [--json FILE]\n");
+	puts("Usage: tests/chaos/run NAME...|--all [--short] [--json FILE] [--append]\n");
 	for (size_t i = 0; i < SCENES; i++)
 		printf("  %-18s%s\n", scenes[i].name, scenes[i].what);
 	return 2;
@@ -152,7 +157,7 @@ static int usage(void)
 
 struct choice {
 	bool chosen[SCENES];
-	bool all, shortly;
+	bool all, shortly, append;
 	const char *json;
 };
 
@@ -175,6 +180,8 @@ static bool parse(int argc, char **argv, struct choice *choice)
 			any = choice->all = true;
 		else if (!strcmp(argv[i], "--short"))
 			choice->shortly = true;
+		else if (!strcmp(argv[i], "--append"))
+			choice->append = true;
 		else if (!strcmp(argv[i], "--json") && i + 1 < argc)
 			choice->json = argv[++i];
 		else if (choose(choice, argv[i]))
@@ -193,7 +200,7 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &choice))
 		return usage();
-	json = choice.json ? fopen(choice.json, "w") : NULL;
+	json = choice.json ? fopen(choice.json, choice.append ? "a" : "w") : NULL;
 	if (choice.json && !json) {
 		perror(choice.json);
 		return 2;
