@@ -381,7 +381,7 @@ const struct posta_bridge_ops posta__amqp_ops = {
 	.name = "amqp",
 	.schemes = schemes,
 	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS | POSTA_CAN_REQUEUE |
-			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT | POSTA_CAN_DECLARE,
+			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT | POSTA_CAN_DECLARE | POSTA_CAN_DELAY,
 	.state_size = sizeof(struct posta__amqp),
 	.check = check,
 	.check_target = check_target,

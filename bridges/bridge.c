@@ -251,7 +251,7 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	bridge->url = url;
 	bridge->next_id = 1;
 	bridge->public_state = POSTA_BRIDGE_CONNECTING;
-	bridge->lag = -1;
+	atomic_init(&bridge->lag, -1);
 	if (options)
 		memcpy(&bridge->options, options,
 		       options->size && options->size < sizeof *options ? options->size : sizeof *options);
@@ -462,6 +462,7 @@ void posta_bridge_status(const struct posta_bridge *bridge, struct posta_bridge_
 		.stale = figure(&bridge->stale),
 		.unsettled = figure(&bridge->unsettled),
 		.subscriptions = atomic_load_explicit(&bridge->subscribed, memory_order_relaxed),
+		.lag = atomic_load_explicit(&bridge->lag, memory_order_relaxed),
 	};
 	snprintf(now.name, sizeof now.name, "%s", bridge->options.name);
 	snprintf(now.client_id, sizeof now.client_id, "%s", bridge->options.client_id);
@@ -472,7 +473,6 @@ void posta_bridge_status(const struct posta_bridge *bridge, struct posta_bridge_
 	now.since_ms = bridge->since_ms;
 	now.restarts = bridge->restarts;
 	now.permanent = bridge->public_permanent;
-	now.lag = bridge->lag;
 	snprintf(now.last_error, sizeof now.last_error, "%s", bridge->last_error);
 	pthread_mutex_unlock(lock);
 	memcpy(status, &now, status->size && status->size < sizeof now ? status->size : sizeof now);

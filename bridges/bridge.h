@@ -21,6 +21,8 @@
  * rest is under a lock that is taken on a change of state.
  */
 
+#include "bridges/ids.h"
+
 #include <posta/bridge_ops.h>
 #include <posta/supervisor.h>
 #include <posta/timer.h>
@@ -92,12 +94,6 @@ void posta__pending_fini(struct posta_bridge *bridge);
 
 /* -- Subscriptions -- */
 
-/* A set of delivery ids: open addressing. */
-struct posta__ids {
-	uint64_t *slots; /* id + 1; 0: free */
-	uint32_t room, count;
-};
-
 struct posta__subscription {
 	uint32_t id;
 	posta_ref subscriber;
@@ -111,7 +107,7 @@ struct posta__subscription {
 	struct posta__subscription *next_touched;
 	int64_t lag; /* -1: not known */
 	posta_timer retry;
-	/* Settlements gathered for one call. */
+	/* Settlements gathered for one call: room for some is there from the beginning. */
 	uint64_t *batch;
 	uint32_t batch_count, batch_room;
 	enum posta_outcome batch_outcome;
@@ -133,6 +129,10 @@ void posta__subscriptions_down(struct posta_bridge *bridge);
 void posta__subscriptions_stop_intake(struct posta_bridge *bridge);
 void posta__subscriptions_fini(struct posta_bridge *bridge);
 void posta__subscriber_ended(struct posta_bridge *bridge, posta_ref subscriber);
+/* The watch of its subscriber lacked memory; tried again. What can't be watched is ended, and told so. */
+void posta__subscription_watch(struct posta_bridge *bridge, uint32_t id);
+/* Returns: whether the monitor is a subscription's. */
+bool posta__subscription_watch_again(struct posta_bridge *bridge, posta_monitor monitor);
 void posta__subscription_answer(struct posta_bridge *bridge, struct posta__subscription *subscription,
 				enum posta_err result, const char *text);
 void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *token, enum posta_outcome outcome);
@@ -155,14 +155,14 @@ struct posta_bridge {
 	_Atomic(bool) ended; /* the front has stopped */
 	/* The worker's */
 	struct posta_actor *front, *connection;
-	posta_ref front_ref;
-	posta_ref supervisor;
+	posta_ref front_ref, supervisor;
 	void *state;    /* of ops; NULL: no connection */
+	posta_timer timer;
 	bool up;        /* between posta_bridge_up and the end of the connection */
 	bool failing;   /* posta_bridge_down was called */
 	bool permanent; /* for a reason that trying again does not cure */
 	bool closing, finishing;
-	bool flush_scheduled;
+	struct posta_message *flush_message; /* made once, so that no flush lacks memory; NULL: it is on its way */
 	uint32_t generation; /* of the connection */
 	uint64_t next_id;
 	struct posta__pendings pendings;
@@ -171,6 +171,8 @@ struct posta_bridge {
 	struct posta__subscription **by_id; /* the same by id: open addressing, at most half full */
 	uint32_t by_id_room;                /* a power of two */
 	uint32_t ending_count;
+	int32_t lags_known;
+	int64_t lag_sum; /* of those that are known */
 	struct posta__subscription *touched;
 	posta_ref *watchers;
 	uint32_t watcher_count, watcher_room;
@@ -178,12 +180,12 @@ struct posta_bridge {
 	_Atomic(uint64_t) connects, published, publish_failed, pending_count, delivered, redelivered, settled, stale,
 		unsettled;
 	_Atomic(uint32_t) subscribed;
+	_Atomic(int64_t) lag;
 	pthread_mutex_t lock;
 	enum posta_bridge_state public_state;
 	int64_t since_ms;
 	uint64_t restarts;
 	bool public_permanent;
-	int64_t lag;
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };
 
@@ -200,7 +202,8 @@ static inline void posta__bump(_Atomic(uint64_t) *counter, int64_t n)
 /* -- front.c -- */
 
 enum posta__front_message {
-	POSTA__FRONT_PUBLISH = 0x7FFE0100, /* posta__pending_make() */
+	POSTA__FRONT_BEGIN = 0x7FFE0100,
+	POSTA__FRONT_PUBLISH,              /* posta__pending_make() */
 	POSTA__FRONT_SUBSCRIBE,            /* slice: struct posta__subscription */
 	POSTA__FRONT_UNSUBSCRIBE,          /* uint32_t */
 	POSTA__FRONT_PAUSE,
@@ -210,10 +213,12 @@ enum posta__front_message {
 	POSTA__FRONT_CLOSE, /* uint32_t: ms */
 	POSTA__FRONT_FLUSH,
 	POSTA__FRONT_OFFER,
-	POSTA__FRONT_RESUBSCRIBE, /* uint32_t */
+	POSTA__FRONT_RESUBSCRIBE,      /* uint32_t */
+	POSTA__FRONT_WATCH_SUBSCRIBER, /* uint32_t: the subscription */
 	POSTA__FRONT_DEADLINE,
 	POSTA__FRONT_SEEK, /* struct posta__seek */
 	POSTA__CONNECTION_CONNECT,
+	POSTA__CONNECTION_TIMER,
 };
 
 struct posta__settlement {

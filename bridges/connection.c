@@ -49,9 +49,16 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 {
 	(void)self;
 	struct posta_bridge *bridge = state;
-	if (message->type != POSTA__CONNECTION_CONNECT)
+	switch (message->type) {
+	case POSTA__CONNECTION_CONNECT:
+		return bridge->state ? POSTA_OK : connect_now(bridge);
+	case POSTA__CONNECTION_TIMER:
+		if (bridge->state && !bridge->failing)
+			bridge->ops->timer(bridge, bridge->state);
+		return POSTA_OK;
+	default:
 		return POSTA_EUNHANDLED;
-	return bridge->state ? POSTA_OK : connect_now(bridge);
+	}
 }
 
 static void stop(struct posta_actor *self, void *state, enum posta_err reason)
@@ -110,6 +117,14 @@ struct ev_loop *posta_bridge_loop(const struct posta_bridge *bridge)
 uint64_t posta_bridge_now_ms(const struct posta_bridge *bridge)
 {
 	return posta_now_ns(bridge->front) / 1000000u;
+}
+
+bool posta_bridge_timer(struct posta_bridge *bridge, uint64_t ms)
+{
+	struct posta_actor *self = bridge->connection;
+	posta_cancel(self, bridge->timer);
+	bridge->timer = posta_send_after(self, ms, posta_self(self), POSTA__CONNECTION_TIMER, NULL, 0);
+	return bridge->timer;
 }
 
 uint32_t posta_bridge_attempt(const struct posta_bridge *bridge)

@@ -17,6 +17,7 @@
 
 #define FINISH_MS 2000u
 #define WATCHERS_MAX 1024u
+#define AGAIN_MS 100u
 
 static const char *const state_names[] = { "connecting", "connected", "blocked", "down", "closing", "closed" };
 
@@ -104,14 +105,15 @@ static void watcher_ended(struct posta_bridge *bridge, posta_ref watcher)
 
 void posta__front_schedule_flush(struct posta_bridge *bridge)
 {
-	if (bridge->flush_scheduled || !bridge->front)
+	struct posta_message *message = bridge->flush_message;
+	if (!message || !bridge->front)
 		return;
-	bridge->flush_scheduled = posta_send(bridge->front, bridge->front_ref, POSTA__FRONT_FLUSH, NULL, 0) == POSTA_OK;
+	bridge->flush_message = NULL;
+	posta_post(bridge->front, bridge->front_ref, message);
 }
 
 static void flush(struct posta_bridge *bridge)
 {
-	bridge->flush_scheduled = false;
 	posta__settle_flush(bridge);
 	posta__subscriptions_reap(bridge);
 	posta__pending_offer(bridge);
@@ -185,12 +187,17 @@ static struct posta_child_spec connection_spec(struct posta_bridge *bridge)
 	};
 }
 
-static enum posta_err start(struct posta_actor *self, void *state, void *argument)
+/* Memory may be short only for a moment, and a bridge without a connection would be dead for good: tried again. */
+static enum posta_err begin_later(struct posta_bridge *bridge)
 {
-	(void)argument;
-	struct posta_bridge *bridge = state;
-	bridge->front = self;
-	bridge->front_ref = posta_self(self);
+	posta_stop(bridge->front, bridge->supervisor, POSTA_OK);
+	bridge->supervisor = POSTA_NOBODY;
+	return posta_send_after(bridge->front, AGAIN_MS, bridge->front_ref, POSTA__FRONT_BEGIN, NULL, 0) ? POSTA_OK
+													 : POSTA_ENOMEM;
+}
+
+static enum posta_err begin(struct posta_bridge *bridge)
+{
 	const struct posta_child_spec child = connection_spec(bridge);
 	const struct posta_supervisor_options options = {
 		.intensity = POSTA_INTENSITY_UNLIMITED,
@@ -198,9 +205,23 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 		.child_count = 1,
 		.pinned = true,
 	};
-	struct posta_error error;
-	bridge->supervisor = posta_supervise(self, &options, &error);
-	return bridge->supervisor == POSTA_NOBODY ? error.code : POSTA_OK;
+	struct posta_error error = { .code = POSTA_ENOMEM };
+	if (!bridge->flush_message)
+		bridge->flush_message = posta_message_new(bridge->front, POSTA__FRONT_FLUSH, 0);
+	if (bridge->flush_message)
+		bridge->supervisor = posta_supervise(bridge->front, &options, &error);
+	if (bridge->supervisor != POSTA_NOBODY && posta_watch(bridge->front, bridge->supervisor))
+		return POSTA_OK;
+	return error.code == POSTA_ENOMEM ? begin_later(bridge) : error.code;
+}
+
+static enum posta_err start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	struct posta_bridge *bridge = state;
+	bridge->front = self;
+	bridge->front_ref = posta_self(self);
+	return begin(bridge);
 }
 
 /* Takes what a message carries out of it: its release is no longer the message's. */
@@ -257,19 +278,28 @@ static void resubscribe(struct posta_bridge *bridge, uint32_t id)
 	posta__subscriptions_up(bridge);
 }
 
-static void on_down(struct posta_bridge *bridge, const struct posta_message *message)
+/* ENOMEM: it may live, and had no memory to note that it is watched. If it does not, another watch says so at once. */
+static enum posta_err on_down(struct posta_bridge *bridge, const struct posta_message *message)
 {
 	struct posta_down down;
 	memcpy(&down, posta_data(message), sizeof down);
-	watcher_ended(bridge, down.ref);
-	posta__subscriber_ended(bridge, down.ref);
+	if (down.ref == bridge->supervisor)
+		return begin_later(bridge);
+	if (down.reason != POSTA_ENOMEM) {
+		watcher_ended(bridge, down.ref);
+		posta__subscriber_ended(bridge, down.ref);
+	} else if (!posta__subscription_watch_again(bridge, down.monitor)) {
+		posta_watch(bridge->front, down.ref); /* a watcher of states */
+	}
+	return POSTA_OK;
 }
 
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
-	(void)self;
 	struct posta_bridge *bridge = state;
 	switch (message->type) {
+	case POSTA__FRONT_BEGIN:
+		return begin(bridge);
 	case POSTA__FRONT_PUBLISH:
 		posta__pending_accept(bridge, posta__pending_take(bridge, message));
 		break;
@@ -277,6 +307,7 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		settle(bridge, message);
 		break;
 	case POSTA__FRONT_FLUSH:
+		bridge->flush_message = posta_keep(self, message);
 		flush(bridge);
 		break;
 	case POSTA__FRONT_SUBSCRIBE:
@@ -297,6 +328,9 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	case POSTA__FRONT_RESUBSCRIBE:
 		resubscribe(bridge, number_of(message));
 		break;
+	case POSTA__FRONT_WATCH_SUBSCRIBER:
+		posta__subscription_watch(bridge, number_of(message));
+		break;
 	case POSTA__FRONT_OFFER:
 		bridge->pendings.retry = 0;
 		posta__pending_offer(bridge);
@@ -311,8 +345,7 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		on_deadline(bridge);
 		break;
 	case POSTA_MSG_DOWN:
-		on_down(bridge, message);
-		break;
+		return on_down(bridge, message);
 	default:
 		return POSTA_EUNHANDLED;
 	}
@@ -321,12 +354,13 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 
 static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 {
-	(void)self, (void)reason;
 	struct posta_bridge *bridge = state;
 	bridge->closing = bridge->finishing = true;
 	posta__pending_fini(bridge);
 	posta__subscriptions_fini(bridge);
-	posta__front_state(bridge, POSTA_BRIDGE_CLOSED, NULL);
+	posta__front_state(bridge, POSTA_BRIDGE_CLOSED, reason ? posta_strerror(reason) : NULL);
+	posta_message_free(self, bridge->flush_message);
+	bridge->flush_message = NULL;
 	free(bridge->watchers);
 	bridge->watchers = NULL;
 	bridge->watcher_count = 0;

@@ -9,79 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDS_FIRST 64u
+#define BATCH_FIRST 64u
+#define AGAIN_MS 100u
 #define RESUBSCRIBE_MS 5000u
 #define CREDIT_DEFAULT 1024u
-
-/* -- The set of ids: linear probing, at most half full -- */
-
-static uint32_t slot_of(const struct posta__ids *ids, uint64_t id)
-{
-	return (uint32_t)((id * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (ids->room - 1);
-}
-
-static bool ids_grow(struct posta__ids *ids);
-
-static bool ids_add(struct posta__ids *ids, uint64_t id)
-{
-	if (ids->count * 2 >= ids->room && !ids_grow(ids))
-		return false;
-	uint32_t at = slot_of(ids, id);
-	while (ids->slots[at])
-		at = (at + 1) & (ids->room - 1);
-	ids->slots[at] = id + 1;
-	ids->count++;
-	return true;
-}
-
-static bool ids_grow(struct posta__ids *ids)
-{
-	struct posta__ids bigger = { .room = ids->room ? ids->room * 2 : IDS_FIRST };
-	bigger.slots = calloc(bigger.room, sizeof *bigger.slots);
-	if (!bigger.slots)
-		return false;
-	for (uint32_t i = 0; i < ids->room; i++)
-		if (ids->slots[i])
-			ids_add(&bigger, ids->slots[i] - 1);
-	free(ids->slots);
-	*ids = bigger;
-	return true;
-}
-
-/* Entries behind the hole that probed over it move into it. */
-static void ids_close_hole(struct posta__ids *ids, uint32_t hole)
-{
-	uint32_t mask = ids->room - 1;
-	for (uint32_t at = (hole + 1) & mask; ids->slots[at]; at = (at + 1) & mask) {
-		uint32_t home = slot_of(ids, ids->slots[at] - 1);
-		if (((at - home) & mask) < ((at - hole) & mask))
-			continue;
-		ids->slots[hole] = ids->slots[at];
-		hole = at;
-	}
-	ids->slots[hole] = 0;
-}
-
-static bool ids_remove(struct posta__ids *ids, uint64_t id)
-{
-	if (!ids->count)
-		return false;
-	uint32_t at = slot_of(ids, id);
-	while (ids->slots[at] && ids->slots[at] != id + 1)
-		at = (at + 1) & (ids->room - 1);
-	if (!ids->slots[at])
-		return false;
-	ids_close_hole(ids, at);
-	ids->count--;
-	return true;
-}
-
-static void ids_clear(struct posta__ids *ids)
-{
-	if (ids->count)
-		memset(ids->slots, 0, ids->room * sizeof *ids->slots);
-	ids->count = 0;
-}
 
 /* -- Records -- */
 
@@ -94,8 +25,14 @@ struct posta__subscription *posta__subscription_make(posta_ref subscriber, const
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		size += posta__kept_size(texts[i]);
 	struct posta__subscription *made = calloc(1, sizeof *made + size);
-	if (!made)
+	uint64_t *batch = malloc(BATCH_FIRST * sizeof *batch);
+	if (!made || !batch) {
+		free(made);
+		free(batch);
 		return NULL;
+	}
+	made->batch = batch;
+	made->batch_room = BATCH_FIRST;
 	char *at = (char *)(made + 1);
 	made->subscriber = subscriber;
 	made->source = *source;
@@ -163,19 +100,21 @@ static bool index_room(struct posta_bridge *bridge, uint32_t room)
 	return true;
 }
 
-static bool room_for_one(struct posta_bridge *bridge)
+static enum posta_err room_for_one(struct posta_bridge *bridge)
 {
 	if (bridge->subscription_count < bridge->subscription_room)
-		return true;
+		return POSTA_OK;
 	uint32_t room = bridge->subscription_room ? bridge->subscription_room * 2 : 8;
-	if (room > POSTA__SUBSCRIPTIONS_MAX || !index_room(bridge, 2 * room))
-		return false;
+	if (room > POSTA__SUBSCRIPTIONS_MAX)
+		return POSTA_EFULL;
+	if (!index_room(bridge, 2 * room))
+		return POSTA_ENOMEM;
 	struct posta__subscription **bigger = realloc(bridge->subscriptions, room * sizeof *bigger);
 	if (!bigger)
-		return false;
+		return POSTA_ENOMEM;
 	bridge->subscriptions = bigger;
 	bridge->subscription_room = room;
-	return true;
+	return POSTA_OK;
 }
 
 static bool usable(const struct posta_bridge *bridge)
@@ -209,7 +148,7 @@ static void forget_unsettled(struct posta_bridge *bridge, struct posta__subscrip
 	posta__bump(&bridge->unsettled, -(int64_t)subscription->unsettled.count);
 	if (subscription->unsettled.count)
 		touch(bridge, subscription);
-	ids_clear(&subscription->unsettled);
+	posta__ids_clear(&subscription->unsettled);
 	subscription->batch_count = 0;
 }
 
@@ -231,17 +170,50 @@ static void activate(struct posta_bridge *bridge, struct posta__subscription *su
 		bridge->ops->pause(bridge, bridge->state, subscription->id);
 }
 
+/* Notices the subscriber's end; soon, if there is no memory for it now. False: there is none for that either. */
+static bool watch(struct posta_bridge *bridge, struct posta__subscription *subscription)
+{
+	subscription->monitor = posta_watch(bridge->front, subscription->subscriber);
+	return subscription->monitor ||
+	       posta_send_after(bridge->front, AGAIN_MS, bridge->front_ref, POSTA__FRONT_WATCH_SUBSCRIBER,
+				&subscription->id, sizeof subscription->id);
+}
+
+void posta__subscription_watch(struct posta_bridge *bridge, uint32_t id)
+{
+	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
+	if (!subscription || subscription->monitor || watch(bridge, subscription))
+		return;
+	posta__subscription_answer(bridge, subscription, POSTA_ECLOSED, "bridge: no memory to watch its subscriber");
+	posta__subscription_end(bridge, subscription);
+}
+
+bool posta__subscription_watch_again(struct posta_bridge *bridge, posta_monitor monitor)
+{
+	for (uint32_t i = 0; i < bridge->subscription_count; i++) {
+		struct posta__subscription *subscription = bridge->subscriptions[i];
+		if (subscription->monitor != monitor)
+			continue;
+		subscription->monitor = 0;
+		posta__subscription_watch(bridge, subscription->id);
+		return true;
+	}
+	return false;
+}
+
 void posta__subscription_add(struct posta_bridge *bridge, struct posta__subscription *subscription)
 {
-	if (bridge->closing || !room_for_one(bridge)) {
-		posta__subscription_answer(bridge, subscription, bridge->closing ? POSTA_ECLOSED : POSTA_EFULL, NULL);
+	enum posta_err result = bridge->closing ? POSTA_ECLOSED : room_for_one(bridge);
+	if (!result && !watch(bridge, subscription))
+		result = POSTA_ENOMEM;
+	if (result) {
+		posta__subscription_answer(bridge, subscription, result, NULL);
 		posta__subscription_free(subscription);
 		return;
 	}
 	bridge->subscriptions[bridge->subscription_count++] = subscription;
 	index_one(bridge, subscription);
 	atomic_store_explicit(&bridge->subscribed, bridge->subscription_count, memory_order_relaxed);
-	subscription->monitor = posta_watch(bridge->front, subscription->subscriber);
 	if (usable(bridge))
 		activate(bridge, subscription);
 }
@@ -274,18 +246,18 @@ void posta__subscription_end_later(struct posta_bridge *bridge, struct posta__su
 	subscription->ending = true;
 }
 
+static void hand_down(struct posta_bridge *bridge, struct posta__subscription *subscription);
+static void gather(struct posta_bridge *bridge, struct posta__subscription *subscription, uint64_t id,
+		   enum posta_outcome outcome);
+
 /* What the subscriber had not settled goes back to the broker, for others. */
 static void give_back(struct posta_bridge *bridge, struct posta__subscription *subscription)
 {
-	uint32_t n = 0, count = subscription->unsettled.count;
-	uint64_t *ids = count ? malloc(count * sizeof *ids) : NULL;
-	for (uint32_t i = 0; ids && i < subscription->unsettled.room; i++)
+	for (uint32_t i = 0; i < subscription->unsettled.room; i++)
 		if (subscription->unsettled.slots[i])
-			ids[n++] = subscription->unsettled.slots[i] - 1;
+			gather(bridge, subscription, subscription->unsettled.slots[i] - 1, POSTA_REQUEUE);
+	hand_down(bridge, subscription);
 	forget_unsettled(bridge, subscription);
-	if (n && usable(bridge))
-		bridge->ops->settle(bridge, bridge->state, subscription->id, ids, n, POSTA_REQUEUE);
-	free(ids);
 }
 
 void posta__subscriber_ended(struct posta_bridge *bridge, posta_ref subscriber)
@@ -392,6 +364,7 @@ static struct posta_message *delivery_make(struct posta_actor *front, const stru
 	return message;
 }
 
+/* Takes: envelope, on success. Returns: false when there is no memory for it. */
 static bool deliver(struct posta_bridge *bridge, struct posta__subscription *subscription,
 		    struct posta_envelope *envelope, uint64_t id, bool redelivered)
 {
@@ -403,20 +376,22 @@ static bool deliver(struct posta_bridge *bridge, struct posta__subscription *sub
 			   .generation = bridge->generation,
 			   .id = id },
 	};
-	if (!ids_add(&subscription->unsettled, id)) {
-		posta_envelope_unref(envelope);
+	if (!posta__ids_add(&subscription->unsettled, id))
+		return false;
+	struct posta_message *message = delivery_make(bridge->front, &delivery);
+	if (!message) {
+		posta__ids_remove(&subscription->unsettled, id);
 		return false;
 	}
 	posta__bump(&bridge->unsettled, 1);
 	posta__bump(&bridge->delivered, 1);
 	posta__bump(&bridge->redelivered, redelivered);
-	struct posta_message *message = delivery_make(bridge->front, &delivery);
-	if (message)
-		return posta_post(bridge->front, subscription->subscriber, message) == POSTA_OK;
-	posta_envelope_unref(envelope);
-	return false;
+	if (posta_post(bridge->front, subscription->subscriber, message))
+		posta__settle_one(bridge, &delivery.token, POSTA_REQUEUE);
+	return true;
 }
 
+/* What cannot be handed on, or comes when nobody wants it any more, goes back to the broker from a later turn. */
 bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta_envelope *envelope, uint64_t delivery,
 			  bool redelivered)
 {
@@ -425,25 +400,11 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 		posta_envelope_unref(envelope);
 		return false;
 	}
-	if (subscription->ending) { /* it was on its way: back to the broker, for others */
+	if (subscription->ending || !deliver(bridge, subscription, envelope, delivery, redelivered)) {
 		posta_envelope_unref(envelope);
-		if (ids_add(&subscription->unsettled, delivery)) {
-			const struct posta_token token = { .subscription = id,
-							   .generation = bridge->generation,
-							   .id = delivery };
-			posta__bump(&bridge->unsettled, 1);
-			posta__settle_one(bridge, &token, POSTA_REQUEUE);
-		}
-		return false;
+		gather(bridge, subscription, delivery, POSTA_REQUEUE);
 	}
-	if (!deliver(bridge, subscription, envelope, delivery, redelivered)) {
-		/* It could not be handed on: back to the broker, from a later turn. */
-		const struct posta_token token = { .subscription = id,
-						   .generation = bridge->generation,
-						   .id = delivery };
-		posta__settle_one(bridge, &token, POSTA_REQUEUE);
-	}
-	if (subscription->unsettled.count < subscription->source.credit)
+	if (!subscription->ending && subscription->unsettled.count < subscription->source.credit)
 		return true;
 	touch(bridge, subscription);
 	return false;
@@ -455,15 +416,14 @@ void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t id, bool (*is_voi
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
 	if (!subscription)
 		return;
-	struct posta__ids left = { 0 };
-	for (uint32_t i = 0; i < subscription->unsettled.room; i++) {
-		uint64_t slot = subscription->unsettled.slots[i];
-		if (slot && !is_void(slot - 1, context))
-			ids_add(&left, slot - 1);
-	}
-	posta__bump(&bridge->unsettled, (int64_t)left.count - (int64_t)subscription->unsettled.count);
-	free(subscription->unsettled.slots);
-	subscription->unsettled = left;
+	struct posta__ids *ids = &subscription->unsettled;
+	uint32_t before = ids->count;
+	for (uint32_t i = 0; i < ids->room; i++)
+		while (ids->slots[i] && is_void(ids->slots[i] - 1, context)) { /* another one may move into its place */
+			posta__ids_close_hole(ids, i);
+			ids->count--;
+		}
+	posta__bump(&bridge->unsettled, (int64_t)ids->count - (int64_t)before);
 	touch(bridge, subscription);
 }
 
@@ -482,7 +442,7 @@ static bool batch_room(struct posta__subscription *subscription)
 {
 	if (subscription->batch_count < subscription->batch_room)
 		return true;
-	uint32_t room = subscription->batch_room ? subscription->batch_room * 2 : 64;
+	uint32_t room = subscription->batch_room * 2;
 	uint64_t *bigger = realloc(subscription->batch, room * sizeof *bigger);
 	if (!bigger)
 		return false;
@@ -491,26 +451,28 @@ static bool batch_room(struct posta__subscription *subscription)
 	return true;
 }
 
+/* For the next flush; what is gathered goes at once if it ends otherwise, or if there is no memory to gather more. */
+static void gather(struct posta_bridge *bridge, struct posta__subscription *subscription, uint64_t id,
+		   enum posta_outcome outcome)
+{
+	touch(bridge, subscription);
+	if ((subscription->batch_count && subscription->batch_outcome != outcome) || !batch_room(subscription))
+		hand_down(bridge, subscription);
+	subscription->batch_outcome = outcome;
+	subscription->batch[subscription->batch_count++] = id;
+}
+
 void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *token, enum posta_outcome outcome)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, token->subscription);
 	if (!subscription || token->generation != bridge->generation ||
-	    !ids_remove(&subscription->unsettled, token->id)) {
+	    !posta__ids_remove(&subscription->unsettled, token->id)) {
 		posta__bump(&bridge->stale, 1);
 		return;
 	}
 	posta__bump(&bridge->unsettled, -1);
 	posta__bump(&bridge->settled, 1);
-	touch(bridge, subscription);
-	if (subscription->batch_count && subscription->batch_outcome != outcome)
-		hand_down(bridge, subscription);
-	if (!batch_room(subscription)) {
-		hand_down(bridge, subscription);
-		if (!subscription->batch_room)
-			return; /* no memory for one id: it stays unsettled at the broker, which sends it again */
-	}
-	subscription->batch_outcome = outcome;
-	subscription->batch[subscription->batch_count++] = token->id;
+	gather(bridge, subscription, token->id, outcome);
 }
 
 /* Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. */
@@ -557,16 +519,13 @@ void posta__subscriptions_reap(struct posta_bridge *bridge)
 void posta_bridge_lag(struct posta_bridge *bridge, uint32_t id, int64_t lag)
 {
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
-	int64_t sum = -1;
 	if (!subscription || subscription->lag == lag)
 		return;
+	bridge->lags_known += (lag >= 0) - (subscription->lag >= 0);
+	bridge->lag_sum += (lag >= 0 ? lag : 0) - (subscription->lag >= 0 ? subscription->lag : 0);
 	subscription->lag = lag;
-	for (uint32_t i = 0; i < bridge->subscription_count; i++)
-		if (bridge->subscriptions[i]->lag >= 0)
-			sum = (sum < 0 ? 0 : sum) + bridge->subscriptions[i]->lag;
-	pthread_mutex_lock(&bridge->lock);
-	bridge->lag = sum;
-	pthread_mutex_unlock(&bridge->lock);
+	/* Relaxed: one writer, the bridge's worker; a figure for itself. */
+	atomic_store_explicit(&bridge->lag, bridge->lags_known ? bridge->lag_sum : -1, memory_order_relaxed);
 }
 
 void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t id, enum posta_err result, const char *text)

@@ -28,10 +28,10 @@ static enum posta_err check(const struct posta_bridge_ops *ops, const struct pos
 	if (target->qos < -1 || target->qos > 2)
 		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default", ops->name,
 				       target->qos);
-	if (!(ops->capabilities & POSTA_CAN_DECLARE) &&
-	    (target->exchange_type || target->queue_arguments || target->delay_ms))
-		return posta_error_set(error, POSTA_EUNSUPPORTED, "%s: nothing is declared, nor delayed, here",
-				       ops->name);
+	if (!(ops->capabilities & POSTA_CAN_DECLARE) && (target->exchange_type || target->queue_arguments))
+		return posta_error_set(error, POSTA_EUNSUPPORTED, "%s: nothing is declared here", ops->name);
+	if (!(ops->capabilities & POSTA_CAN_DELAY) && target->delay_ms)
+		return posta_error_set(error, POSTA_EUNSUPPORTED, "%s: nothing is delayed here", ops->name);
 	return ops->check_target ? ops->check_target(target, error) : POSTA_OK;
 }
 

@@ -118,7 +118,7 @@ struct posta_target {
 	 * x-dead-letter-exchange, x-message-ttl, x-delivery-limit, ... Whole numbers and true, false go as such.
 	 */
 	const char *const *queue_arguments;
-	/* AMQP: into the queue only after so long, by way of a queue "<queue>.wait.<ms>" whose messages expire into it. */
+	/* AMQP, memory: into the queue only after so long; AMQP by way of "<queue>.wait.<ms>", whose messages expire into it. */
 	uint32_t delay_ms;
 };
 
@@ -151,7 +151,10 @@ struct posta_source {
 	int queue_priority_max;  /* AMQP, memory: x-max-priority on declaration; 0: none */
 	int qos;                 /* MQTT: 0, 1, 2; -1: 1 */
 	uint32_t credit;         /* unsettled deliveries at a time: prefetch, receive maximum. 0: 1,024 */
-	/* Kafka: the first assignment of partitions is read from here, whatever the group had committed. */
+	/*
+	 * Kafka, memory: the first assignment of partitions is read from here, whatever the group had committed; in memory a
+	 * topic is one partition, and the position is the whole group's.
+	 */
 	struct posta_position position;
 	const char *member;        /* Kafka: static membership: a restart within the session causes no rebalance */
 	const char *exchange_type; /* AMQP: declare the exchange, as in a target */
@@ -195,7 +198,8 @@ struct posta_published {
 
 struct posta_subscribed {
 	uint32_t subscription;
-	enum posta_err result; /* OK: deliveries will come; EREFUSED, EAUTH: tried again slowly; ECLOSED: ended */
+	/* OK: deliveries will come; EREFUSED, EAUTH: tried again slowly; ECLOSED, or EFULL, ENOMEM at first: ended */
+	enum posta_err result;
 	char text[POSTA_ERROR_TEXT_MAX];
 };
 
@@ -232,8 +236,9 @@ enum posta_err posta_bridge_unsubscribe(struct posta_actor *self, struct posta_b
 enum posta_err posta_bridge_pause(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 enum posta_err posta_bridge_resume(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 /*
- * Kafka: what the subscription reads now is read from that position on. Its unsettled deliveries are void: their settlement
- * is counted as stale. Errors: EUNSUPPORTED (no log), EINVAL, ENOMEM, EDEAD.
+ * Kafka, memory: what the subscription reads now is read from that position on (of a memory queue, which is no log: what
+ * is unsettled comes again). Its unsettled deliveries are void: their settlement is counted as stale. Errors: EUNSUPPORTED
+ * (no log), EINVAL, ENOMEM, EDEAD.
  */
 enum posta_err posta_bridge_seek(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription,
 				 struct posta_position position);
@@ -270,7 +275,7 @@ struct posta_bridge_status {
 	char url[256]; /* redacted */
 	char last_error[POSTA_ERROR_TEXT_MAX];
 	bool permanent; /* DOWN, and trying again will not help: see permanent_retry_ms */
-	int64_t lag;    /* Kafka: messages in what we read that are not settled yet, some seconds old; -1: not known */
+	int64_t lag;    /* Kafka (some seconds old), memory: messages in what we read that are not settled; -1: not known */
 };
 
 /* A snapshot. Thread: any; never waits for the bridge. */

@@ -42,10 +42,11 @@ enum posta_capability {
 	POSTA_CAN_RETAIN = 1 << 4,
 	POSTA_CAN_REQUEUE = 1 << 5, /* POSTA_REQUEUE is redelivered without a reconnect */
 	POSTA_CAN_HEADERS = 1 << 6, /* binary mode keeps attributes and headers */
-	POSTA_CAN_REPLAY = 1 << 7,
+	POSTA_CAN_REPLAY = 1 << 7,   /* a log: from its beginning, positions and seek, a lag */
 	POSTA_CAN_KEY_ORDER = 1 << 8,
-	POSTA_CAN_DECLARE = 1 << 10, /* exchange_type, queue_arguments, delay_ms */
-	POSTA_CAN_CREDIT = 1 << 9 /* keeps to source->credit by itself: the core need not pause it */
+	POSTA_CAN_CREDIT = 1 << 9,   /* keeps to source->credit by itself: the core need not pause it */
+	POSTA_CAN_DECLARE = 1 << 10, /* exchange_type, queue_arguments */
+	POSTA_CAN_DELAY = 1 << 11    /* delay_ms of a queue */
 };
 
 struct posta_bridge_ops {
@@ -84,6 +85,8 @@ struct posta_bridge_ops {
 	void (*resume)(struct posta_bridge *bridge, void *state, uint32_t subscription);
 	/* Optional. What it delivered is void by now; deliveries go on from that position. */
 	void (*seek)(struct posta_bridge *bridge, void *state, uint32_t subscription, struct posta_position position);
+	/* Optional. What posta_bridge_timer() was set to has come. */
+	void (*timer)(struct posta_bridge *bridge, void *state);
 	/*
 	 * Required. Begins an orderly end after the last settle and confirm (flush acknowledgements, leave the group);
 	 * calls posta_bridge_ended() when done, at once if there is nothing to do. Not called after posta_bridge_down.
@@ -138,6 +141,11 @@ void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription,
 			 bool (*is_void)(uint64_t id, void *context), void *context);
 /* For the status: what the subscription has still to read and settle; -1: not known. */
 void posta_bridge_lag(struct posta_bridge *bridge, uint32_t subscription, int64_t lag);
+/*
+ * The connection's one timer: ops->timer is called once, after so long on the clock of posta_bridge_now_ms(), or perhaps
+ * a little early. A later call sets it anew. false: out of memory.
+ */
+bool posta_bridge_timer(struct posta_bridge *bridge, uint64_t ms);
 /* finish() is done. */
 void posta_bridge_ended(struct posta_bridge *bridge);
 

@@ -13,7 +13,8 @@
 struct user {
 	struct posta_bridge *bridge;
 	bool publishes;
-	unsigned confirmed, delivered;
+	bool subscribed, published; /* as the calls said */
+	unsigned confirmed, refused, delivered;
 };
 
 static struct posta_envelope *envelope_make(const char *body)
@@ -28,12 +29,6 @@ static struct posta_envelope *envelope_make(const char *body)
 	return NULL;
 }
 
-/* As oom_worked; a bridge or service whose own start lacked the memory is closed, or not ready in time. */
-static bool usable(enum posta_err result)
-{
-	return result != POSTA_EDEAD && result != POSTA_ETIMEDOUT && oom_worked(result);
-}
-
 static enum posta_err user_start(struct posta_actor *self, void *state, void *argument)
 {
 	(void)argument;
@@ -42,10 +37,10 @@ static enum posta_err user_start(struct posta_actor *self, void *state, void *ar
 	const struct posta_source source = { .topic = "topic", .group = "group" };
 	const struct posta_target target = { .topic = "topic" };
 	uint32_t subscription;
-	usable(posta_bridge_subscribe(self, user->bridge, &source, &subscription, &error));
+	user->subscribed = oom_worked(posta_bridge_subscribe(self, user->bridge, &source, &subscription, &error));
 	struct posta_envelope *envelope = user->publishes ? envelope_make("body") : NULL;
 	if (envelope)
-		usable(posta_bridge_publish(self, user->bridge, &target, envelope, 1));
+		user->published = oom_worked(posta_bridge_publish(self, user->bridge, &target, envelope, 1));
 	posta_envelope_unref(envelope);
 	return POSTA_OK;
 }
@@ -53,8 +48,13 @@ static enum posta_err user_start(struct posta_actor *self, void *state, void *ar
 static enum posta_err user_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct user *user = state;
-	if (message->type == POSTA_MSG_PUBLISHED)
-		user->confirmed += ((struct posta_published *)posta_data(message))->result == POSTA_OK;
+	if (message->type == POSTA_MSG_PUBLISHED) {
+		const struct posta_published *published = posta_data(message);
+		user->confirmed += published->result == POSTA_OK;
+		user->refused += published->result != POSTA_OK;
+	}
+	if (message->type == POSTA_MSG_SUBSCRIBED)
+		user->refused += ((const struct posta_subscribed *)posta_data(message))->result != POSTA_OK;
 	if (message->type != POSTA_MSG_DELIVERY)
 		return POSTA_OK;
 	user->delivered++;
@@ -72,13 +72,21 @@ static void use(struct posta_system *system, struct user *user)
 		assert_false(oom_worked(error.code));
 		return;
 	}
-	posta_system_spawn(system, &user_class, user, NULL, &error);
+	posta_ref ref = posta_system_spawn(system, &user_class, user, NULL, &error);
 	posta_system_advance(system, 60000);
+	/* Whatever lacked memory once was tried again: the bridge lives, is subscribed, and has handed on. */
+	if (user->subscribed && user->published && !user->refused)
+		assert_true(user->delivered > 0);
+	posta_system_stop_actor(system, ref, POSTA_OK);
+	posta_system_advance(system, 1000);
+	struct posta_bridge_status status = { .size = sizeof status };
+	posta_bridge_status(user->bridge, &status);
+	assert_int_equal(status.subscriptions, 0);
 	posta_bridge_close(user->bridge, 0);
 	posta_system_advance(system, 1000);
 }
 
-/* What was confirmed comes to the user or, if that one could not be served, to the next one of its group. */
+/* What was confirmed comes to the user or, if that one could not subscribe, to the next one of its group. */
 static void bridge(void)
 {
 	struct posta_system *system = oom_system();
@@ -149,7 +157,8 @@ static void services(void)
 		.service_name = "oom",
 	};
 	struct posta_messaging *messaging = NULL;
-	if (usable(posta_messaging_start(&options, &messaging, &error))) {
+	enum posta_err started = posta_messaging_start(&options, &messaging, &error);
+	if (started != POSTA_ETIMEDOUT && oom_worked(started)) { /* a service that lacked memory is not ready in time */
 		struct posta_event *event = posta_event_create(POSTA_EVENT_RESERVA_CREADA, "{}", "test");
 		if (event)
 			oom_worked(
