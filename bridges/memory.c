@@ -44,6 +44,8 @@ static enum posta_err check_target(const struct posta_target *target, struct pos
 		return posta_error_set(error, POSTA_EINVAL, "memory: name a topic or a queue, not both");
 	if (target->retain && !target->topic)
 		return posta_error_set(error, POSTA_EINVAL, "memory: only a topic retains");
+	if (target->delay_ms && !target->queue)
+		return posta_error_set(error, POSTA_EINVAL, "memory: delay_ms needs a queue");
 	return target->topic ? posta__name_check(POSTA__NAME_MQTT, target->topic, error) : POSTA_OK;
 }
 
@@ -56,6 +58,8 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 		return posta_error_set(error, POSTA_EINVAL, "memory: name one of topic, queue and filter");
 	if (source->queue && (source->group || source->share))
 		return posta_error_set(error, POSTA_EINVAL, "memory: a queue has no groups");
+	if (source->queue && source->position.start != POSTA_START_COMMITTED)
+		return posta_error_set(error, POSTA_EUNSUPPORTED, "memory: a queue is no log: it has no positions");
 	if ((source->group && !*source->group) || (source->share && !*source->share))
 		return posta_error_set(error, POSTA_EINVAL, "memory: the group's name is empty");
 	if (source->filter)
@@ -65,17 +69,22 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 
 /* -- The connection -- */
 
-static bool deliver_some(struct posta__memory_connection *connection, uint32_t subscription);
+static void deliver_all(struct posta__memory_connection *connection);
 
-/* Returns: whether more is ready. Consumers may end between two of them, on this thread only. */
-static bool deliver_all(struct posta__memory_connection *connection)
+/* What is due goes into its queues, and the timer to the next that will be. */
+static void keep_time(struct posta_bridge *bridge, void *state)
 {
-	bool more = false;
-	for (struct posta__memory_consumer *consumer = connection->consumers, *next; consumer; consumer = next) {
-		next = consumer->next;
-		more |= deliver_some(connection, consumer->subscription);
-	}
-	return more;
+	struct posta__memory_connection *connection = state;
+	struct posta__memory_broker *broker = connection->broker;
+	uint64_t now_ms = posta_bridge_now_ms(bridge), due_ms = UINT64_MAX;
+	pthread_mutex_lock(&broker->lock);
+	posta__memory_delays_release(broker, now_ms);
+	posta__memory_dispatch(broker);
+	if (broker->connections == connection && broker->delays.count)
+		due_ms = broker->delays.heap[0].due_ms;
+	pthread_mutex_unlock(&broker->lock);
+	if (due_ms != UINT64_MAX && !posta_bridge_timer(bridge, due_ms - now_ms))
+		posta_bridge_down(bridge, POSTA_ENOMEM, "memory: out of memory for a timer");
 }
 
 static void on_poke(struct ev_loop *loop, ev_async *async, int events)
@@ -85,7 +94,7 @@ static void on_poke(struct ev_loop *loop, ev_async *async, int events)
 	struct posta__memory_broker *broker = connection->broker;
 	pthread_mutex_lock(&broker->lock);
 	connection->poked = false;
-	bool lost = connection->lost;
+	bool lost = connection->lost, waits = broker->connections == connection && broker->delays.count;
 	pthread_mutex_unlock(&broker->lock);
 	if (lost) {
 		posta_bridge_down(connection->bridge, POSTA_ECONNECTION, "memory: the connection to \"%s\" was lost",
@@ -96,11 +105,9 @@ static void on_poke(struct ev_loop *loop, ev_async *async, int events)
 		connection->up = true;
 		posta_bridge_up(connection->bridge);
 	}
-	if (deliver_all(connection)) {
-		pthread_mutex_lock(&broker->lock);
-		posta__memory_poke(connection);
-		pthread_mutex_unlock(&broker->lock);
-	}
+	if (waits)
+		keep_time(connection->bridge, connection);
+	deliver_all(connection);
 	if (connection->finishing)
 		posta_bridge_ended(connection->bridge);
 }
@@ -123,6 +130,7 @@ static enum posta_err connect(struct posta_bridge *bridge, void *state, struct p
 	connection->bridge = bridge;
 	connection->loop = posta_bridge_loop(bridge);
 	connection->next_id = 1;
+	connection->touched_end = &connection->touched;
 	ev_async_init(&connection->async, on_poke);
 	connection->async.data = connection;
 	ev_async_start(connection->loop, &connection->async);
@@ -149,11 +157,12 @@ static void consumer_end(struct posta__memory_broker *broker, struct posta__memo
 
 static void consumers_end(struct posta__memory_connection *connection, bool keep_own)
 {
-	while (connection->consumers) {
-		struct posta__memory_consumer *consumer = connection->consumers;
-		connection->consumers = consumer->next;
-		consumer_end(connection->broker, consumer, keep_own);
-	}
+	for (uint32_t i = 0; i < POSTA__MEMORY_BUCKETS; i++)
+		while (connection->consumers[i]) {
+			struct posta__memory_consumer *consumer = connection->consumers[i];
+			connection->consumers[i] = consumer->next;
+			consumer_end(connection->broker, consumer, keep_own);
+		}
 	posta__memory_dispatch(connection->broker);
 }
 
@@ -181,6 +190,8 @@ static void close_connection(struct posta_bridge *bridge, void *state)
 	while (*at != connection)
 		at = &(*at)->next;
 	*at = connection->next;
+	if (broker->connections && broker->delays.count)
+		posta__memory_poke(broker->connections); /* which may have to keep the time now */
 	consumers_end(connection, true);
 	ev_async_stop(connection->loop, &connection->async);
 	pthread_mutex_unlock(&broker->lock);
@@ -194,12 +205,12 @@ static void publish_chunk(struct posta__memory_connection *connection, const str
 	struct posta__memory_broker *broker = connection->broker;
 	enum posta_err results[CHUNK];
 	const char *texts[CHUNK] = { NULL };
-	uint64_t ids[CHUNK];
+	uint64_t ids[CHUNK], now_ms = posta_bridge_now_ms(connection->bridge);
 	pthread_mutex_lock(&broker->lock);
 	bool lost = connection->lost; /* as in a broken socket: no confirmation, they are sent again */
 	for (size_t i = 0; i < n && !lost; i++) {
 		ids[i] = batch[i]->id;
-		results[i] = posta__memory_store(broker, batch[i]->target, batch[i]->envelope, &texts[i]);
+		results[i] = posta__memory_store(broker, batch[i]->target, batch[i]->envelope, now_ms, &texts[i]);
 	}
 	posta__memory_dispatch(broker);
 	if (!lost && broker->unconfirmed) {
@@ -222,12 +233,13 @@ static size_t publish(struct posta_bridge *bridge, void *state, const struct pos
 
 /* -- Subscriptions -- */
 
-static struct posta__memory_consumer *find(struct posta__memory_connection *connection, uint32_t subscription)
+/* Where it is, or would be linked in. */
+static struct posta__memory_consumer **place(struct posta__memory_connection *connection, uint32_t subscription)
 {
-	struct posta__memory_consumer *consumer = connection->consumers;
-	while (consumer && consumer->subscription != subscription)
-		consumer = consumer->next;
-	return consumer;
+	struct posta__memory_consumer **at = &connection->consumers[subscription % POSTA__MEMORY_BUCKETS];
+	while (*at && (*at)->subscription != subscription)
+		at = &(*at)->next;
+	return at;
 }
 
 static enum posta_err consume(struct posta__memory_connection *connection, struct posta__memory_consumer *consumer,
@@ -240,10 +252,8 @@ static enum posta_err consume(struct posta__memory_connection *connection, struc
 		result = POSTA_ENOMEM;
 	if (result)
 		return result;
-	struct posta__memory_consumer **end = &connection->consumers;
-	while (*end)
-		end = &(*end)->next;
-	*end = consumer;
+	*place(connection, consumer->subscription) = consumer;
+	posta__memory_touch(consumer); /* to tell its lag, of 0 too */
 	posta__memory_feed_dispatch(feed);
 	return POSTA_OK;
 }
@@ -274,10 +284,7 @@ static void unsubscribe(struct posta_bridge *bridge, void *state, uint32_t subsc
 {
 	(void)bridge;
 	struct posta__memory_connection *connection = state;
-	struct posta__memory_consumer **at = &connection->consumers;
-	while (*at && (*at)->subscription != subscription)
-		at = &(*at)->next;
-	struct posta__memory_consumer *consumer = *at;
+	struct posta__memory_consumer **at = place(connection, subscription), *consumer = *at;
 	if (!consumer)
 		return;
 	pthread_mutex_lock(&connection->broker->lock);
@@ -289,7 +296,7 @@ static void unsubscribe(struct posta_bridge *bridge, void *state, uint32_t subsc
 
 static void pause_or_resume(struct posta__memory_connection *connection, uint32_t subscription, bool paused)
 {
-	struct posta__memory_consumer *consumer = find(connection, subscription);
+	struct posta__memory_consumer *consumer = *place(connection, subscription);
 	if (!consumer)
 		return;
 	pthread_mutex_lock(&connection->broker->lock);
@@ -315,16 +322,35 @@ static void resume_subscription(struct posta_bridge *bridge, void *state, uint32
 static void settle(struct posta_bridge *bridge, void *state, uint32_t subscription, const uint64_t *ids, size_t n,
 		   enum posta_outcome outcome)
 {
-	(void)bridge;
 	struct posta__memory_connection *connection = state;
-	struct posta__memory_consumer *consumer = find(connection, subscription);
+	struct posta__memory_consumer *consumer = *place(connection, subscription);
 	if (!consumer)
 		return;
 	pthread_mutex_lock(&connection->broker->lock);
 	for (size_t i = 0; i < n && !connection->lost; i++)
 		posta__memory_consumer_settle(consumer, ids[i], outcome == POSTA_REQUEUE);
 	posta__memory_feed_dispatch(consumer->feed);
+	int64_t lag = posta__memory_consumer_lag(consumer);
 	pthread_mutex_unlock(&connection->broker->lock);
+	posta_bridge_lag(bridge, subscription, lag);
+}
+
+/* The position is the group's: the others of it read from there too, and keep what they have. */
+static void seek(struct posta_bridge *bridge, void *state, uint32_t subscription, struct posta_position position)
+{
+	struct posta__memory_connection *connection = state;
+	struct posta__memory_consumer *consumer = *place(connection, subscription);
+	if (!consumer)
+		return;
+	pthread_mutex_lock(&connection->broker->lock);
+	struct posta__memory_feed *feed = consumer->feed;
+	posta__memory_consumer_void(consumer);
+	bool done = feed->is_queue || posta__memory_seek(connection->broker, feed, position);
+	posta__memory_touch(consumer);
+	posta__memory_feed_dispatch(feed);
+	pthread_mutex_unlock(&connection->broker->lock);
+	if (!done)
+		posta_bridge_down(bridge, POSTA_ENOMEM, "memory: out of memory for a position");
 }
 
 /* -- Deliveries -- */
@@ -335,31 +361,43 @@ struct parcel {
 	bool redelivered;
 };
 
+/* Under the lock. What is more stays for another round. */
 static uint32_t take_some(struct posta__memory_connection *connection, struct posta__memory_consumer *consumer,
 			  struct parcel *parcels)
 {
 	uint32_t n = 0;
-	pthread_mutex_lock(&connection->broker->lock);
-	for (; n < DELIVER_MAX; n++) {
-		struct posta__memory_item *item = posta__memory_consumer_take(consumer, connection->next_id);
-		if (!item)
-			break;
-		parcels[n] =
+	struct posta__memory_item *item;
+	while (n < DELIVER_MAX && (item = posta__memory_consumer_take(consumer, connection->next_id)))
+		parcels[n++] =
 			(struct parcel){ posta_envelope_ref(item->envelope), connection->next_id++, item->redelivered };
-	}
-	pthread_mutex_unlock(&connection->broker->lock);
+	if (consumer->ready.count)
+		posta__memory_touch(consumer);
 	return n;
 }
 
-/* Returns: whether more may be ready. */
-static bool deliver_some(struct posta__memory_connection *connection, uint32_t subscription)
+/* Consumers end on this thread only, and not while it delivers. */
+static void deliver_next(struct posta__memory_connection *connection)
 {
 	struct parcel parcels[DELIVER_MAX];
-	uint32_t n = take_some(connection, find(connection, subscription), parcels);
+	pthread_mutex_lock(&connection->broker->lock);
+	struct posta__memory_consumer *consumer = posta__memory_touched(connection);
+	uint32_t n = take_some(connection, consumer, parcels);
+	int64_t lag = posta__memory_consumer_lag(consumer);
+	pthread_mutex_unlock(&connection->broker->lock);
 	for (uint32_t i = 0; i < n; i++)
-		posta_bridge_deliver(connection->bridge, subscription, parcels[i].envelope, parcels[i].id,
+		posta_bridge_deliver(connection->bridge, consumer->subscription, parcels[i].envelope, parcels[i].id,
 				     parcels[i].redelivered);
-	return n == DELIVER_MAX;
+	posta_bridge_lag(connection->bridge, consumer->subscription, lag);
+}
+
+/* One round: who is touched meanwhile pokes for the next. */
+static void deliver_all(struct posta__memory_connection *connection)
+{
+	pthread_mutex_lock(&connection->broker->lock);
+	uint32_t count = connection->touched_count;
+	pthread_mutex_unlock(&connection->broker->lock);
+	while (count--)
+		deliver_next(connection);
 }
 
 static const char *const schemes[] = { "memory", NULL };
@@ -369,7 +407,7 @@ const struct posta_bridge_ops posta__memory_ops = {
 	.schemes = schemes,
 	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_GROUPS | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS |
 			POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_REPLAY |
-			POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT,
+			POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT | POSTA_CAN_DELAY,
 	.state_size = sizeof(struct posta__memory_connection),
 	.check = check,
 	.check_target = check_target,
@@ -381,6 +419,8 @@ const struct posta_bridge_ops posta__memory_ops = {
 	.settle = settle,
 	.pause = pause_subscription,
 	.resume = resume_subscription,
+	.seek = seek,
+	.timer = keep_time,
 	.finish = finish,
 	.close = close_connection,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Brokers by name, their topics and queues, and the faults one can make them have. */
+/* Brokers by name, what is published to them and read from them, and the faults one can make them have. */
 #include "bridges/memory.h"
 #include "bridges/names.h"
 #include "runtime/system.h"
@@ -44,16 +44,6 @@ static void no_free(void *node)
 	(void)node;
 }
 
-static void topic_free(struct posta__memory_topic *topic)
-{
-	for (uint32_t i = 0; i < topic->count; i++)
-		posta_envelope_unref(topic->log[(topic->first + i) & (topic->room - 1)]);
-	posta_envelope_unref(topic->retained);
-	free(topic->log);
-	free(topic->feeds);
-	free(topic);
-}
-
 static void broker_free(struct posta__memory_broker *broker)
 {
 	tdestroy(broker->topic_index, no_free);
@@ -61,8 +51,9 @@ static void broker_free(struct posta__memory_broker *broker)
 	while (broker->topics) {
 		struct posta__memory_topic *topic = broker->topics;
 		broker->topics = topic->next;
-		topic_free(topic);
+		posta__memory_topic_free(topic);
 	}
+	posta__memory_delays_free(&broker->delays);
 	while (broker->feeds) {
 		struct posta__memory_feed *feed = broker->feeds;
 		broker->feeds = feed->next;
@@ -142,142 +133,13 @@ struct posta__memory_broker *posta__memory_broker(struct posta_system *system, c
 	return broker;
 }
 
-/* -- Topics -- */
-
-static int by_key(const void *left, const void *right)
-{
-	const struct posta__memory_key *one = left, *other = right;
-	int order = strcmp(one->name, other->name);
-	return order ? order : strcmp(one->group ? one->group : "", other->group ? other->group : "");
-}
-
-static bool topic_attach(struct posta__memory_topic *topic, struct posta__memory_feed *feed)
-{
-	if (topic->feed_count == topic->feed_room) {
-		uint32_t room = topic->feed_room ? topic->feed_room * 2 : 4;
-		struct posta__memory_feed **bigger = realloc(topic->feeds, room * sizeof(*bigger));
-		if (!bigger)
-			return false;
-		topic->feeds = bigger;
-		topic->feed_room = room;
-	}
-	topic->feeds[topic->feed_count++] = feed;
-	return true;
-}
-
-/* A feed's name may be a filter; a topic's name can't look like one. */
-static bool reads(const struct posta__memory_feed *feed, const struct posta__memory_topic *topic)
-{
-	return !feed->is_queue && posta__mqtt_match(feed->key.name, topic->key.name);
-}
-
-static bool topic_meet_feeds(struct posta__memory_broker *broker, struct posta__memory_topic *topic)
-{
-	for (struct posta__memory_feed *feed = broker->feeds; feed; feed = feed->next)
-		if (reads(feed, topic) && !topic_attach(topic, feed))
-			return false;
-	return true;
-}
-
-static struct posta__memory_topic *topic_add(struct posta__memory_broker *broker, const char *name)
-{
-	size_t size = strlen(name) + 1;
-	struct posta__memory_topic *topic = calloc(1, sizeof *topic + size);
-	if (!topic)
-		return NULL;
-	topic->key.name = memcpy(topic->text, name, size);
-	if (!topic_meet_feeds(broker, topic) || !tsearch(topic, &broker->topic_index, by_key)) {
-		topic_free(topic);
-		return NULL;
-	}
-	*broker->topics_end = topic;
-	broker->topics_end = &topic->next;
-	broker->topic_count++;
-	return topic;
-}
-
-static struct posta__memory_topic *topic_find(struct posta__memory_broker *broker, const char *name)
-{
-	const struct posta__memory_key key = { .name = name };
-	void *found = tfind(&key, &broker->topic_index, by_key);
-	return found ? *(struct posta__memory_topic **)found : NULL;
-}
-
-static bool log_grow(struct posta__memory_topic *topic)
-{
-	uint32_t room = topic->room ? topic->room * 2 : 64;
-	struct posta_envelope **log = calloc(room, sizeof(*log));
-	if (!log)
-		return false;
-	for (uint32_t i = 0; i < topic->count; i++)
-		log[i] = topic->log[(topic->first + i) & (topic->room - 1)];
-	free(topic->log);
-	topic->log = log;
-	topic->room = room;
-	topic->first = 0;
-	return true;
-}
-
-static void log_forget_oldest(struct posta__memory_topic *topic)
-{
-	struct posta_envelope *oldest = topic->log[topic->first];
-	topic->first = (topic->first + 1) & (topic->room - 1);
-	topic->count--;
-	topic->bytes -= posta_envelope_size(oldest);
-	for (uint32_t i = 0; i < topic->feed_count; i++)
-		posta__memory_feed_forget(topic->feeds[i], oldest);
-	posta_envelope_unref(oldest);
-}
-
-static bool log_append(struct posta__memory_topic *topic, struct posta_envelope *envelope)
-{
-	size_t bytes = posta_envelope_size(envelope);
-	while (topic->count &&
-	       (topic->count >= POSTA__MEMORY_MESSAGES_MAX || topic->bytes + bytes > POSTA__MEMORY_BYTES_MAX))
-		log_forget_oldest(topic);
-	if (topic->count == topic->room && !log_grow(topic))
-		return false;
-	topic->log[(topic->first + topic->count++) & (topic->room - 1)] = posta_envelope_ref(envelope);
-	topic->bytes += bytes;
-	return true;
-}
-
-/* As MQTT has it: an empty body takes the retained one away. */
-static void retain(struct posta__memory_topic *topic, struct posta_envelope *envelope)
-{
-	posta_envelope_unref(topic->retained);
-	topic->retained = posta_envelope_body(envelope).len ? posta_envelope_ref(envelope) : NULL;
-}
-
-static enum posta_err topic_store(struct posta__memory_broker *broker, const struct posta_target *target,
-				  struct posta_envelope *envelope, const char **text)
-{
-	struct posta__memory_topic *topic = topic_find(broker, target->topic);
-	if (!topic && broker->topic_count >= POSTA__MEMORY_NAMES_MAX) {
-		*text = "memory: 65536 topics exist: use fewer names";
-		return POSTA_EREFUSED;
-	}
-	if (!topic)
-		topic = topic_add(broker, target->topic);
-	if (!topic || !log_append(topic, envelope))
-		return POSTA_ENOMEM;
-	if (target->retain)
-		retain(topic, envelope);
-	for (uint32_t i = 0; i < topic->feed_count; i++) {
-		if (!posta__memory_feed_push(topic->feeds[i], envelope))
-			return POSTA_ENOMEM;
-		posta__memory_dirty(broker, topic->feeds[i]);
-	}
-	return POSTA_OK;
-}
-
 /* -- Feeds -- */
 
 /* A queue and a group of a topic of the same name are two: no group is called "". */
 static struct posta__memory_feed *feed_find(struct posta__memory_broker *broker, const char *name, const char *group)
 {
 	const struct posta__memory_key key = { .name = name, .group = group };
-	void *found = tfind(&key, &broker->feed_index, by_key);
+	void *found = tfind(&key, &broker->feed_index, posta__memory_by_key);
 	return found ? *(struct posta__memory_feed **)found : NULL;
 }
 
@@ -286,7 +148,7 @@ static struct posta__memory_feed *feed_add(struct posta__memory_broker *broker, 
 	struct posta__memory_feed *feed = posta__memory_feed_make(name, group);
 	if (!feed)
 		return NULL;
-	if (!tsearch(feed, &broker->feed_index, by_key)) {
+	if (!tsearch(feed, &broker->feed_index, posta__memory_by_key)) {
 		posta__memory_feed_free(feed);
 		return NULL;
 	}
@@ -299,13 +161,7 @@ static struct posta__memory_feed *feed_add(struct posta__memory_broker *broker, 
 
 void posta__memory_feed_end(struct posta__memory_broker *broker, struct posta__memory_feed *feed)
 {
-	for (struct posta__memory_topic *topic = broker->topics; topic; topic = topic->next) {
-		uint32_t kept = 0;
-		for (uint32_t i = 0; i < topic->feed_count; i++)
-			if (topic->feeds[i] != feed)
-				topic->feeds[kept++] = topic->feeds[i];
-		topic->feed_count = kept;
-	}
+	posta__memory_topics_leave(broker, feed);
 	struct posta__memory_feed **at = &broker->dirty;
 	while (*at && *at != feed)
 		at = &(*at)->dirty_next;
@@ -316,19 +172,9 @@ void posta__memory_feed_end(struct posta__memory_broker *broker, struct posta__m
 	*at = feed->next;
 	if (broker->feeds_end == &feed->next)
 		broker->feeds_end = at;
-	tdelete(feed, &broker->feed_index, by_key);
+	tdelete(feed, &broker->feed_index, posta__memory_by_key);
 	broker->feed_count--;
 	posta__memory_feed_free(feed);
-}
-
-static bool feed_history(struct posta__memory_feed *feed, const struct posta__memory_topic *topic, bool whole)
-{
-	if (!whole)
-		return !topic->retained || posta__memory_feed_push(feed, topic->retained);
-	for (uint32_t i = 0; i < topic->count; i++)
-		if (!posta__memory_feed_push(feed, topic->log[(topic->first + i) & (topic->room - 1)]))
-			return false;
-	return true;
 }
 
 /* A topic is read from its beginning; a filter, or "from latest", begins with what is retained. */
@@ -336,14 +182,10 @@ static struct posta__memory_feed *group_add(struct posta__memory_broker *broker,
 					    const char *name, const char *group)
 {
 	struct posta__memory_feed *feed = feed_add(broker, name, group);
-	bool fine = feed;
-	for (struct posta__memory_topic *topic = broker->topics; fine && topic; topic = topic->next)
-		if (reads(feed, topic))
-			fine = topic_attach(topic, feed) &&
-			       feed_history(feed, topic, source->topic && !source->from_latest);
-	if (feed && !fine)
-		posta__memory_feed_end(broker, feed);
-	return fine ? feed : NULL;
+	if (!feed || posta__memory_topics_join(broker, feed, source->topic && !source->from_latest))
+		return feed;
+	posta__memory_feed_end(broker, feed);
+	return NULL;
 }
 
 static bool refuses(const struct posta__memory_broker *broker, const char *name)
@@ -389,11 +231,13 @@ struct posta__memory_feed *posta__memory_attach(struct posta__memory_broker *bro
 	bool is_new = !feed;
 	if (is_new)
 		feed = group ? group_add(broker, source, name, group) : feed_add(broker, name, NULL);
-	if (!feed) {
+	if (feed)
+		feed->own = is_new ? group == owner && group : feed->own;
+	if (!feed || (source->position.start != POSTA_START_COMMITTED &&
+		      !posta__memory_seek(broker, feed, source->position))) {
 		*result = POSTA_ENOMEM;
 		return NULL;
 	}
-	feed->own = is_new ? group == owner && group : feed->own;
 	raise_priority(feed, source->queue_priority_max);
 	return feed;
 }
@@ -401,7 +245,7 @@ struct posta__memory_feed *posta__memory_attach(struct posta__memory_broker *bro
 /* -- Publications -- */
 
 static enum posta_err queue_store(struct posta__memory_broker *broker, const struct posta_target *target,
-				  struct posta_envelope *envelope, const char **text)
+				  struct posta_envelope *envelope, uint64_t now_ms, const char **text)
 {
 	struct posta__memory_feed *feed = feed_find(broker, target->queue, NULL);
 	if (!feed && (target->passive || broker->feed_count >= POSTA__MEMORY_NAMES_MAX)) {
@@ -418,10 +262,18 @@ static enum posta_err queue_store(struct posta__memory_broker *broker, const str
 		*text = "memory: the queue is full";
 		return POSTA_EFULL;
 	}
-	if (!posta__memory_feed_push(feed, envelope))
+	struct posta__memory_item *item = posta__memory_item_make(feed, envelope);
+	if (!item)
 		return POSTA_ENOMEM;
-	posta__memory_dirty(broker, feed);
-	return POSTA_OK;
+	if (!target->delay_ms) {
+		posta__memory_feed_append(feed, item);
+		posta__memory_dirty(broker, feed);
+		return POSTA_OK;
+	}
+	if (posta__memory_delay(broker, feed, item, now_ms + target->delay_ms))
+		return POSTA_OK;
+	posta__memory_item_drop(feed, item);
+	return POSTA_ENOMEM;
 }
 
 static void release_envelope(void *envelope)
@@ -461,7 +313,7 @@ static struct posta_envelope *as_read(const struct posta_target *target, struct 
 }
 
 enum posta_err posta__memory_store(struct posta__memory_broker *broker, const struct posta_target *target,
-				   struct posta_envelope *envelope, const char **text)
+				   struct posta_envelope *envelope, uint64_t now_ms, const char **text)
 {
 	if (refuses(broker, target->topic ? target->topic : target->queue)) {
 		*text = "memory: this name is refused";
@@ -470,8 +322,8 @@ enum posta_err posta__memory_store(struct posta__memory_broker *broker, const st
 	struct posta_envelope *stored = as_read(target, envelope);
 	if (!stored)
 		return POSTA_ENOMEM;
-	enum posta_err result =
-		target->topic ? topic_store(broker, target, stored, text) : queue_store(broker, target, stored, text);
+	enum posta_err result = target->topic ? posta__memory_topic_store(broker, target, stored, text)
+					      : queue_store(broker, target, stored, now_ms, text);
 	posta_envelope_unref(stored);
 	return result;
 }

@@ -29,7 +29,7 @@ static void list_insert_after(struct posta__memory_list *list, struct posta__mem
 
 /* -- Items -- */
 
-static void item_drop(struct posta__memory_feed *feed, struct posta__memory_item *item)
+void posta__memory_item_drop(struct posta__memory_feed *feed, struct posta__memory_item *item)
 {
 	feed->count--;
 	feed->bytes -= posta_envelope_size(item->envelope);
@@ -42,7 +42,7 @@ static void list_drop(struct posta__memory_feed *feed, struct posta__memory_list
 	while (list->first) {
 		struct posta__memory_item *item = list->first;
 		list_remove(list, item);
-		item_drop(feed, item);
+		posta__memory_item_drop(feed, item);
 	}
 }
 
@@ -64,19 +64,31 @@ static uint8_t priority_of(const struct posta__memory_feed *feed, const struct p
 	return (uint8_t)(priority < feed->priority_max ? priority : feed->priority_max);
 }
 
-bool posta__memory_feed_push(struct posta__memory_feed *feed, struct posta_envelope *envelope)
+struct posta__memory_item *posta__memory_item_make(struct posta__memory_feed *feed, struct posta_envelope *envelope)
 {
 	struct posta__memory_item *item = calloc(1, sizeof *item);
 	if (!item)
-		return false;
+		return NULL;
 	item->envelope = posta_envelope_ref(envelope);
-	item->seq = feed->next_seq++;
-	item->priority = priority_of(feed, envelope);
-	struct posta__memory_list *list = &feed->waiting[item->priority];
-	list_insert_after(list, list->last, item);
 	feed->count++;
 	feed->bytes += posta_envelope_size(envelope);
-	return true;
+	return item;
+}
+
+void posta__memory_feed_append(struct posta__memory_feed *feed, struct posta__memory_item *item)
+{
+	item->seq = feed->next_seq++;
+	item->priority = priority_of(feed, item->envelope);
+	struct posta__memory_list *list = &feed->waiting[item->priority];
+	list_insert_after(list, list->last, item);
+}
+
+bool posta__memory_feed_push(struct posta__memory_feed *feed, struct posta_envelope *envelope)
+{
+	struct posta__memory_item *item = posta__memory_item_make(feed, envelope);
+	if (item)
+		posta__memory_feed_append(feed, item);
+	return item;
 }
 
 void posta__memory_feed_forget(struct posta__memory_feed *feed, const struct posta_envelope *envelope)
@@ -85,7 +97,7 @@ void posta__memory_feed_forget(struct posta__memory_feed *feed, const struct pos
 	if (!item || item->envelope != envelope)
 		return;
 	list_remove(&feed->waiting[0], item);
-	item_drop(feed, item);
+	posta__memory_item_drop(feed, item);
 }
 
 /* -- Who gets it -- */
@@ -157,12 +169,48 @@ void posta__memory_poke(struct posta__memory_connection *connection)
 	ev_async_send(connection->loop, &connection->async);
 }
 
+void posta__memory_touch(struct posta__memory_consumer *consumer)
+{
+	struct posta__memory_connection *connection = consumer->connection;
+	if (!consumer->touched) {
+		consumer->touched = true;
+		consumer->touched_next = NULL;
+		*connection->touched_end = consumer;
+		connection->touched_end = &consumer->touched_next;
+		connection->touched_count++;
+	}
+	posta__memory_poke(connection);
+}
+
+static void untouch(struct posta__memory_consumer *consumer)
+{
+	struct posta__memory_connection *connection = consumer->connection;
+	struct posta__memory_consumer **at = &connection->touched;
+	if (!consumer->touched)
+		return;
+	while (*at != consumer)
+		at = &(*at)->touched_next;
+	*at = consumer->touched_next;
+	if (connection->touched_end == &consumer->touched_next)
+		connection->touched_end = at;
+	connection->touched_count--;
+	consumer->touched = false;
+}
+
+struct posta__memory_consumer *posta__memory_touched(struct posta__memory_connection *connection)
+{
+	struct posta__memory_consumer *consumer = connection->touched;
+	if (consumer)
+		untouch(consumer);
+	return consumer;
+}
+
 static void assign(struct posta__memory_list *list, struct posta__memory_item *item,
 		   struct posta__memory_consumer *consumer)
 {
 	list_remove(list, item);
 	list_insert_after(&consumer->ready, consumer->ready.last, item);
-	posta__memory_poke(consumer->connection);
+	posta__memory_touch(consumer);
 }
 
 static void dispatch_list(struct posta__memory_feed *feed, struct posta__memory_list *list)
@@ -175,7 +223,7 @@ static void dispatch_list(struct posta__memory_feed *feed, struct posta__memory_
 		next = item->next;
 		if (expired(item)) {
 			list_remove(list, item);
-			item_drop(feed, item);
+			posta__memory_item_drop(feed, item);
 		} else if ((consumer = consumer_for(feed, item))) {
 			assign(list, item, consumer);
 		} else {
@@ -184,10 +232,20 @@ static void dispatch_list(struct posta__memory_feed *feed, struct posta__memory_
 	}
 }
 
+static uint32_t waiting(const struct posta__memory_feed *feed)
+{
+	uint32_t count = 0;
+	for (int priority = 0; priority < POSTA__MEMORY_PRIORITIES; priority++)
+		count += feed->waiting[priority].count;
+	return count;
+}
+
 void posta__memory_feed_dispatch(struct posta__memory_feed *feed)
 {
 	for (int priority = POSTA__MEMORY_PRIORITIES - 1; priority >= 0; priority--)
 		dispatch_list(feed, &feed->waiting[priority]);
+	if (feed->consumer_count && waiting(feed) != feed->told_waiting)
+		posta__memory_touch(feed->consumers[0]);
 }
 
 void posta__memory_dirty(struct posta__memory_broker *broker, struct posta__memory_feed *feed)
@@ -238,13 +296,23 @@ void posta__memory_consumer_return_ready(struct posta__memory_consumer *consumer
 
 static void return_unsettled(struct posta__memory_consumer *consumer)
 {
+	memset(consumer->buckets, 0, sizeof consumer->buckets);
 	while (consumer->unsettled.last) {
 		struct posta__memory_item *item = consumer->unsettled.last;
 		list_remove(&consumer->unsettled, item);
 		item->redelivered = true;
 		give_back(consumer->feed, item);
 	}
+}
+
+void posta__memory_consumer_void(struct posta__memory_consumer *consumer)
+{
+	if (consumer->feed->is_queue) {
+		return_unsettled(consumer);
+		return;
+	}
 	memset(consumer->buckets, 0, sizeof consumer->buckets);
+	list_drop(consumer->feed, &consumer->unsettled);
 }
 
 void posta__memory_consumer_remove(struct posta__memory_consumer *consumer)
@@ -252,10 +320,12 @@ void posta__memory_consumer_remove(struct posta__memory_consumer *consumer)
 	struct posta__memory_feed *feed = consumer->feed;
 	posta__memory_consumer_return_ready(consumer);
 	return_unsettled(consumer);
+	untouch(consumer);
 	uint32_t i = 0;
 	while (feed->consumers[i] != consumer)
 		i++;
 	memmove(&feed->consumers[i], &feed->consumers[i + 1], (--feed->consumer_count - i) * sizeof feed->consumers[0]);
+	feed->told_waiting = 0; /* by this one, perhaps: the next first one has still to tell */
 }
 
 struct posta__memory_item *posta__memory_consumer_take(struct posta__memory_consumer *consumer, uint64_t id)
@@ -282,11 +352,21 @@ void posta__memory_consumer_settle(struct posta__memory_consumer *consumer, uint
 	*at = item->chain;
 	list_remove(&consumer->unsettled, item);
 	if (!requeue) {
-		item_drop(consumer->feed, item);
+		posta__memory_item_drop(consumer->feed, item);
 		return;
 	}
 	item->redelivered = true;
 	give_back(consumer->feed, item);
+}
+
+int64_t posta__memory_consumer_lag(const struct posta__memory_consumer *consumer)
+{
+	struct posta__memory_feed *feed = consumer->feed;
+	int64_t lag = (int64_t)consumer->ready.count + consumer->unsettled.count;
+	if (feed->consumers[0] != consumer)
+		return lag;
+	feed->told_waiting = waiting(feed);
+	return lag + feed->told_waiting;
 }
 
 /* -- Feeds -- */
@@ -301,6 +381,14 @@ struct posta__memory_feed *posta__memory_feed_make(const char *name, const char 
 	if (group)
 		feed->key.group = memcpy(feed->texts + name_size, group, group_size);
 	return feed;
+}
+
+void posta__memory_feed_clear(struct posta__memory_feed *feed)
+{
+	for (uint32_t i = 0; i < feed->consumer_count; i++)
+		posta__memory_consumer_return_ready(feed->consumers[i]);
+	for (int i = 0; i < POSTA__MEMORY_PRIORITIES; i++)
+		list_drop(feed, &feed->waiting[i]);
 }
 
 void posta__memory_feed_free(struct posta__memory_feed *feed)
