@@ -31,7 +31,7 @@ static const struct kit_bridge bridge = {
 	.name = "pipe",
 	.ops = &pipe_ops,
 	.lacks = KIT_LACKS_DURABLE | KIT_LACKS_REJECT_APART | KIT_LACKS_BAD_TARGET | KIT_LACKS_HANDOVER |
-		 KIT_LACKS_HOSTS,
+		 KIT_LACKS_HOSTS | KIT_LACKS_FAULTS | KIT_LACKS_WIRE,
 	.patience_ms = 5000,
 	.settle_ms = 1,
 	.url = url,

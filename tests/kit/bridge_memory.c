@@ -59,9 +59,18 @@ static void up(struct posta_system *system)
 	posta__memory_refuse(system, NAME, 0);
 }
 
+/* What it publishes is stored, and the confirmation cut off. */
+static void fault(struct posta_system *system, enum kit_fault fault, size_t value)
+{
+	(void)value;
+	posta__memory_lose_confirmations(system, NAME, fault == KIT_FAULT_CUT);
+	if (fault == KIT_FAULT_RESET)
+		posta__memory_drop(system, NAME);
+}
+
 const struct kit_bridge kit_bridge_memory = {
 	.name = "memory",
-	.lacks = KIT_LACKS_HOSTS,
+	.lacks = KIT_LACKS_HOSTS | KIT_LACKS_WIRE,
 	.ops = &posta__memory_ops,
 	.patience_ms = 5000,
 	.settle_ms = 1,
@@ -72,4 +81,5 @@ const struct kit_bridge kit_bridge_memory = {
 	.no_such = no_such,
 	.down = down,
 	.up = up,
+	.fault = fault,
 };

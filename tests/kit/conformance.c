@@ -41,7 +41,8 @@ static void run_one(const struct kit_bridge *bridge, const struct kit_behaviour 
 int kit_conformance(const struct kit_bridge *bridge, const char *only)
 {
 	const struct kit_behaviour *const themes[] = { kit_publish_behaviours, kit_consume_behaviours,
-						       kit_life_behaviours, kit_edge_behaviours };
+						       kit_life_behaviours, kit_edge_behaviours,
+						       kit_log_behaviours,     kit_network_behaviours };
 	struct tally tally = { 0 };
 	if (bridge->start)
 		bridge->start();

@@ -33,10 +33,22 @@ enum kit_lack {
 	KIT_LACKS_DURABLE = 1 << 3,      /* what was published before a restart of the broker is gone */
 	KIT_LACKS_EXPIRY = 1 << 4,       /* the envelope's expiry does not arrive */
 	KIT_LACKS_KEY = 1 << 5,          /* the envelope's key does not arrive */
-	KIT_LACKS_HANDOVER = 1 << 8,     /* what waits for a consumer that unsubscribes goes with it, not to another */
+	KIT_LACKS_SETTLE_APART = 1 << 6, /* settled ones may come again while others around them are not settled */
 	KIT_LACKS_HOSTS = 1 << 7,        /* its URL names no host */
-	KIT_LACKS_SETTLE_APART =
-		1 << 6 /* settled ones may come again while others before or behind them are not settled */
+	KIT_LACKS_HANDOVER = 1 << 8,     /* what waits for a consumer that unsubscribes goes with it, not to another */
+	KIT_LACKS_FAULTS = 1 << 9,       /* connections do not break while the broker stays: fault is NULL */
+	KIT_LACKS_WIRE = 1 << 10         /* nothing between it and the broker that could be slow, silent or half closed */
+};
+
+/* What is done to the connections of bridges opened by far_url. */
+enum kit_fault {
+	KIT_FAULT_NONE,       /* none is in force any more */
+	KIT_FAULT_RESET,      /* once */
+	KIT_FAULT_CUT,        /* each, also new ones, reset behind so many bytes */
+	KIT_FAULT_HALF_CLOSE, /* once: the end of the stream from the broker */
+	KIT_FAULT_HOLE,       /* nothing arrives, and nobody says so */
+	KIT_FAULT_SLOW,       /* so many bytes a second */
+	KIT_FAULT_FAR         /* so many milliseconds later */
 };
 
 struct kit_bridge {
@@ -69,6 +81,9 @@ struct kit_bridge {
 	 */
 	void (*down)(struct posta_system *system);
 	void (*up)(struct posta_system *system);
+	/* By that address faults can be had. NULL: by url. */
+	const char *(*far_url)(void);
+	void (*fault)(struct posta_system *system, enum kit_fault fault, size_t value);
 };
 
 /* Runs all behaviours (or those whose name contains only). Returns: how many failed. */

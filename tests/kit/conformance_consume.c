@@ -288,19 +288,6 @@ static void group__comes_back__goes_on_where_it_was(struct kit_world *world)
 	KIT_EXPECT(world, kit_number(user, 0) == 10);
 }
 
-static void replay__new_group__begins_at_the_beginning(struct kit_world *world)
-{
-	struct kit_pair pair;
-	struct posta_bridge *bridge = kit_open(world, NULL);
-	struct kit_user *user = kit_user(world);
-	kit_pair(world, &pair, false);
-	kit_publish_numbers(user, bridge, &pair.target, 0, 20);
-	KIT_EXPECT(world, kit_wait(world, &user->confirmed, 20));
-	KIT_EXPECT(world, kit_subscribe(user, bridge, &pair.source));
-	KIT_EXPECT(world, kit_wait(world, &user->delivered, 20));
-	KIT_EXPECT(world, kit_in_order(user, 0, 0, 20));
-}
-
 static void subscriber__ends__its_messages_go_to_another(struct kit_world *world)
 {
 	struct kit_flow flow;
@@ -367,8 +354,6 @@ const struct kit_behaviour kit_consume_behaviours[] = {
 	{ "queue__two_consumers__share", POSTA_CAN_QUEUES, 0, queue__two_consumers__share },
 	{ "group__two_consumers__each_message_once", POSTA_CAN_GROUPS, 0, group__two_consumers__each_message_once },
 	{ "group__comes_back__goes_on_where_it_was", POSTA_CAN_GROUPS, 0, group__comes_back__goes_on_where_it_was },
-	{ "replay__new_group__begins_at_the_beginning", POSTA_CAN_REPLAY, 0,
-	  replay__new_group__begins_at_the_beginning },
 	{ "subscriber__ends__its_messages_go_to_another", POSTA_CAN_QUEUES | POSTA_CAN_REQUEUE, 0,
 	  subscriber__ends__its_messages_go_to_another },
 	{ "wildcard__matches_several_topics", POSTA_CAN_WILDCARDS, 0, wildcard__matches_several_topics },

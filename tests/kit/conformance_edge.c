@@ -281,23 +281,6 @@ static void subscriber__ends__its_subscription_does_too(struct kit_world *world)
 	KIT_EXPECT(world, kit_status(flow.bridge).state == POSTA_BRIDGE_CONNECTED);
 }
 
-static void seek__back__comes_again_where_there_is_a_log(struct kit_world *world)
-{
-	struct kit_flow flow;
-	const struct posta_position beginning = { POSTA_START_BEGINNING, 0 };
-	KIT_EXPECT(world, kit_flow(world, &flow, false, 0, true));
-	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 0, 8);
-	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 8));
-	enum posta_err result = kit_seek(flow.user, flow.bridge, flow.subscription, beginning);
-	if (!world->kit->ops->seek) {
-		KIT_EXPECT(world, result == POSTA_EUNSUPPORTED);
-		return;
-	}
-	KIT_EXPECT(world, !result);
-	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 16));
-	KIT_EXPECT(world, kit_in_order(flow.user, 8, 0, 8));
-}
-
 static void state__watcher_ends__the_others_are_told_on(struct kit_world *world)
 {
 	struct posta_bridge *bridge = kit_open(world, NULL);
@@ -397,7 +380,6 @@ const struct kit_behaviour kit_edge_behaviours[] = {
 	{ "unsubscribe__while_busy__nothing_is_lost", 0, KIT_LACKS_HANDOVER, unsubscribe__while_busy__nothing_is_lost },
 	{ "unsubscribe__unknown_or_twice__is_ignored", 0, 0, unsubscribe__unknown_or_twice__is_ignored },
 	{ "subscriber__ends__its_subscription_does_too", 0, 0, subscriber__ends__its_subscription_does_too },
-	{ "seek__back__comes_again_where_there_is_a_log", 0, 0, seek__back__comes_again_where_there_is_a_log },
 	{ "state__watcher_ends__the_others_are_told_on", 0, 0, state__watcher_ends__the_others_are_told_on },
 	{ "status__refused_publications__are_counted_apart", 0, 0, status__refused_publications__are_counted_apart },
 	{ "close__while_paused__gives_back_and_ends", 0, 0, close__while_paused__gives_back_and_ends },

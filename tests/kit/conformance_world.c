@@ -355,6 +355,8 @@ static void show(const struct kit_user *user)
 void kit_world_fini(struct kit_world *world)
 {
 	kit_up(world);
+	if (world->is_faulty)
+		kit_fault(world, KIT_FAULT_NONE, 0);
 	for (unsigned i = 0; i < world->bridge_count; i++)
 		posta_bridge_close(world->bridges[i], 200);
 	if (posta_system_stop(world->system, 10000, NULL))
@@ -378,14 +380,15 @@ struct posta_bridge_options kit_options(struct kit_world *world)
 	return options;
 }
 
-struct posta_bridge *kit_open(struct kit_world *world, const struct posta_bridge_options *options)
+static struct posta_bridge *open_by(struct kit_world *world, const char *url,
+				    const struct posta_bridge_options *options)
 {
 	struct posta_bridge_options defaults = kit_options(world);
 	struct posta_bridge_options own = options ? *options : defaults;
 	struct posta_error error;
 	char *client_id = must(kit_unique("client"));
 	own.client_id = own.client_id ? own.client_id : client_id;
-	struct posta_bridge *bridge = posta_bridge_open(world->system, world->kit->url(), &own, &error);
+	struct posta_bridge *bridge = posta_bridge_open(world->system, url, &own, &error);
 	free(client_id);
 	if (!bridge) {
 		fprintf(stderr, "%s\n", error.text);
@@ -394,6 +397,16 @@ struct posta_bridge *kit_open(struct kit_world *world, const struct posta_bridge
 	world->fronts[world->bridge_count] = posta_bridge_ref(bridge);
 	world->bridges[world->bridge_count++] = bridge;
 	return bridge;
+}
+
+struct posta_bridge *kit_open(struct kit_world *world, const struct posta_bridge_options *options)
+{
+	return open_by(world, world->kit->url(), options);
+}
+
+struct posta_bridge *kit_open_far(struct kit_world *world, const struct posta_bridge_options *options)
+{
+	return open_by(world, world->kit->far_url ? world->kit->far_url() : world->kit->url(), options);
 }
 
 struct gone {
@@ -434,6 +447,12 @@ void kit_up(struct kit_world *world)
 	world->is_down = false;
 }
 
+void kit_fault(struct kit_world *world, enum kit_fault fault, size_t value)
+{
+	world->kit->fault(world->system, fault, value);
+	world->is_faulty = fault != KIT_FAULT_NONE;
+}
+
 /* -- Waiting -- */
 
 static uint64_t patience(const struct kit_world *world)
@@ -470,6 +489,7 @@ struct expected {
 	enum posta_bridge_state state;
 	size_t offset;
 	uint64_t at_least;
+	int64_t lag;
 };
 
 static bool has_state(void *context)
@@ -497,6 +517,45 @@ bool kit_wait_status(struct kit_world *world, struct posta_bridge *bridge, size_
 {
 	struct expected expected = { .bridge = bridge, .offset = offset, .at_least = at_least };
 	return posta_system_run_until(world->system, has_figure, &expected, patience(world));
+}
+
+static bool has_lag(void *context)
+{
+	const struct expected *expected = context;
+	return kit_status(expected->bridge).lag == expected->lag;
+}
+
+bool kit_wait_lag(struct kit_world *world, struct posta_bridge *bridge, int64_t lag)
+{
+	struct expected expected = { .bridge = bridge, .lag = lag };
+	return posta_system_run_until(world->system, has_lag, &expected, patience(world));
+}
+
+struct numbers {
+	const struct kit_user *user;
+	unsigned count;
+	size_t seen_to; /* deliveries that were looked at */
+	unsigned left;
+	bool seen[KIT_RECORDS_MAX];
+};
+
+static bool all_there(void *context)
+{
+	struct numbers *numbers = context;
+	while (numbers->seen_to < numbers->user->delivered) {
+		long number = kit_number(numbers->user, numbers->seen_to++);
+		if (number < 0 || number >= (long)numbers->count || numbers->seen[number])
+			continue;
+		numbers->seen[number] = true;
+		numbers->left--;
+	}
+	return !numbers->left;
+}
+
+bool kit_wait_numbers(struct kit_world *world, struct kit_user *user, unsigned count)
+{
+	struct numbers numbers = { .user = user, .count = count, .left = count };
+	return posta_system_run_until(world->system, all_there, &numbers, patience(world));
 }
 
 static bool never(void *context)

@@ -45,7 +45,7 @@ struct kit_world {
 	unsigned bridge_count;
 	struct kit_user users[KIT_USERS_MAX];
 	unsigned user_count;
-	bool is_down;
+	bool is_down, is_faulty;
 	char log[16384]; /* what the system logged, cut off at its end */
 	size_t log_len;
 	bool failed;
@@ -71,6 +71,8 @@ void kit_world_fini(struct kit_world *world);
 
 /* NULL options: the kit's. Ends the program when it cannot be opened. */
 struct posta_bridge *kit_open(struct kit_world *world, const struct posta_bridge_options *options);
+/* The same by the way on which kit_fault() works. */
+struct posta_bridge *kit_open_far(struct kit_world *world, const struct posta_bridge_options *options);
 /* What kit_open takes: the kit's, with a client id of its own and a quick back-off. */
 struct posta_bridge_options kit_options(struct kit_world *world);
 /* Closed by the behaviour itself: waits for the end. Returns: whether it came. */
@@ -79,12 +81,17 @@ struct kit_user *kit_user(struct kit_world *world);
 void kit_user_end(struct kit_user *user);
 void kit_down(struct kit_world *world);
 void kit_up(struct kit_world *world);
+/* In force until another one, or the end of the behaviour. */
+void kit_fault(struct kit_world *world, enum kit_fault fault, size_t value);
 
 /* Waits at most the kit's patience. */
 bool kit_wait(struct kit_world *world, const size_t *counter, size_t at_least);
 bool kit_wait_state(struct kit_world *world, struct posta_bridge *bridge, enum posta_bridge_state state);
 /* Until a status counter (its offset in struct posta_bridge_status) has reached a figure. */
 bool kit_wait_status(struct kit_world *world, struct posta_bridge *bridge, size_t offset, uint64_t at_least);
+/* Until 0, 1 .. count - 1 have all been delivered, however often. */
+bool kit_wait_numbers(struct kit_world *world, struct kit_user *user, unsigned count);
+bool kit_wait_lag(struct kit_world *world, struct posta_bridge *bridge, int64_t lag);
 /* Lets the system run for a while in which nothing is expected. */
 void kit_quiet(struct kit_world *world, uint64_t ms);
 struct posta_bridge_status kit_status(const struct posta_bridge *bridge);
@@ -135,5 +142,7 @@ extern const struct kit_behaviour kit_publish_behaviours[]; /* each ends with a 
 extern const struct kit_behaviour kit_consume_behaviours[];
 extern const struct kit_behaviour kit_life_behaviours[];
 extern const struct kit_behaviour kit_edge_behaviours[];
+extern const struct kit_behaviour kit_log_behaviours[];
+extern const struct kit_behaviour kit_network_behaviours[];
 
 #endif

@@ -7,9 +7,12 @@
 #include "brokers.h"
 #include "conformance.h"
 
+/* A proxy is before it; what Kafka tells its clients is the proxy's address. */
 void kit_own_start(enum kit_kind kind, const struct kit_broker_options *options);
 void kit_own_stop(void);
 const char *kit_own_url(void);
+const char *kit_own_far_url(void);
+void kit_own_fault(struct posta_system *system, enum kit_fault fault, size_t value);
 /* A busy machine's broker may take its time behind a restart. */
 void kit_own_patience(struct posta_bridge_options *options);
 /* down by SIGKILL, down by SIGTERM, up. */
