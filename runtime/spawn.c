@@ -161,34 +161,35 @@ static void abandon(struct posta_system *system, struct posta__worker *worker, s
 	posta__slot_free(worker, actor);
 }
 
-/* What may fail. */
 static bool slot_equip(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
-		       const struct posta__spawn *spawn, struct posta_error *error)
+		       const struct posta__spawn *spawn)
 {
 	actor->klass = spawn->klass;
-	if (!state_give(system, worker, actor, spawn->klass, spawn->argument) || !cold_make(actor, spawn)) {
-		posta_error_set(error, POSTA_ENOMEM, "spawn: out of memory");
-		return false;
-	}
-	return name_take(system, actor, spawn, error);
+	return state_give(system, worker, actor, spawn->klass, spawn->argument) && cold_make(actor, spawn);
 }
 
-/* home: of choose_home. A thread that was to be its own is free again when this fails. */
+/* A thread that was to be its own is free again when the spawn fails. */
+static void vacate(struct posta__worker *home)
+{
+	if (home && home->dedicated)
+		atomic_store_explicit(&home->vacant, true, memory_order_release);
+}
+
+/* home: of choose_home. */
 static struct posta_actor *slot_prepare(struct posta_system *system, struct posta__worker *worker,
 					struct posta__worker *home, const struct posta__spawn *spawn,
 					struct posta_error *error)
 {
 	struct posta_actor *actor = posta__slot_new(system, worker);
-	if (!actor)
-		posta_error_set(error, POSTA_ENOMEM, "spawn: no slot: out of memory, or actors_max is reached");
-	if (actor && slot_equip(system, worker, actor, spawn, error)) {
+	if (actor && slot_equip(system, worker, actor, spawn)) {
 		slot_fill(actor, spawn);
 		return actor;
 	}
+	posta_error_set(error, POSTA_ENOMEM, "spawn: %s",
+			actor ? "out of memory" : "no slot: out of memory, or actors_max is reached");
 	if (actor)
 		abandon(system, worker, actor);
-	if (home && home->dedicated)
-		atomic_store_explicit(&home->vacant, true, memory_order_release);
+	vacate(home);
 	return NULL;
 }
 
@@ -203,6 +204,7 @@ static void run_remove(struct posta__worker *worker, struct posta_actor *actor)
 	*link = actor->run_next;
 	if (!*link)
 		worker->run_tail = link;
+	actor->queued = false;
 }
 
 static void publish(struct posta_system *system, struct posta_actor *actor)
@@ -214,6 +216,38 @@ static void publish(struct posta_system *system, struct posta_actor *actor)
 	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_release);
 }
 
+/*
+ * It is published, and cannot be after all. Names go while it has a reference; what was sent to that fits nobody. worker: of
+ * the thread that calls, NULL for a foreign one.
+ */
+static void withdraw(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
+		     struct posta__worker *home)
+{
+	if (actor->cold)
+		posta__names_drop(system, actor);
+	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
+	actor->generation++;
+	atomic_store_explicit(&actor->home, (uintptr_t)home, memory_order_release);
+	abandon(system, worker, actor);
+	vacate(home);
+}
+
+/* It goes to live elsewhere, or stays: whoever finds its name can send to it. */
+static bool settle(struct posta__worker *worker, struct posta_actor *actor, struct posta__worker *home,
+		   const struct posta__spawn *spawn, struct posta_error *error)
+{
+	if (home != worker) {
+		if (actor->queued)
+			run_remove(worker, actor);
+		atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
+	}
+	publish(worker->system, actor);
+	if (name_take(worker->system, actor, spawn, error))
+		return true;
+	withdraw(worker->system, worker, actor, home);
+	return false;
+}
+
 struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struct posta__spawn *spawn,
 				       struct posta_error *error)
 {
@@ -222,19 +256,15 @@ struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struc
 	if (check(spawn, error) || choose_home(system, spawn->options, &home, error))
 		return NULL;
 	struct posta_actor *actor = slot_prepare(system, worker, home, spawn, error);
-	if (!actor)
+	home = home ? home : worker;
+	if (!actor || !settle(worker, actor, home, spawn, error))
 		return NULL;
 	posta__link_child(spawn->parent, actor);
 	posta__count(&worker->counters.spawned, 1);
-	if (home && home != worker) {
-		if (actor->queued)
-			run_remove(worker, actor);
-		atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
-		publish(system, actor);
+	if (home != worker) {
 		posta__adopt_push(home, actor);
 		return actor;
 	}
-	publish(system, actor);
 	worker->pinned += actor->pinned;
 	if (actor->attention)
 		posta__run_ready(worker, actor);
@@ -269,17 +299,6 @@ posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *
 	return ref;
 }
 
-/* Published, but the root is gone. Names go while it has a reference; what was sent to that fits nobody. */
-static void withdraw(struct posta_system *system, struct posta_actor *actor, struct posta__worker *home)
-{
-	if (actor->cold)
-		posta__names_drop(system, actor);
-	atomic_store_explicit(&actor->self, POSTA_NOBODY, memory_order_relaxed);
-	actor->generation++;
-	atomic_store_explicit(&actor->home, (uintptr_t)home, memory_order_release);
-	abandon(system, NULL, actor);
-}
-
 /* From outside: the root, on its own thread, is told to take the child before the child can report anything. */
 static posta_ref spawn_from_outside(struct posta_system *system, const struct posta__spawn *spawn,
 				    struct posta_error *error)
@@ -294,10 +313,14 @@ static posta_ref spawn_from_outside(struct posta_system *system, const struct po
 	posta_ref ref = ref_of_next(system, actor);
 	atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release);
 	publish(system, actor); /* before the root hears of it: if it is stopping, it tells the child at once */
+	if (!name_take(system, actor, spawn, error)) {
+		withdraw(system, NULL, actor, home);
+		return POSTA_NOBODY;
+	}
 	struct posta__signal_data data = { .slot = actor, .ref = ref };
 	if (!posta__signal_send(system, NULL, posta__self(system->root), POSTA__SIGNAL_LINK_CHILD, &data)) {
 		posta_error_set(error, POSTA_ECLOSED, "spawn: the system stops");
-		withdraw(system, actor, home);
+		withdraw(system, NULL, actor, home);
 		return POSTA_NOBODY;
 	}
 	posta__adopt_push(home, actor);

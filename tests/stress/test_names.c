@@ -134,11 +134,70 @@ static void name__of_actors_that_come_and_go__is_free_again(void **state)
 	stress_stop(world.system);
 }
 
+/* Whoever finds a name can send to its actor, from the first moment on. */
+static enum posta_err welcome_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct world *world = state;
+	(void)message;
+	atomic_fetch_add_explicit(&world->greeted, 1, memory_order_release);
+	posta_stop(self, posta_self(self), POSTA_OK);
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class welcome_class = { .name = "welcome", .receive = welcome_receive };
+
+static void *welcomer(void *argument)
+{
+	struct world *world = *(struct world **)argument;
+	const struct posta_spawn_options options = { .name = "welcome", .pinned = true, .worker = 2 };
+	uint64_t until = stress_now_ms() + STRESS_MS;
+	while (stress_now_ms() < until) {
+		uint64_t before = atomic_load_explicit(&world->greeted, memory_order_acquire);
+		while (posta_system_spawn(world->system, &welcome_class, world, &options, NULL) == POSTA_NOBODY)
+			sched_yield(); /* its name is the last one's still */
+		stress_wait(&world->greeted, before + 1);
+	}
+	atomic_store(&world->over, true);
+	return NULL;
+}
+
+static void *greeter(void *argument)
+{
+	struct world *world = *(struct world **)argument;
+	posta_ref greeted = POSTA_NOBODY;
+	while (!atomic_load(&world->over)) {
+		posta_ref ref = posta_lookup(world->system, "welcome");
+		if (ref == POSTA_NOBODY || ref == greeted)
+			continue;
+		if (posta_system_send(world->system, ref, 1, NULL, 0) != POSTA_OK)
+			atomic_fetch_add(&world->shared, 1);
+		greeted = ref;
+	}
+	return NULL;
+}
+
+static void *welcomer_or_greeter(void *argument)
+{
+	struct world *world = *(struct world **)argument;
+	return atomic_fetch_add(&world->rounds, 1) ? greeter(argument) : welcomer(argument);
+}
+
+static void name__just_taken__can_be_sent_to(void **state)
+{
+	(void)state;
+	struct world world = { .system = stress_system() };
+	struct world *worlds[2] = { &world, &world };
+	stress_strangers(2, welcomer_or_greeter, worlds, sizeof *worlds);
+	assert_int_equal(world.shared, 0);
+	stress_stop(world.system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(name__wanted_by_many__is_had_by_one),
 		cmocka_unit_test(name__of_actors_that_come_and_go__is_free_again),
+		cmocka_unit_test(name__just_taken__can_be_sent_to),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
