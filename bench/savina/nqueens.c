@@ -31,14 +31,14 @@ static uint32_t free_columns(const struct board *board)
 	return all & ~(board->columns | board->left | board->right);
 }
 
-static uint64_t count(const struct board *board)
+static uint64_t count(uint32_t columns, uint32_t left, uint32_t right)
 {
 	uint64_t found = 0;
-	if (board->columns == all)
+	if (columns == all)
 		return 1;
-	for (uint32_t free = free_columns(board); free; free &= free - 1) {
-		struct board next = with_queen(board, free & -free);
-		found += count(&next);
+	for (uint32_t free = all & ~(columns | left | right); free; free &= free - 1) {
+		uint32_t bit = free & -free;
+		found += count(columns | bit, (left | bit) << 1, (right | bit) >> 1);
 	}
 	return found;
 }
@@ -53,7 +53,7 @@ static enum posta_err worker_receive(struct posta_actor *self, void *state, stru
 {
 	const struct board *board = posta_data(message);
 	if (board->queens >= THRESHOLD)
-		return savina_send(self, master, DONE, count(board));
+		return savina_send(self, master, DONE, count(board->columns, board->left, board->right));
 	for (uint32_t free = free_columns(board); free; free &= free - 1) {
 		struct board next = with_queen(board, free & -free);
 		posta_send(self, master, BOARD, &next, sizeof next);

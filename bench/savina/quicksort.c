@@ -13,7 +13,7 @@ enum { ALONE = 2048 };
 enum side { LEFT, RIGHT, WHOLE };
 
 static uint64_t size;
-static bool right; /* the asker's: is the result in order, and the sum as it was? */
+static bool right; /* the asker's, when it stops: is the result in order, and the sum as it was? */
 
 struct sorter {
 	enum side side;
@@ -172,7 +172,6 @@ static enum posta_err asker_start(struct posta_actor *self, void *state, void *a
 {
 	struct posta_message *message = new_array(self, SORT, WHOLE, size);
 	uint32_t seed = 1;
-	right = false;
 	if (!message)
 		return POSTA_ENOMEM;
 	for (size_t i = 0; i < size; i++)
@@ -182,22 +181,38 @@ static enum posta_err asker_start(struct posta_actor *self, void *state, void *a
 
 static enum posta_err asker_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
-	const struct array *array = posta_data(message);
-	int64_t sum = array->items[0], expected = 0;
-	uint32_t seed = 1;
-	right = array->count == size;
-	for (size_t i = 1; i < array->count; i++) {
-		right = right && array->items[i] >= array->items[i - 1];
-		sum += array->items[i];
-	}
-	for (size_t i = 0; i < size; i++)
-		expected += draw(&seed);
-	right = right && sum == expected;
+	*(struct posta_message **)state = posta_keep(self, message);
 	savina_done();
 	return POSTA_OK;
 }
 
-static const struct posta_actor_class asker_class = { .name = "asker", .start = asker_start, .receive = asker_receive };
+static bool in_order(const struct array *array)
+{
+	int64_t sum = array->items[0], expected = 0;
+	uint32_t seed = 1;
+	for (size_t i = 1; i < array->count; i++) {
+		if (array->items[i] < array->items[i - 1])
+			return false;
+		sum += array->items[i];
+	}
+	for (size_t i = 0; i < size; i++)
+		expected += draw(&seed);
+	return array->count == size && sum == expected;
+}
+
+/* Untimed. */
+static void asker_stop(struct posta_actor *self, void *state, enum posta_err reason)
+{
+	struct posta_message *sorted = *(struct posta_message **)state;
+	right = sorted && in_order(posta_data(sorted));
+	posta_message_free(self, sorted);
+}
+
+static const struct posta_actor_class asker_class = { .name = "asker",
+						      .state_size = sizeof(struct posta_message *),
+						      .start = asker_start,
+						      .receive = asker_receive,
+						      .stop = asker_stop };
 
 static void setup(struct savina_run *run)
 {

@@ -80,10 +80,9 @@ def probe(path):
 def cell(options, names, workload, workers):
     """Returns: the rows of one workload with so many workers."""
     before = probe(options.probe) if workers > 1 else None
-    # These grow faster than their parameter.
-    steep = workload in ("fib", "nqueens", "matmul", "astar")
-    size = systems.SIZES[workload] if steep else systems.SIZES[workload] // options.shrink
-    programs = [Program(name, systems.SYSTEMS[name][0] or [options.program], workload, workers, size) for name in names]
+    sizes = {name: systems.size(workload, name, options.shrink) for name in names}
+    programs = [Program(name, systems.SYSTEMS[name][0] or [options.program], workload, workers, sizes[name])
+                for name in names]
     for _ in range(options.runs):
         for program in programs:
             program.run()
@@ -99,7 +98,7 @@ def cell(options, names, workload, workers):
         version = systems.VERSIONS.get(program.name, options.version)
         row = {"workload": workload, "system": program.name, "version": version,
                "actors": systems.SYSTEMS[program.name][1], "workers": workers, "unit": f"ns/{program.unit}",
-               "n": size, "median": statistics.median(program.ns), "min": min(program.ns),
+               "n": sizes[program.name], "median": statistics.median(program.ns), "min": min(program.ns),
                "max": max(program.ns), "runs": len(program.ns)}
         if workers > 1:
             row |= {"line_ns_before": before, "line_ns_after": after}

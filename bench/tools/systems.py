@@ -9,13 +9,26 @@ PEERS = os.path.join(ROOT, "build-peers")
 
 CORE = ["ping-pong", "counting", "ring", "big", "fork-join-create", "fork-join"]
 
-# Sizes are such that the slowest peers take some tenths of a second a run. What has few messages has one size for all.
+# Sizes are such that the peers take some tenths of a second a run.
 SIZES = {
     "ping-pong": 1500000, "counting": 5000000, "ring": 1500000, "big": 2000000, "fork-join-create": 300000,
     "fork-join": 3000000, "chameneos": 200000, "dictionary": 300000, "bounded-buffer": 200000, "philosophers": 200000,
     "sleeping-barber": 2000, "smokers": 300000, "logistic-map": 200000, "bank": 100000, "fib": 23, "nqueens": 12,
-    "sieve": 60000, "radix-sort": 40000, "quicksort": 300000, "trapezoid": 500000, "matmul": 512, "astar": 40,
+    "sieve": 60000, "radix-sort": 40000, "quicksort": 300000, "trapezoid": 500000, "matmul": 256, "astar": 40,
 }
+
+# Whose time is proportional to its size: the slow do less of it, ours more, so that all run about as long.
+LINEAR = CORE + ["chameneos", "dictionary", "bounded-buffer", "philosophers", "smokers"]
+FACTORS = {"posta": 8, "caf": 0.5, "protoactor": 0.25}
+
+
+def size(workload, system, shrink=1):
+    """What a system is given. shrink: to try the bench; those that grow faster than their size are left as they are."""
+    n = SIZES[workload]
+    if workload in LINEAR:
+        n *= FACTORS.get(system, 1)
+    return int(n) if workload in ("fib", "nqueens", "matmul", "astar") else int(n / shrink)
+
 
 # name: command, and whether it is an actor system.
 SYSTEMS = {

@@ -13,8 +13,11 @@
 
 constexpr uint64_t burst = 256;
 
-// Runs to the end of the workload; its actors are left in all, to be stopped afterwards. Returns: is the result right?
-using run_function = std::function<bool(caf::actor_system &, uint64_t n, std::vector<caf::actor> &all)>;
+// Says whether the result of a run is right; called when its actors have stopped, untimed.
+using check = std::function<bool()>;
+
+// Runs to the end of the workload; its actors are left in all, to be stopped afterwards.
+using run_function = std::function<check(caf::actor_system &, uint64_t n, std::vector<caf::actor> &all)>;
 
 struct workload {
 	const char *unit;
@@ -56,5 +59,19 @@ inline caf::actor sender_of(caf::event_based_actor *self)
 	return caf::actor_cast<caf::actor>(self->current_sender());
 }
 
+inline uint64_t wait_value(caf::scoped_actor &self)
+{
+	uint64_t result = 0;
+	self->receive([&](uint64_t value) { result = value; });
+	return result;
+}
+
+inline check same(uint64_t got, uint64_t expected)
+{
+	return [=] { return got == expected; };
+}
+
 void add_messages(workload_map &);
 void add_meetings(workload_map &);
+void add_accounts(workload_map &);
+void add_computations(workload_map &);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Workloads of actors that meet around a common one, and Fibonacci.
+// Workloads of actors that meet around a common one.
 #include "contract.hpp"
 
 using namespace caf;
@@ -70,20 +70,13 @@ behavior mall(stateful_actor<mall_state> *self, actor main, uint64_t n)
 		}};
 }
 
-uint64_t wait_value(scoped_actor &self)
-{
-	uint64_t result = 0;
-	self->receive([&](uint64_t value) { result = value; });
-	return result;
-}
-
-bool run_chameneos(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_chameneos(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	all.push_back(system.spawn(mall, actor_cast<actor>(self), n));
 	for (uint32_t i = 0; i < 100; i++)
 		all.push_back(system.spawn(creature, all[0], i % 3));
-	return wait_value(self) == 2 * n;
+	return same(wait_value(self), 2 * n);
 }
 
 struct dictionary_state {
@@ -131,7 +124,7 @@ behavior worker(stateful_actor<worker_state> *self, actor dictionary, actor main
 	}};
 }
 
-bool run_dictionary(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_dictionary(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	all.push_back(system.spawn(dictionary));
@@ -140,7 +133,7 @@ bool run_dictionary(actor_system &system, uint64_t n, std::vector<actor> &all)
 	uint64_t right = 0;
 	for (int i = 0; i < 20; i++)
 		right += wait_value(self);
-	return right == n / 20 * 20;
+	return same(right, n / 20 * 20);
 }
 
 struct philosopher_state {
@@ -187,13 +180,13 @@ behavior arbitrator(stateful_actor<arbitrator_state> *self, actor main)
 		}};
 }
 
-bool run_philosophers(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_philosophers(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	all.push_back(system.spawn(arbitrator, actor_cast<actor>(self)));
 	for (uint32_t i = 0; i < 20; i++)
 		all.push_back(system.spawn(philosopher, all[0], i, n / 20));
-	return wait_value(self) == n / 20 * 20;
+	return same(wait_value(self), n / 20 * 20);
 }
 
 struct smoker_state {
@@ -228,53 +221,13 @@ behavior arbiter(stateful_actor<arbiter_state> *self, std::vector<actor> smokers
 	}};
 }
 
-bool run_smokers(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_smokers(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	for (int i = 0; i < 200; i++)
 		all.push_back(system.spawn(smoker));
 	all.push_back(system.spawn(arbiter, all, actor_cast<actor>(self), n));
-	return wait_value(self) == n;
-}
-
-struct fib_state {
-	uint64_t sum = 0;
-	int missing = 2;
-};
-
-behavior fib(stateful_actor<fib_state> *self, actor parent, uint64_t n)
-{
-	if (n <= 2) {
-		self->send(parent, uint64_t(1));
-		self->quit();
-		return {};
-	}
-	self->spawn(fib, actor{self}, n - 1);
-	self->spawn(fib, actor{self}, n - 2);
-	return {[=](uint64_t value) {
-		self->state.sum += value;
-		if (--self->state.missing == 0) {
-			self->send(parent, self->state.sum);
-			self->quit();
-		}
-	}};
-}
-
-uint64_t fibonacci(uint64_t n)
-{
-	uint64_t a = 0, b = 1;
-	for (; n > 0; n--) {
-		uint64_t next = a + b;
-		a = b, b = next;
-	}
-	return a;
-}
-
-bool run_fib(actor_system &system, uint64_t n, std::vector<actor> &)
-{
-	scoped_actor self{system};
-	system.spawn(fib, actor_cast<actor>(self), n);
-	return wait_value(self) == fibonacci(n);
+	return same(wait_value(self), n);
 }
 
 } // namespace
@@ -285,5 +238,4 @@ void add_meetings(workload_map &map)
 	map["dictionary"] = {"message", [](uint64_t n) { return n / 20 * 40; }, run_dictionary};
 	map["philosophers"] = {"meal", [](uint64_t n) { return n / 20 * 20; }, run_philosophers};
 	map["smokers"] = {"message", [](uint64_t n) { return 2 * n; }, run_smokers};
-	map["fib"] = {"actor", [](uint64_t n) { return 2 * fibonacci(n) - 1; }, run_fib};
 }

@@ -24,19 +24,12 @@ behavior ping(event_based_actor *self, actor pong, actor main, uint64_t n)
 	}};
 }
 
-uint64_t wait_value(scoped_actor &self)
-{
-	uint64_t result = 0;
-	self->receive([&](uint64_t value) { result = value; });
-	return result;
-}
-
-bool run_ping_pong(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_ping_pong(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	all.push_back(system.spawn(pong));
 	all.push_back(system.spawn(ping, all[0], actor_cast<actor>(self), n));
-	return wait_value(self) == n / 2;
+	return same(wait_value(self), n / 2);
 }
 
 behavior counter(event_based_actor *self, actor main, uint64_t wanted)
@@ -61,15 +54,15 @@ behavior producer(event_based_actor *self, std::vector<actor> targets, uint64_t 
 	}};
 }
 
-bool run_counting(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_counting(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	all.push_back(system.spawn(counter, actor_cast<actor>(self), n));
 	all.push_back(system.spawn(producer, std::vector<actor>{all[0]}, n));
-	return wait_value(self) == n;
+	return same(wait_value(self), n);
 }
 
-bool run_fork_join(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_fork_join(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	for (int i = 0; i < 60; i++)
@@ -78,7 +71,7 @@ bool run_fork_join(actor_system &system, uint64_t n, std::vector<actor> &all)
 	uint64_t received = 0;
 	for (int i = 0; i < 60; i++)
 		received += wait_value(self);
-	return received == n / 60 * 60;
+	return same(received, n / 60 * 60);
 }
 
 struct member_state {
@@ -96,7 +89,7 @@ behavior member(stateful_actor<member_state> *self, actor main, uint64_t index)
 		}};
 }
 
-bool run_ring(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_ring(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	for (uint64_t i = 0; i < 100; i++)
@@ -104,7 +97,7 @@ bool run_ring(actor_system &system, uint64_t n, std::vector<actor> &all)
 	for (size_t i = 0; i < 100; i++)
 		self->send(all[i], all[(i + 1) % 100]);
 	self->send(all[0], n - 1);
-	return wait_value(self) == (n - 1) % 100;
+	return same(wait_value(self), (n - 1) % 100);
 }
 
 struct big_state {
@@ -137,7 +130,7 @@ behavior big(stateful_actor<big_state> *self, actor main, uint32_t index, uint64
 		}};
 }
 
-bool run_big(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_big(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	for (uint32_t i = 0; i < 64; i++)
@@ -147,7 +140,7 @@ bool run_big(actor_system &system, uint64_t n, std::vector<actor> &all)
 	uint64_t answers = 0;
 	for (int i = 0; i < 64; i++)
 		answers += wait_value(self);
-	return answers == n / 128 * 64;
+	return same(answers, n / 128 * 64);
 }
 
 behavior leaf(event_based_actor *self)
@@ -175,11 +168,11 @@ behavior forker(event_based_actor *self, actor main, uint64_t n)
 		}};
 }
 
-bool run_create(actor_system &system, uint64_t n, std::vector<actor> &all)
+check run_create(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
 	all.push_back(system.spawn(forker, actor_cast<actor>(self), n));
-	return wait_value(self) == n;
+	return same(wait_value(self), n);
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: MIT
-%% Workloads that compute. Left out: matmul, which shares arrays of floats; nothing here can.
+%% Workloads that compute.
 -module(computations).
--export([fib/1, nqueens/1, sieve/1, radix_sort/1, quicksort/1, trapezoid/1, astar/1]).
+-export([fib/1, nqueens/1, sieve/1, radix_sort/1, quicksort/1, trapezoid/1, matmul/1, astar/1]).
 
 fib(N) ->
     Self = self(),
@@ -170,6 +170,65 @@ trapezoid(N) ->
      || I <- lists:seq(0, 99)],
     Area = lists:sum([receive {area, A} -> A end || _ <- lists:seq(1, 100)]),
     {1, run, fun() -> abs(Area - integrate(1, Width, Pieces * 100, 0, 0.0)) < 1.0e-9 end}.
+
+%% Persistent terms are what processes share without a copy: rows of the first matrix, columns of the second one. There is
+%% no common place to write results into: they go to the master.
+matmul(N) ->
+    Master = self(),
+    matrices(N),
+    Workers = list_to_tuple([spawn_link(fun() -> multiplier(Master) end) || _ <- lists:seq(1, 20)]),
+    element(1, Workers) ! {block, 0, 0, N},
+    Blocks = matmul_master(Workers, 1, 1, []),
+    {1, run, fun() -> lists:all(fun right_block/1, Blocks) andalso covered(Blocks) =:= N * N end}.
+
+matrices(N) ->
+    case persistent_term:get(rows, none) of
+        none ->
+            All = lists:seq(0, N - 1),
+            persistent_term:put(rows, list_to_tuple([[float((I + K) rem 7) || K <- All] || I <- All])),
+            persistent_term:put(columns, list_to_tuple([[float((K * 3 + J) rem 5) || K <- All] || J <- All]));
+        _ -> ok
+    end.
+
+matmul_master(_, 0, _, Blocks) -> Blocks;
+matmul_master(Workers, Missing, Dealt, Blocks) ->
+    receive
+        {block, _, _, _} = Block ->
+            element(Dealt rem 20 + 1, Workers) ! Block,
+            matmul_master(Workers, Missing + 1, Dealt + 1, Blocks);
+        done -> matmul_master(Workers, Missing - 1, Dealt, Blocks);
+        {product, _, _, _, _} = Product -> matmul_master(Workers, Missing - 1, Dealt, [Product | Blocks])
+    end.
+
+multiplier(Master) ->
+    receive
+        {block, Row, Column, Size} when Size =< 32 ->
+            Master ! {product, Row, Column, Size, multiply(Row, Column, Size)};
+        {block, Row, Column, Size} ->
+            Half = Size div 2,
+            [Master ! {block, Row + I, Column + J, Half} || I <- [0, Half], J <- [0, Half]],
+            Master ! done
+    end,
+    multiplier(Master).
+
+multiply(Row, Column, Size) ->
+    Rows = persistent_term:get(rows),
+    Columns = [element(J, persistent_term:get(columns)) || J <- lists:seq(Column + 1, Column + Size)],
+    [dots(element(I, Rows), Columns) || I <- lists:seq(Row + 1, Row + Size)].
+
+dots(_, []) -> [];
+dots(Row, [Column | Columns]) -> [dot(Row, Column, 0.0) | dots(Row, Columns)].
+
+dot([], [], Sum) -> Sum;
+dot([A | As], [B | Bs], Sum) -> dot(As, Bs, Sum + A * B).
+
+covered(Blocks) -> lists:sum([Size * Size || {product, _, _, Size, _} <- Blocks]).
+
+%% The first row of a block, by its definition.
+right_block({product, Row, Column, Size, [First | _]}) ->
+    A = element(Row + 1, persistent_term:get(rows)),
+    First =:= [lists:sum(lists:zipwith(fun(X, Y) -> X * Y end, A, element(J, persistent_term:get(columns))))
+               || J <- lists:seq(Column + 1, Column + Size)].
 
 %% The nodes that are taken are atomics; the nearest ones come first by an ordered set.
 astar(N) ->

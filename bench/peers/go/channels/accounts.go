@@ -2,14 +2,7 @@
 
 package main
 
-import (
-	"math"
-
-	. "peers/contract"
-)
-
-func rate(i int) float64      { return 3.46 + 0.0025*float64(i) }
-func firstTerm(i int) float64 { return 0.1 + 0.01*float64(i) }
+import . "peers/contract"
 
 func logisticMap(n int) func() bool {
 	const size = 10
@@ -19,13 +12,13 @@ func logisticMap(n int) func() bool {
 		wants[i] = make(chan bool, 1024)
 		ask, answer := make(chan float64, 1), make(chan float64, 1)
 		go func() {
-			r := rate(i)
+			r := Rate(i)
 			for x := range ask {
 				answer <- r * x * (1 - x)
 			}
 		}()
 		go func(wanted chan bool) {
-			term := firstTerm(i)
+			term := FirstTerm(i)
 			for range wanted {
 				ask <- term
 				term = <-answer
@@ -46,17 +39,7 @@ func logisticMap(n int) func() bool {
 	for range wants {
 		sum += <-terms
 	}
-	return func() bool {
-		expected := 0.0
-		for i := 0; i < size; i++ {
-			x := firstTerm(i)
-			for k := 0; k < n/size; k++ {
-				x = rate(i) * x * (1 - x)
-			}
-			expected += x
-		}
-		return math.Abs(sum-expected) < 1e-9
-	}
+	return func() bool { return TermsRight(n/size, sum) }
 }
 
 type transfer struct {

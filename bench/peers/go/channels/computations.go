@@ -2,108 +2,86 @@
 
 package main
 
-import (
-	"math"
-	"slices"
-	"sync/atomic"
+import . "peers/contract"
 
-	. "peers/contract"
-)
-
-type board struct{ columns, left, right, queens uint32 }
-
-func (b board) free(all uint32) uint32 { return all &^ (b.columns | b.left | b.right) }
-func (b board) with(bit uint32) board {
-	return board{b.columns | bit, (b.left | bit) << 1, (b.right | bit) >> 1, b.queens + 1}
-}
-
-func (b board) count(all uint32) (found uint64) {
-	if b.columns == all {
-		return 1
-	}
-	for free := b.free(all); free != 0; free &= free - 1 {
-		found += b.with(free & -free).count(all)
-	}
-	return
-}
-
-func nqueens(n int) func() bool {
-	const workers, threshold = 20, 4
-	all := uint32(1)<<n - 1
-	work, boards, done := make(chan board, 65536), make(chan board, 65536), make(chan uint64, 65536)
-	for i := 0; i < workers; i++ {
-		go func() {
-			for b := range work {
-				found := uint64(0)
-				if b.queens >= threshold {
-					found = b.count(all)
-				} else {
-					for free := b.free(all); free != 0; free &= free - 1 {
-						boards <- b.with(free & -free)
-					}
-				}
-				done <- found
+// A master deals items to 20 workers. Returns the sum of what they did. No channel is ever full: there is room for all.
+func deal[I any](capacity int, worker func() Job[I], first I) (sum uint64) {
+	work, given, done := make(chan I, capacity), make(chan I, capacity), make(chan uint64, capacity)
+	for range 20 {
+		go func(job Job[I]) {
+			give := func(part I) { given <- part }
+			for item := range work {
+				done <- job.Work(item, give)
 			}
-		}()
+		}(worker())
 	}
-	solutions := uint64(0)
-	work <- board{}
+	work <- first
 	for missing := 1; missing > 0; {
-		select {
-		case b := <-boards:
+		select { // what a worker gave back comes before its word that it is done
+		case item := <-given:
 			missing++
-			work <- b
+			work <- item
 			continue
 		default:
 		}
 		select {
-		case b := <-boards:
+		case item := <-given:
 			missing++
-			work <- b
-		case found := <-done:
-			for more := true; more; { // what this worker gave back comes first
+			work <- item
+		case did := <-done:
+			for more := true; more; {
 				select {
-				case b := <-boards:
+				case item := <-given:
 					missing++
-					work <- b
+					work <- item
 				default:
 					more = false
 				}
 			}
-			solutions += found
+			sum += did
 			missing--
 		}
 	}
 	close(work)
-	return func() bool { return solutions == Queens[n] }
+	return
+}
+
+func nqueens(n int) func() bool {
+	queens := NewQueens(n)
+	solutions := deal(16384, func() Job[Board] { return queens }, Board{})
+	return func() bool { return SolutionsRight(n, solutions) }
+}
+
+func matmul(n int) func() bool {
+	product := NewProduct(n)
+	deal(4096, func() Job[Block] { return product }, product.Whole())
+	return product.Right
+}
+
+func astar(n int) func() bool {
+	seen := Seen(n)
+	closed := deal(n*n*n, func() Job[uint32] { return NewSearch(n, seen) }, 0)
+	return func() bool { return closed == uint64(n*n*n) }
 }
 
 func sieve(n int) func() bool {
-	const primes = 1000
 	result := make(chan int, 1)
 	var filter func(in chan uint32, before int)
 	filter = func(in chan uint32, before int) {
-		local := make([]uint32, 0, primes)
+		var local Filter
 		var next chan uint32
-	candidates:
 		for candidate := range in {
-			for _, prime := range local {
-				if candidate%prime == 0 {
-					continue candidates
-				}
-			}
-			if len(local) < primes {
-				local = append(local, candidate)
+			if !local.Pass(candidate) {
 				continue
 			}
 			if next == nil {
 				next = make(chan uint32, 1024)
-				go filter(next, before+primes)
+				go filter(next, before+len(local.Primes))
 			}
 			next <- candidate
 		}
 		if next == nil {
-			result <- before + len(local)
+			result <- before + len(local.Primes)
 		} else {
 			close(next)
 		}
@@ -115,7 +93,7 @@ func sieve(n int) func() bool {
 	}
 	close(first)
 	count := <-result
-	return func() bool { return count == Primes(n) }
+	return func() bool { return PrimesRight(n, count) }
 }
 
 func radixSort(n int) func() bool {
@@ -147,78 +125,33 @@ func radixSort(n int) func() bool {
 		}
 		close(source)
 	}()
-	last, sum, sorted := uint32(0), uint64(0), true
+	last, sum, sorted := uint32(0), int64(0), true
 	for number := range in {
 		sorted = sorted && number >= last
 		last = number
-		sum += uint64(number)
+		sum += int64(number)
 	}
-	return func() bool {
-		seed := uint32(1)
-		for i := 0; i < n; i++ {
-			sum -= uint64(Draw(&seed))
-		}
-		return sorted && sum == 0
-	}
+	return func() bool { return sorted && SumRight(n, sum) }
 }
 
 func quicksort(n int) func() bool {
-	const alone = 2048
 	var sort func(items []int64, result chan []int64)
 	sort = func(items []int64, result chan []int64) {
-		if len(items) < alone {
-			slices.Sort(items)
+		less, equal, more, sorted := Split(items)
+		if sorted {
 			result <- items
 			return
-		}
-		pivot, equal := items[len(items)/2], 0
-		less, more := make([]int64, 0, len(items)/2), make([]int64, 0, len(items)/2)
-		for _, item := range items {
-			switch {
-			case item < pivot:
-				less = append(less, item)
-			case item > pivot:
-				more = append(more, item)
-			default:
-				equal++
-			}
 		}
 		left, right := make(chan []int64, 1), make(chan []int64, 1)
 		go sort(less, left)
 		go sort(more, right)
-		whole := append(make([]int64, 0, len(items)), <-left...)
-		for ; equal > 0; equal-- {
-			whole = append(whole, pivot)
-		}
+		whole := append(append(make([]int64, 0, len(items)), <-left...), equal...)
 		result <- append(whole, <-right...)
 	}
-	seed, expected := uint32(1), int64(0)
-	items := make([]int64, n)
-	for i := range items {
-		items[i] = int64(Draw(&seed))
-		expected += items[i]
-	}
 	result := make(chan []int64, 1)
-	go sort(items, result)
+	go sort(Numbers(n), result)
 	sorted := <-result
-	return func() bool {
-		for _, item := range sorted {
-			expected -= item
-		}
-		return len(sorted) == n && slices.IsSorted(sorted) && expected == 0
-	}
-}
-
-func f(x float64) float64 {
-	return 1 / (x + 1) * math.Sqrt(1+math.Exp(math.Sqrt(2*x))) * math.Sin(x*x*x-1)
-}
-
-func integrate(left, width float64, pieces int) (sum float64) {
-	for i := 0; i < pieces; i++ {
-		x := left + float64(i)*width
-		sum += (f(x) + f(x+width)) / 2 * width
-	}
-	return
+	return func() bool { return Sorted(n, sorted) }
 }
 
 func trapezoid(n int) func() bool {
@@ -227,160 +160,11 @@ func trapezoid(n int) func() bool {
 	width := 4 / float64(pieces*workers)
 	areas := make(chan float64, workers)
 	for i := 0; i < workers; i++ {
-		go func() { areas <- integrate(1+float64(i*pieces)*width, width, pieces) }()
+		go func() { areas <- Integrate(1+float64(i*pieces)*width, width, pieces) }()
 	}
 	area := 0.0
 	for i := 0; i < workers; i++ {
 		area += <-areas
 	}
-	return func() bool { return math.Abs(area-integrate(1, width, pieces*workers)) < 1e-9 }
-}
-
-type block struct{ row, column, size int }
-
-func matmul(n int) func() bool {
-	const workers, small = 20, 32
-	a, b, c := make([]float64, n*n), make([]float64, n*n), make([]float64, n*n)
-	for i := range a {
-		a[i], b[i] = float64((i/n+i%n)%7), float64((i/n*3+i%n)%5)
-	}
-	multiply := func(w block) {
-		for i := w.row; i < w.row+w.size; i++ {
-			to := c[i*n+w.column:][:w.size]
-			for k := 0; k < n; k++ {
-				factor, from := a[i*n+k], b[k*n+w.column:][:len(to)]
-				for j := range to {
-					to[j] += factor * from[j]
-				}
-			}
-		}
-	}
-	work, quarters, done := make(chan block, 4096), make(chan block, 4096), make(chan bool, 4096)
-	for i := 0; i < workers; i++ {
-		go func() {
-			for w := range work {
-				if w.size <= small {
-					multiply(w)
-					done <- true
-					continue
-				}
-				half := w.size / 2
-				for q := 0; q < 4; q++ {
-					quarters <- block{w.row + q/2*half, w.column + q%2*half, half}
-				}
-			}
-		}()
-	}
-	work <- block{0, 0, n}
-	for missing := max(1, n/small) * max(1, n/small); missing > 0; {
-		select {
-		case w := <-quarters:
-			work <- w
-		case <-done:
-			missing--
-		}
-	}
-	close(work)
-	return func() bool {
-		for i := 0; i < n; i += 7 {
-			for j := 0; j < n; j++ {
-				expected := 0.0
-				for k := 0; k < n; k++ {
-					expected += a[i*n+k] * b[k*n+j]
-				}
-				if expected != c[i*n+j] {
-					return false
-				}
-			}
-		}
-		return true
-	}
-}
-
-type open struct{ distance, node uint32 }
-
-type heap []open
-
-func (h *heap) push(o open) {
-	*h = append(*h, o)
-	s, at := *h, len(*h)-1
-	for ; at > 0 && s[(at-1)/2].distance > o.distance; at = (at - 1) / 2 {
-		s[at] = s[(at-1)/2]
-	}
-	s[at] = o
-}
-
-func (h *heap) pop() uint32 {
-	s := *h
-	node, last := s[0].node, s[len(s)-1]
-	s = s[:len(s)-1]
-	*h = s
-	at := 0
-	for child := 1; child < len(s); child = 2*at + 1 {
-		if child+1 < len(s) && s[child+1].distance < s[child].distance {
-			child++
-		}
-		if s[child].distance >= last.distance {
-			break
-		}
-		s[at] = s[child]
-		at = child
-	}
-	if len(s) > 0 {
-		s[at] = last
-	}
-	return node
-}
-
-func astar(n int) func() bool {
-	const workers, threshold = 20, 1024
-	side := uint32(n)
-	seen := make([]atomic.Bool, n*n*n)
-	work, nodes, done := make(chan uint32, n*n*n), make(chan uint32, n*n*n), make(chan int, n*n*n)
-	distance := func(node uint32) uint32 {
-		return 3*(side-1) - node%side - node/side%side - node/side/side
-	}
-	for i := 0; i < workers; i++ {
-		go func() {
-			var h heap
-			try := func(node uint32) {
-				if !seen[node].Swap(true) {
-					h.push(open{distance(node), node})
-				}
-			}
-			for node := range work {
-				h.push(open{distance(node), node})
-				opened := 0
-				for ; opened < threshold && len(h) > 0; opened++ {
-					node := h.pop()
-					for _, step := range [3]uint32{1, side, side * side} {
-						place := node / step % side
-						if place > 0 {
-							try(node - step)
-						}
-						if place+1 < side {
-							try(node + step)
-						}
-					}
-				}
-				for len(h) > 0 {
-					nodes <- h.pop()
-				}
-				done <- opened
-			}
-		}()
-	}
-	seen[0].Store(true)
-	work <- 0
-	closed := 0
-	for closed < n*n*n {
-		select {
-		case node := <-nodes:
-			work <- node
-		case opened := <-done:
-			closed += opened
-		}
-	}
-	close(work)
-	return func() bool { return closed == n*n*n && seen[n*n*n-1].Load() }
+	return func() bool { return AreaRight(pieces*workers, area) }
 }

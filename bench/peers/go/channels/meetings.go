@@ -142,16 +142,7 @@ func boundedBuffer(n int) func() bool {
 	for i := 0; i < consumers; i++ {
 		sum += <-sums
 	}
-	return func() bool {
-		for i := 0; i < producers; i++ {
-			item := uint32(i + 1)
-			for k := 0; k < n/producers; k++ {
-				item = Work(item, cost)
-				sum -= item
-			}
-		}
-		return sum == 0
-	}
+	return func() bool { return ItemsRight(n/producers, sum) }
 }
 
 // Keeps the compiler from leaving the work out.

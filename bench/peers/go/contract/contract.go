@@ -16,19 +16,34 @@ import (
 // Burst is how many messages a producer sends in a row.
 const Burst = 256
 
-// Workload runs to its end in Run; what Run returns is called untimed: it stops the actors and says whether the result
-// is right. Units is what the time is divided by; nil: one run.
-type Workload struct {
-	Unit  string
-	Units func(n int) int
-	Run   func(n int) func() bool
+// Workload runs to its end; what it returns is called untimed: it stops the actors and says whether the result is right.
+type Workload func(n int) func() bool
+
+// What the workloads' times are divided by; for those that are not here it is a run.
+var units = map[string]struct {
+	unit  string
+	count func(n int) int
+}{
+	"ping-pong":        {"message", times(1, 2)},
+	"counting":         {"message", times(1, 1)},
+	"ring":             {"message", times(1, 1)},
+	"big":              {"message", times(1, 128)},
+	"fork-join-create": {"actor", times(1, 1)},
+	"fork-join":        {"message", times(1, 60)},
+	"chameneos":        {"message", times(4, 1)},
+	"dictionary":       {"message", times(2, 20)},
+	"bounded-buffer":   {"message", times(4, 40)},
+	"philosophers":     {"meal", times(1, 20)},
+	"sleeping-barber":  {"customer", times(1, 1)},
+	"smokers":          {"message", times(2, 1)},
+	"logistic-map":     {"message", times(3, 10)},
+	"bank":             {"message", times(4, 1)},
+	"fib":              {"actor", func(n int) int { return 2*Fibonacci(n) - 1 }},
+	"radix-sort":       {"message", times(31, 1)},
 }
 
-// Same is Units of workloads whose parameter is their messages.
-func Same(n int) int { return n }
-
-// Times is Units of workloads with several messages for each of their parameter, in equal shares.
-func Times(factor, shares int) func(int) int {
+// Several messages for each of the parameter, in equal shares.
+func times(factor, shares int) func(int) int {
 	return func(n int) int { return n / shares * shares * factor }
 }
 
@@ -61,27 +76,9 @@ func Fibonacci(n int) int {
 	return a
 }
 
-// Primes counts those below n.
-func Primes(n int) int {
-	count := 0
-next:
-	for i := 2; i < n; i++ {
-		for k := 2; k*k <= i; k++ {
-			if i%k == 0 {
-				continue next
-			}
-		}
-		count++
-	}
-	return count
-}
-
-// Queens are the solutions for boards of 0, 1, 2... columns.
-var Queens = []uint64{1, 1, 0, 0, 2, 10, 4, 40, 92, 352, 724, 2680, 14200, 73712}
-
 func once(w Workload, n int) time.Duration {
 	began := time.Now()
-	finish := w.Run(n)
+	finish := w(n)
 	took := time.Since(began)
 	if !finish() {
 		fmt.Fprintln(os.Stderr, os.Args[0]+": wrong result")
@@ -92,12 +89,12 @@ func once(w Workload, n int) time.Duration {
 
 func report(name string, w Workload, n int) {
 	took := float64(once(w, n).Nanoseconds())
-	units := 1
-	if w.Units != nil {
-		units = w.Units(n)
+	count, unit := 1, "run"
+	if u, known := units[name]; known {
+		count, unit = u.count(n), u.unit
 	}
 	fmt.Printf("{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", \"ms\": %.3f}\n", name,
-		took/float64(units), w.Unit, took/1e6)
+		took/float64(count), unit, took/1e6)
 }
 
 // Main is the program.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The core workloads on Proto.Actor for Go.
+// The Savina workloads on Proto.Actor for Go.
 package main
 
 import (
@@ -18,12 +18,11 @@ var system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSyste
 
 func main() {
 	Main(map[string]Workload{
-		"ping-pong":        {"message", Times(1, 2), pingPong},
-		"counting":         {"message", Same, counting},
-		"ring":             {"message", Same, ring},
-		"big":              {"message", Times(1, 128), big},
-		"fork-join-create": {"actor", Same, forkJoinCreate},
-		"fork-join":        {"message", Times(1, 60), forkJoin},
+		"ping-pong": pingPong, "counting": counting, "ring": ring, "big": big, "fork-join-create": forkJoinCreate,
+		"fork-join": forkJoin, "chameneos": chameneos, "dictionary": dictionary, "bounded-buffer": boundedBuffer,
+		"philosophers": philosophers, "sleeping-barber": sleepingBarber, "smokers": smokers,
+		"logistic-map": logisticMap, "bank": bank, "fib": fib, "nqueens": nqueens, "sieve": sieve,
+		"radix-sort": radixSort, "quicksort": quicksort, "trapezoid": trapezoid, "matmul": matmul, "astar": astar,
 	})
 }
 

@@ -6,19 +6,19 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.ActorContext;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 
-/** Workloads of actors that meet around a common one, and Fibonacci. */
+/** Workloads of actors that meet around a common one. */
 final class Meetings {
     static void add(Map<String, Main.Workload> to) {
         to.put("chameneos", new Main.Workload("message", n -> 4 * n, Meetings::chameneos));
         to.put("dictionary", new Main.Workload("message", n -> n / 20 * 40, Meetings::dictionary));
         to.put("philosophers", new Main.Workload("meal", n -> n / 20 * 20, Meetings::philosophers));
         to.put("smokers", new Main.Workload("message", n -> 2 * n, Meetings::smokers));
-        to.put("fib", new Main.Workload("actor", n -> 2 * fibonacci(n) - 1, Meetings::fib));
     }
 
     record Meet(ActorRef<Object> from, int colour) {}
@@ -60,7 +60,7 @@ final class Meetings {
         }
     }
 
-    static Behavior<Object> chameneos(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> chameneos(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             ActorRef<Object> mall = root.spawnAnonymous(Behaviors.setup(context -> new Handler<Object>(context) {
                 private long left = n, met;
@@ -72,7 +72,7 @@ final class Meetings {
                     if (message instanceof Met creature) {
                         met += creature.meetings();
                         if (++gone == 100)
-                            done.complete(met == 2 * n);
+                            done.complete(() -> met == 2 * n);
                         return this;
                     }
                     Meet meet = (Meet) message;
@@ -100,7 +100,7 @@ final class Meetings {
 
     record Value(long value) {}
 
-    static Behavior<Object> dictionary(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> dictionary(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             ActorRef<Lookup> dictionary = root.spawnAnonymous(Behaviors.setup(context -> new Handler<Lookup>(context) {
                 private final HashMap<Long, Long> entries = new HashMap<>(8192);
@@ -113,7 +113,7 @@ final class Meetings {
                     return this;
                 }
             }));
-            var join = root.spawnAnonymous(Messages.counter(20, () -> done.complete(true)));
+            var join = root.spawnAnonymous(Messages.counter(20, () -> done.complete(() -> true)));
             for (int i = 0; i < 20; i++) {
                 int index = i;
                 root.spawnAnonymous(Behaviors.<Value>setup(context ->
@@ -165,7 +165,7 @@ final class Meetings {
 
     static final Object DENIED = new Object(), EAT = new Object(), LEAVE = new Object();
 
-    static Behavior<Object> philosophers(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> philosophers(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             ActorRef<Object> arbitrator = root.spawnAnonymous(Behaviors.setup(context -> new Handler<Object>(context) {
                 private final boolean[] used = new boolean[20];
@@ -184,7 +184,7 @@ final class Meetings {
                         used[eaten.seat()] = used[(eaten.seat() + 1) % 20] = false;
                         meals++;
                     } else if (++gone == 20) {
-                        done.complete(meals == n / 20 * 20);
+                        done.complete(() -> meals == n / 20 * 20);
                     }
                     return this;
                 }
@@ -215,7 +215,7 @@ final class Meetings {
 
     record Smoke(int iterations, ActorRef<Object> from) {}
 
-    static Behavior<Object> smokers(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> smokers(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             List<ActorRef<Smoke>> smokers = new ArrayList<>();
             for (int i = 0; i < 200; i++)
@@ -238,11 +238,11 @@ final class Meetings {
         private final ActorRef<Object> self;
         private final ActorRef<Smoke>[] smokers;
         private final Random random = new Random(1);
-        private final CompletableFuture<Boolean> done;
+        private final CompletableFuture<BooleanSupplier> done;
         private long left;
 
         @SuppressWarnings("unchecked")
-        Arbiter(ActorContext<Object> context, List<ActorRef<Smoke>> smokers, long n, CompletableFuture<Boolean> done) {
+        Arbiter(ActorContext<Object> context, List<ActorRef<Smoke>> smokers, long n, CompletableFuture<BooleanSupplier> done) {
             super(context);
             self = context.getSelf();
             this.smokers = smokers.toArray(new ActorRef[0]);
@@ -261,67 +261,9 @@ final class Meetings {
             if (--left > 0)
                 choose();
             else
-                done.complete(true);
+                done.complete(() -> true);
             return this;
         }
-    }
-
-    static long fibonacci(long n) {
-        long a = 0, b = 1;
-        for (; n > 0; n--) {
-            long next = a + b;
-            a = b;
-            b = next;
-        }
-        return a;
-    }
-
-    static final class Fib extends Handler<Long> {
-        private final ActorRef<Long> parent;
-        private long sum;
-        private int missing = 2;
-
-        Fib(ActorContext<Long> context, ActorRef<Long> parent) {
-            super(context);
-            this.parent = parent;
-        }
-
-        static Behavior<Long> call(long n, ActorRef<Long> parent) {
-            return Behaviors.setup(context -> {
-                if (n <= 2) {
-                    parent.tell(1L);
-                    return Behaviors.stopped();
-                }
-                context.spawnAnonymous(call(n - 1, context.getSelf()));
-                context.spawnAnonymous(call(n - 2, context.getSelf()));
-                return new Fib(context, parent);
-            });
-        }
-
-        @Override
-        Behavior<Long> on(Long value) {
-            sum += value;
-            if (--missing > 0)
-                return this;
-            parent.tell(sum);
-            return Behaviors.stopped();
-        }
-    }
-
-    static Behavior<Object> fib(long n, CompletableFuture<Boolean> done) {
-        return Behaviors.setup(root -> {
-            root.spawnAnonymous(Behaviors.<Long>setup(context -> {
-                context.spawnAnonymous(Fib.call(n, context.getSelf()));
-                return new Handler<>(context) {
-                    @Override
-                    Behavior<Long> on(Long value) {
-                        done.complete(value == fibonacci(n));
-                        return this;
-                    }
-                };
-            }));
-            return Behaviors.empty();
-        });
     }
 
     private Meetings() {}

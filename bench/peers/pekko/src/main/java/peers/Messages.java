@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.ActorContext;
@@ -25,7 +26,7 @@ final class Messages {
 
     record Ball(ActorRef<Ball> from, long left) {}
 
-    static Behavior<Object> pingPong(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> pingPong(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             ActorRef<Ball> pong = root.spawnAnonymous(Behaviors.setup(context -> new Handler<Ball>(context) {
                 private final ActorRef<Ball> self = context.getSelf();
@@ -48,7 +49,7 @@ final class Messages {
                         if (ball.left() > 0)
                             ball.from().tell(new Ball(self, ball.left() - 1));
                         else
-                            done.complete(rallies == n / 2);
+                            done.complete(() -> rallies == n / 2);
                         return this;
                     }
                 };
@@ -94,18 +95,18 @@ final class Messages {
         });
     }
 
-    static Behavior<Object> counting(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> counting(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
-            ActorRef<Count> counter = root.spawnAnonymous(counter(n, () -> done.complete(true)));
+            ActorRef<Count> counter = root.spawnAnonymous(counter(n, () -> done.complete(() -> true)));
             root.spawnAnonymous(producer(List.of(counter), n));
             return Behaviors.empty();
         });
     }
 
-    static Behavior<Object> forkJoin(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> forkJoin(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             List<ActorRef<Count>> sinks = new ArrayList<>();
-            ActorRef<Count> join = root.spawnAnonymous(counter(60, () -> done.complete(true)));
+            ActorRef<Count> join = root.spawnAnonymous(counter(60, () -> done.complete(() -> true)));
             for (int i = 0; i < 60; i++)
                 sinks.add(root.spawnAnonymous(counter(n / 60, () -> join.tell(new Count(n / 60)))));
             root.spawnAnonymous(producer(sinks, n / 60 * 60));
@@ -114,11 +115,11 @@ final class Messages {
     }
 
     static final class Member extends Handler<Object> {
-        private final CompletableFuture<Boolean> done;
+        private final CompletableFuture<BooleanSupplier> done;
         private final boolean last;
         private ActorRef<Object> next;
 
-        Member(ActorContext<Object> context, CompletableFuture<Boolean> done, boolean last) {
+        Member(ActorContext<Object> context, CompletableFuture<BooleanSupplier> done, boolean last) {
             super(context);
             this.done = done;
             this.last = last;
@@ -132,12 +133,12 @@ final class Messages {
             else if (token.value() > 0)
                 next.tell(new Count(token.value() - 1));
             else
-                done.complete(last);
+                done.complete(() -> last);
             return this;
         }
     }
 
-    static Behavior<Object> ring(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> ring(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             List<ActorRef<Object>> members = new ArrayList<>();
             for (int i = 0; i < 100; i++) {
@@ -197,10 +198,10 @@ final class Messages {
     }
 
     @SuppressWarnings("unchecked")
-    static Behavior<Object> big(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> big(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             ActorRef<Object>[] bigs = new ActorRef[64];
-            ActorRef<Count> join = root.spawnAnonymous(counter(64, () -> done.complete(true)));
+            ActorRef<Count> join = root.spawnAnonymous(counter(64, () -> done.complete(() -> true)));
             for (int i = 0; i < 64; i++) {
                 int index = i;
                 bigs[i] = root.spawnAnonymous(Behaviors.setup(context -> new Big(context, join, index, n / 128)));
@@ -225,7 +226,7 @@ final class Messages {
         }
     }
 
-    static Behavior<Object> forkJoinCreate(long n, CompletableFuture<Boolean> done) {
+    static Behavior<Object> forkJoinCreate(long n, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             root.spawnAnonymous(Behaviors.<Count>setup(context -> {
                 ActorRef<Count> self = context.getSelf();
@@ -238,7 +239,7 @@ final class Messages {
                     Behavior<Count> on(Count message) {
                         long left = message.value(), burst = Math.min(left, BURST);
                         if (left < 0 && ++joined == n)
-                            done.complete(true);
+                            done.complete(() -> true);
                         for (long i = 0; i < burst; i++)
                             context.spawnAnonymous(new Leaf()).tell(work);
                         if (left > burst && left > 0)

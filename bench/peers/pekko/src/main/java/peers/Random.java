@@ -15,6 +15,12 @@ final class Random {
         return seed >>> 16;
     }
 
+    /** 30 bits. */
+    int draw() {
+        int high = next() & 0x7FFF;
+        return high << 15 | next() & 0x7FFF;
+    }
+
     static int work(int seed, int iterations) {
         while (iterations-- > 0)
             seed = seed * 1664525 + 1013904223;
