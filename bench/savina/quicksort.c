@@ -42,7 +42,9 @@ static const struct posta_actor_class sorter_class = { .name = "sorter",
 
 static struct posta_message *new_array(struct posta_actor *self, uint32_t type, enum side side, size_t count)
 {
-	struct posta_message *message = posta_message_new(self, type, sizeof(struct array) + count * sizeof(int64_t));
+	/* One item more than there are: split() writes before it knows whether to keep. */
+	size_t bytes = sizeof(struct array) + (count + 1) * sizeof(int64_t);
+	struct posta_message *message = posta_message_new(self, type, bytes);
 	if (message)
 		*(struct array *)posta_data(message) = (struct array){ side, count };
 	return message;
@@ -59,23 +61,36 @@ static void insertion_sort(int64_t *items, size_t count)
 	}
 }
 
+static int64_t median(int64_t a, int64_t b, int64_t c)
+{
+	int64_t low = a < b ? a : b, high = a < b ? b : a;
+	return c < low ? low : c > high ? high : c;
+}
+
+/* Those below the pivot first, without a branch that could be guessed wrong. Returns: how many they are. */
+static size_t partition(int64_t *items, size_t count, int64_t pivot)
+{
+	int64_t rest[ALONE];
+	size_t below = 0;
+	for (size_t i = 0; i < count; i++) {
+		int64_t item = items[i];
+		items[below] = rest[i - below] = item;
+		below += item < pivot;
+	}
+	memcpy(items + below, rest, (count - below) * sizeof *items);
+	return below;
+}
+
 static void sort_alone(int64_t *items, size_t count)
 {
-	while (count > 24) {
-		int64_t pivot = items[count / 2];
-		size_t low = 0, high = count - 1;
-		for (;; low++, high--) {
-			while (items[low] < pivot)
-				low++;
-			while (items[high] > pivot)
-				high--;
-			if (low >= high)
-				break;
-			int64_t item = items[low];
-			items[low] = items[high], items[high] = item;
-		}
-		sort_alone(items + high + 1, count - high - 1);
-		count = high + 1;
+	while (count > 16) {
+		int64_t pivot = median(items[0], items[count / 2], items[count - 1]);
+		size_t below = partition(items, count, pivot);
+		if (below == 0) /* the pivot is the least: all that equal it are in place */
+			below = partition(items, count, pivot + 1);
+		else
+			sort_alone(items, below);
+		items += below, count -= below;
 	}
 	insertion_sort(items, count);
 }
@@ -113,10 +128,9 @@ static enum posta_err split(struct posta_actor *self, struct sorter *sorter, con
 		return POSTA_ENOMEM;
 	int64_t *below = ((struct array *)posta_data(left))->items, *above = ((struct array *)posta_data(rest))->items;
 	for (size_t i = 0; i < array->count; i++) {
-		if (array->items[i] < pivot)
-			*below++ = array->items[i];
-		else if (array->items[i] > pivot)
-			*above++ = array->items[i];
+		int64_t item = array->items[i];
+		*below = *above = item;
+		below += item < pivot, above += item > pivot;
 	}
 	sorter->pivot = pivot, sorter->equal = equal, sorter->missing = 2;
 	give(self, left, LEFT);

@@ -62,14 +62,14 @@ struct matrices {
 
 	void multiply(const block &part)
 	{
-		for (uint64_t i = part.row; i < part.row + part.size; i++) {
-			double *__restrict to = &c[i * n + part.column];
-			std::fill(to, to + part.size, 0);
+		for (uint64_t i = part.row; i < part.row + 32; i++) {
+			double sums[32] = {}; // in registers
 			for (uint64_t k = 0; k < n; k++) {
 				const double factor = a[i * n + k], *from = &b[k * n + part.column];
-				for (uint32_t j = 0; j < part.size; j++)
-					to[j] += factor * from[j];
+				for (uint32_t j = 0; j < 32; j++)
+					sums[j] += factor * from[j];
 			}
+			std::copy(sums, sums + 32, &c[i * n + part.column]);
 		}
 	}
 
@@ -96,7 +96,7 @@ struct product {
 	template <class Give> uint64_t work(const block &b, Give give)
 	{
 		uint32_t half = b.size / 2;
-		if (b.size <= 32)
+		if (b.size == 32)
 			all->multiply(b);
 		else
 			for (uint32_t i = 0; i < 4; i++)
