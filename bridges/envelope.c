@@ -36,6 +36,9 @@ struct posta_envelope *posta_envelope_ref(struct posta_envelope *envelope)
 
 void posta__envelope_forget_view(struct posta_envelope *envelope)
 {
+	/* Relaxed: there is none, or somebody else's came by the reference that we hold alone. */
+	if (!atomic_load_explicit(&envelope->view, memory_order_relaxed))
+		return;
 	posta__view_free(atomic_exchange_explicit(&envelope->view, NULL, memory_order_acquire));
 }
 
@@ -68,7 +71,11 @@ void posta_envelope_unref(struct posta_envelope *envelope)
 	 * PAIRS with itself in other threads: release publishes what this holder did with the envelope to the one that
 	 * frees it, acquire makes it see that. Weaker: memory freed while another thread's reads are still under way.
 	 */
-	if (!envelope || atomic_fetch_sub_explicit(&envelope->refs, 1, memory_order_acq_rel) > 1)
+	if (!envelope)
+		return;
+	/* The only holder need not count down: nobody else is there who could. Acquire: as above. */
+	if (atomic_load_explicit(&envelope->refs, memory_order_acquire) > 1 &&
+	    atomic_fetch_sub_explicit(&envelope->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	drop_body(envelope);
 	free_chunks(envelope->chunks);

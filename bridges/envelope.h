@@ -73,6 +73,14 @@ void posta__envelope_forget_view(struct posta_envelope *envelope);
 /* Frees what posta_envelope_field() keeps. NULL is allowed. */
 void posta__view_free(struct posta__view *view);
 
+/* A second reference of its maker's, while nobody else knows it: no other thread is to be kept out. */
+static inline struct posta_envelope *posta__envelope_ref_own(struct posta_envelope *envelope)
+{
+	uint32_t refs = atomic_load_explicit(&envelope->refs, memory_order_relaxed);
+	atomic_store_explicit(&envelope->refs, refs + 1, memory_order_relaxed);
+	return envelope;
+}
+
 /* Whether anybody else holds it. */
 static inline bool posta__envelope_shared(const struct posta_envelope *envelope)
 {
