@@ -326,7 +326,12 @@ enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_br
 				       uint64_t cookie)
 {
 	struct posta_message *message = posta__pending_make(self, target, envelope, cookie);
-	return message ? posta_post(self, bridge->public_ref, message) : POSTA_ENOMEM;
+	if (!message)
+		return POSTA_ENOMEM;
+	if (!posta__front_near(self, bridge->public_ref))
+		return posta_post(self, bridge->public_ref, message);
+	posta__pending_accept(bridge, posta__pending_of(message));
+	return POSTA_OK;
 }
 
 enum posta_err posta_bridge_publish(struct posta_actor *self, struct posta_bridge *bridge,
@@ -432,6 +437,11 @@ enum posta_err posta_settle(struct posta_actor *self, struct posta_token token, 
 {
 	if (outcome < POSTA_ACK || outcome > POSTA_REJECT)
 		return POSTA_EINVAL;
+	struct posta_bridge *near = posta__front_near(self, token.bridge);
+	if (near) {
+		posta__settle_one(near, &token, outcome);
+		return POSTA_OK;
+	}
 	const struct posta__settlement settlement = {
 		.id = token.id,
 		.subscription = token.subscription,

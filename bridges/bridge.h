@@ -80,6 +80,11 @@ struct posta_message *posta__pending_make(struct posta_actor *self, struct posta
 					  struct posta_envelope *envelope, uint64_t cookie);
 /* Out of the message in work, which becomes the pending's own. Thread: the front's. */
 struct posta__pending *posta__pending_take(struct posta_bridge *bridge, struct posta_message *message);
+static inline struct posta__pending *posta__pending_of(const struct posta_message *message)
+{
+	return posta_data(message);
+}
+
 /* Takes: pending, always; what cannot be taken in is answered. */
 void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *pending);
 /* Offers what waits, if there is a connection. */
@@ -103,6 +108,7 @@ struct posta__subscription {
 	bool active; /* subscribed in this connection */
 	bool paused_by_user, paused_by_credit;
 	bool ending;  /* unsubscribed; waits for its last settlements */
+	bool spent;   /* the broker's file was told that the credit is used up */
 	bool touched; /* in the bridge's list of those that the next flush looks at */
 	struct posta__subscription *next_touched;
 	int64_t lag; /* -1: not known */
@@ -234,6 +240,11 @@ struct posta__seek {
 
 extern const struct posta_actor_class posta__front_class;
 extern const struct posta_actor_class posta__connection_class;
+/*
+ * The bridge of a front, if self may call it instead of sending it a message: it lives on the same worker, and nothing waits
+ * in its mailbox that the call would overtake. NULL: send.
+ */
+struct posta_bridge *posta__front_near(struct posta_actor *self, posta_ref front);
 /* At the end of this turn's messages: offer, settle, pause, resume. */
 void posta__front_schedule_flush(struct posta_bridge *bridge);
 /* Changes the state others see, tells the watchers, logs it: once per change. text NULL: keep the last error. */

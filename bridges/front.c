@@ -7,13 +7,14 @@
  *   confirmations ─▶ finish() ─▶ CLOSED: the actor ends
  */
 #include "bridges/bridge.h"
+#include "bridges/codec/cloudevents.h"
+#include "runtime/mailbox.h"
 
 #include <posta/log.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define FINISH_MS 2000u
 #define WATCHERS_MAX 1024u
@@ -28,20 +29,13 @@ const char *posta_bridge_state_name(enum posta_bridge_state state)
 
 /* -- State -- */
 
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Returns: whether it changed. */
 static bool state_set(struct posta_bridge *bridge, enum posta_bridge_state state, const char *text)
 {
 	pthread_mutex_lock(&bridge->lock);
 	bool changed = bridge->public_state != state;
 	if (changed)
-		bridge->since_ms = wall_ms();
+		bridge->since_ms = posta__wall_ms();
 	bridge->public_state = state;
 	if (text)
 		snprintf(bridge->last_error, sizeof bridge->last_error, "%s", text);
@@ -99,6 +93,26 @@ static void watcher_ended(struct posta_bridge *bridge, posta_ref watcher)
 		if (bridge->watchers[i] != watcher)
 			bridge->watchers[kept++] = bridge->watchers[i];
 	bridge->watcher_count = kept;
+}
+
+/* -- Neighbours -- */
+
+struct posta_bridge *posta__front_near(struct posta_actor *self, posta_ref ref)
+{
+	struct posta__worker *worker = posta__worker_running(self);
+	const struct posta_actor *front = posta__slot(worker, ref);
+	/* Relaxed: both change on this thread only, if the front is at home here. */
+	if (atomic_load_explicit(&front->self, memory_order_relaxed) != ref ||
+	    atomic_load_explicit(&front->home, memory_order_relaxed) != (uintptr_t)worker ||
+	    front->klass != &posta__front_class || front->status != POSTA__RUNNING)
+		return NULL;
+	/* From other workers; relaxed: what self sent from another one, before it came here, is seen here as well. */
+	if (atomic_load_explicit(&front->stack, memory_order_relaxed))
+		return NULL;
+	const struct posta_message *first = front->head;
+	if (first && (first->type != POSTA__FRONT_FLUSH || first->next_))
+		return NULL;
+	return front->state;
 }
 
 /* -- The end of a turn -- */

@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define RING_FIRST 256u
 #define RETRY_MS 100u
@@ -78,7 +77,7 @@ struct posta_message *posta__pending_make(struct posta_actor *self, struct posta
 
 struct posta__pending *posta__pending_take(struct posta_bridge *bridge, struct posta_message *message)
 {
-	return posta_data(posta_keep(bridge->front, message));
+	return posta__pending_of(posta_keep(bridge->front, message));
 }
 
 static void answer(struct posta_bridge *bridge, const struct posta__pending *pending, enum posta_err result,
@@ -156,20 +155,13 @@ void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *p
 	posta__front_schedule_flush(bridge);
 }
 
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool expired(const struct posta__pending *pending, int64_t *now_ms)
 {
 	int64_t expiry = posta_envelope_expiry(pending->publication.envelope);
 	if (expiry == POSTA_TIME_NONE)
 		return false;
 	if (!*now_ms)
-		*now_ms = wall_ms();
+		*now_ms = posta__wall_ms();
 	return expiry <= *now_ms;
 }
 

@@ -406,6 +406,7 @@ bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t id, struct posta
 	}
 	if (!subscription->ending && subscription->unsettled.count < subscription->source.credit)
 		return true;
+	subscription->spent = true;
 	touch(bridge, subscription);
 	return false;
 }
@@ -475,17 +476,22 @@ void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *to
 	gather(bridge, subscription, token->id, outcome);
 }
 
-/* Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. */
+/*
+ * Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. Whoever was told
+ * that it is at its end waits for both, though all may be settled by now.
+ */
 static void by_credit(struct posta_bridge *bridge, struct posta__subscription *subscription)
 {
 	uint32_t credit = subscription->source.credit, count = subscription->unsettled.count;
 	if (bridge->ops->capabilities & POSTA_CAN_CREDIT || !subscription->active || !usable(bridge))
 		return;
-	if (!subscription->paused_by_credit && count >= credit) {
+	if (!subscription->paused_by_credit && (count >= credit || subscription->spent)) {
 		subscription->paused_by_credit = true;
 		if (!subscription->paused_by_user)
 			bridge->ops->pause(bridge, bridge->state, subscription->id);
-	} else if (subscription->paused_by_credit && count <= credit / 2) {
+	}
+	subscription->spent = false;
+	if (subscription->paused_by_credit && count <= credit / 2) {
 		subscription->paused_by_credit = false;
 		if (!subscription->paused_by_user)
 			bridge->ops->resume(bridge, bridge->state, subscription->id);

@@ -3,6 +3,7 @@
 #include <posta/bridge_ops.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -169,12 +170,136 @@ static void register__scheme_taken_or_op_missing__says_so(void **state)
 	assert_int_equal(posta_system_stop(system, 5000, NULL), POSTA_OK);
 }
 
+/* -- Calls instead of messages, between those who live on one worker */
+
+enum { LOOK = 1 };
+
+struct neighbour {
+	struct posta_bridge *bridge;
+	struct posta_route_target *target;
+	struct posta_token tokens[3];
+	unsigned count;
+	struct posta_bridge_status at_once, behind, later;
+	sem_t over;
+};
+
+static void subscribe_and_deliver(struct posta_bridge *bridge, void *state, uint32_t subscription,
+				  const struct posta_source *source)
+{
+	subscribe(bridge, state, subscription, source);
+	for (uint64_t id = 1; id <= 3; id++)
+		posta_bridge_deliver(bridge, subscription, posta_envelope_new(), id, false);
+}
+
+static size_t take_none(struct posta_bridge *bridge, void *state, const struct posta_publication *const *batch,
+			size_t n)
+{
+	(void)bridge, (void)state, (void)batch, (void)n;
+	return 0;
+}
+
+static void seek(struct posta_bridge *bridge, void *state, uint32_t subscription, struct posta_position position)
+{
+	(void)bridge, (void)state, (void)subscription, (void)position;
+}
+
+static void publish_one(struct posta_actor *self, const struct neighbour *neighbour)
+{
+	struct posta_envelope *envelope = posta_envelope_new();
+	posta_bridge_publish_to(self, neighbour->bridge, neighbour->target, envelope, 0);
+	posta_envelope_unref(envelope);
+}
+
+static struct posta_bridge_status status_of(const struct neighbour *neighbour)
+{
+	struct posta_bridge_status status = { .size = sizeof status };
+	posta_bridge_status(neighbour->bridge, &status);
+	return status;
+}
+
+/* The seek is a message: what is called behind it has to be one, too. */
+static void call_all(struct posta_actor *self, struct neighbour *neighbour)
+{
+	const struct posta_position position = { POSTA_START_OFFSET, 0 };
+	posta_settle(self, neighbour->tokens[0], POSTA_ACK);
+	publish_one(self, neighbour);
+	neighbour->at_once = status_of(neighbour);
+	posta_bridge_seek(self, neighbour->bridge, neighbour->tokens[0].subscription, position);
+	posta_settle(self, neighbour->tokens[1], POSTA_ACK);
+	publish_one(self, neighbour);
+	neighbour->behind = status_of(neighbour);
+	posta_send(self, posta_self(self), LOOK, NULL, 0);
+}
+
+static enum posta_err neighbour_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct neighbour *neighbour = state;
+	if (message->type == POSTA_MSG_DELIVERY) {
+		const struct posta_delivery *delivery = posta_data(message);
+		neighbour->tokens[neighbour->count++] = delivery->token;
+		if (neighbour->count == 3)
+			call_all(self, neighbour);
+	}
+	if (message->type == LOOK) {
+		neighbour->later = status_of(neighbour);
+		sem_post(&neighbour->over);
+	}
+	return POSTA_OK;
+}
+
+static enum posta_err neighbour_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	const struct neighbour *neighbour = state;
+	const struct posta_source source = { .size = sizeof source, .topic = "t" };
+	struct posta_error error;
+	uint32_t subscription;
+	return posta_bridge_subscribe(self, neighbour->bridge, &source, &subscription, &error);
+}
+
+static void call__from_the_same_worker__is_at_once_and_overtakes_no_message(void **state)
+{
+	(void)state;
+	static const char *const near[] = { "near", NULL };
+	const struct posta_actor_class klass = { .name = "neighbour",
+						 .start = neighbour_start,
+						 .receive = neighbour_receive };
+	const struct posta_target target = { .size = sizeof target, .topic = "t" };
+	struct posta_system *system = system_of(1);
+	struct posta_error error;
+	struct posta_bridge_ops own = ops;
+	struct neighbour neighbour = { 0 };
+	own.schemes = near;
+	own.subscribe = subscribe_and_deliver;
+	own.publish = take_none;
+	own.seek = seek;
+	assert_int_equal(posta_bridge_register(system, &own, &error), POSTA_OK);
+	sem_init(&neighbour.over, 0, 0);
+	neighbour.bridge = posta_bridge_open(system, "near:", NULL, &error);
+	assert_non_null(neighbour.bridge);
+	neighbour.target = posta_target_prepare(neighbour.bridge, &target, &error);
+	assert_true(posta_system_spawn(system, &klass, &neighbour, NULL, &error) != POSTA_NOBODY);
+	while (sem_wait(&neighbour.over))
+		;
+	assert_int_equal(neighbour.at_once.settled, 1);
+	assert_int_equal(neighbour.at_once.pending, 1);
+	assert_int_equal(neighbour.behind.settled, 1);
+	assert_int_equal(neighbour.behind.pending, 1);
+	assert_int_equal(neighbour.later.settled, 1);
+	assert_int_equal(neighbour.later.stale, 1);
+	assert_int_equal(neighbour.later.pending, 2);
+	posta_bridge_close(neighbour.bridge, 0);
+	assert_int_equal(posta_system_stop(system, 5000, NULL), POSTA_OK);
+	posta_target_unref(neighbour.target);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(open__several_workers__each_in_turn),
 		cmocka_unit_test(open__worker_named__lives_there),
 		cmocka_unit_test(register__scheme_taken_or_op_missing__says_so),
+		cmocka_unit_test(call__from_the_same_worker__is_at_once_and_overtakes_no_message),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
