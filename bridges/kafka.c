@@ -89,12 +89,12 @@ static void refused(struct posta__kafka *kafka, char words[POSTA_ERROR_TEXT_MAX]
 	posta__kafka_fail(kafka, POSTA_EAUTH, words);
 }
 
-void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_client *client, rd_kafka_event_t *event)
+void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_client *client, rd_kafka_resp_err_t err,
+			   const char *text)
 {
 	char words[POSTA_ERROR_TEXT_MAX];
-	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
 
-	posta__kafka_words(rd_kafka_event_error_string(event), words, sizeof words);
+	posta__kafka_words(text, words, sizeof words);
 	posta__kafka_certificate_words(client, words);
 	switch (err) {
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:

@@ -46,7 +46,8 @@ struct posta__kafka_client {
 	_Atomic(uint32_t) refs;
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
-	int fd; /* eventfd: there may be events */
+	rd_kafka_queue_t *records; /* a consumer's: what was fetched */
+	int fd;                    /* eventfd: there may be something in one of them */
 	enum posta__kafka_role role;
 	/* Results of helper threads, which write the eventfd behind them. */
 	_Atomic(int) probe;   /* enum posta__kafka_probe */
@@ -108,17 +109,18 @@ struct posta__kafka_record {
 
 enum posta_err posta__kafka_encode(const struct posta_envelope *envelope, enum posta_format format,
 				   struct posta__kafka_record *record);
-/*
- * Takes: event, always; it lives as long as the body of the envelope. Returns: owned; NULL when out of memory.
- */
-struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, rd_kafka_event_t *event,
-					   const rd_kafka_message_t *message);
+/* Takes: message, always; a large body is left in it. Returns: owned; NULL when out of memory. */
+struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, rd_kafka_message_t *message);
 
 /* -- kafka_producer.c */
+
+#define POSTA__KAFKA_HANDLES 64
 
 struct posta__kafka_producer {
 	struct posta__kafka *kafka;
 	struct posta__kafka_client *client;
+	rd_kafka_topic_t *handles[POSTA__KAFKA_HANDLES]; /* by the hash of the name: those used last */
+	rd_kafka_topic_t *last;                          /* one of them */
 	ev_io readable;
 	uint32_t in_flight;
 	bool starved; /* publish() took less than offered */
@@ -226,7 +228,7 @@ struct posta__kafka_offsets {
 
 #define POSTA__KAFKA_WINDOW_MAX (1u << 20)
 
-/* Takes: a reference of its own. *sequence: to settle it by. Errors: ENOMEM, EFULL. */
+/* Takes: a reference of its own to an envelope just made. *sequence: to settle it by. Errors: ENOMEM, EFULL. */
 enum posta_err posta__kafka_offsets_add(struct posta__kafka_offsets *offsets, int64_t offset,
 					struct posta_envelope *envelope, uint64_t *sequence);
 /* NULL: not outstanding. */
@@ -240,6 +242,7 @@ void posta__kafka_offsets_fini(struct posta__kafka_offsets *offsets);
 
 struct posta__kafka_partition {
 	char *topic;
+	const rd_kafka_topic_t *handle; /* that its records name, while it is ours; NULL: none seen yet */
 	int32_t partition;
 	uint16_t slot;
 	uint8_t epoch;
@@ -256,7 +259,6 @@ struct posta__kafka_consumer {
 	uint32_t credit;
 	uint32_t unsettled;
 	ev_io readable;
-	ev_timer hold;                          /* credit is used up: pause in earnest if it lasts */
 	ev_timer requeue;                       /* deliver again */
 	struct posta__kafka_partition *clogged; /* its window is full, or was */
 	struct posta__kafka_partition *last;    /* found */
@@ -272,7 +274,6 @@ struct posta__kafka_consumer {
 	bool answered; /* the core knows whether it is subscribed */
 	bool paused;   /* by the core */
 	bool starved;  /* credit was used up, and half of it is not free yet */
-	bool holds;    /* the partitions are paused at librdkafka */
 	bool dirty;    /* an offset is to be stored */
 	double since;
 	rd_kafka_topic_partition_list_t *topics; /* subscribed to */
@@ -322,19 +323,16 @@ void posta__kafka_position_fini(struct posta__kafka_consumer *consumer);
 struct posta__kafka_partition *posta__kafka_partition_find(struct posta__kafka_consumer *consumer, const char *topic,
 							   int32_t number);
 
-/* Takes: event. */
-void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event);
+/* A record. Takes: message. */
+void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_message_t *message);
 void posta__kafka_consumer_settle(struct posta__kafka_consumer *consumer, const uint64_t *ids, size_t n,
 				  enum posta_outcome outcome);
 void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool paused);
-/* librdkafka is told what is paused, where that has changed or partitions have come. */
-void posta__kafka_consumer_hold(struct posta__kafka_consumer *consumer);
-/* Whether one more may be delivered. */
-bool posta__kafka_consumer_has_room(const struct posta__kafka_consumer *consumer);
-/* Events are read again, if there is room. */
+/* How many more may be delivered now. */
+uint32_t posta__kafka_consumer_room(const struct posta__kafka_consumer *consumer);
+/* Records are read again, if there is room. */
 void posta__kafka_consumer_go_on(struct posta__kafka_consumer *consumer);
 void posta__kafka_consumer_store(struct posta__kafka_consumer *consumer);
-void posta__kafka_consumer_on_hold(struct ev_loop *loop, ev_timer *timer, int events);
 void posta__kafka_consumer_on_requeue(struct ev_loop *loop, ev_timer *timer, int events);
 /* Those revoked are gone; the core's tokens for them are void. */
 void posta__kafka_partitions_revoked(struct posta__kafka_consumer *consumer);
@@ -360,8 +358,9 @@ struct posta__kafka {
 };
 
 void posta__kafka_fail(struct posta__kafka *kafka, enum posta_err code, const char *text);
-/* RD_KAFKA_EVENT_ERROR of any client, about the connection. */
-void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_client *client, rd_kafka_event_t *event);
+/* An error of any client, about the connection. */
+void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_client *client, rd_kafka_resp_err_t err,
+			   const char *text);
 /* What an error of the broker or the library means to us. */
 enum posta_err posta__kafka_code(rd_kafka_resp_err_t err);
 

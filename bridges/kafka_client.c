@@ -86,13 +86,28 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 	posta__kafka_rebalance(rk, err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, partitions);
 }
 
+/* Before they are assigned: what is fetched from them comes to a queue of records, apart from the group's events. */
+static void divert(struct posta__kafka_client *client, const rd_kafka_topic_partition_list_t *partitions)
+{
+	for (int i = 0; i < partitions->cnt; i++) {
+		rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(client->rk, partitions->elems[i].topic,
+								       partitions->elems[i].partition);
+		if (!queue)
+			continue;
+		rd_kafka_queue_forward(queue, client->records);
+		rd_kafka_queue_destroy(queue);
+	}
+}
+
 void posta__kafka_rebalance(rd_kafka_t *rk, bool assign, const rd_kafka_topic_partition_list_t *partitions)
 {
 	const char *protocol = rd_kafka_rebalance_protocol(rk);
 	struct posta__kafka_client *client = rd_kafka_opaque(rk);
 
-	if (assign)
+	if (assign) {
 		atomic_store_explicit(&client->assigned, true, memory_order_relaxed);
+		divert(client, partitions);
+	}
 	if (!protocol || strcmp(protocol, "COOPERATIVE") != 0) {
 		rd_kafka_assign(rk, assign ? partitions : NULL);
 		return;
@@ -110,7 +125,23 @@ static void set_events(rd_kafka_conf_t *conf, enum posta__kafka_role role)
 		return;
 	}
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH);
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE);
+}
+
+static void ring_on(rd_kafka_queue_t *queue, int fd)
+{
+	const uint64_t one = 1;
+
+	if (queue)
+		rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof one);
+}
+
+static void drop_queue(rd_kafka_queue_t *queue)
+{
+	if (!queue)
+		return;
+	rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+	rd_kafka_queue_destroy(queue);
 }
 
 struct posta__kafka_client *posta__kafka_client_new(rd_kafka_conf_t *conf, enum posta__kafka_role role,
@@ -144,8 +175,9 @@ struct posta__kafka_client *posta__kafka_client_new(rd_kafka_conf_t *conf, enum 
 	if (!producer)
 		rd_kafka_poll_set_consumer(client->rk);
 	client->queue = producer ? rd_kafka_queue_get_main(client->rk) : rd_kafka_queue_get_consumer(client->rk);
-	const uint64_t one = 1;
-	rd_kafka_queue_io_event_enable(client->queue, client->fd, &one, sizeof one);
+	client->records = producer ? NULL : rd_kafka_queue_new(client->rk);
+	ring_on(client->queue, client->fd);
+	ring_on(client->records, client->fd);
 	return client;
 }
 
@@ -160,8 +192,8 @@ static void *destroy(void *argument)
 {
 	struct posta__kafka_client *client = argument;
 
-	rd_kafka_queue_io_event_enable(client->queue, -1, NULL, 0);
-	rd_kafka_queue_destroy(client->queue);
+	drop_queue(client->queue);
+	drop_queue(client->records);
 	rd_kafka_destroy_flags(client->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	close(client->fd);
 	free(client);

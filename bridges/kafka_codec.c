@@ -4,6 +4,9 @@
 #include "bridges/envelope.h"
 #include "bridges/kafka.h"
 
+/* Bytes of a body: to copy them costs less than to hold on to the library's message, and to all that was fetched with it. */
+#define COPIED_MAX 256u
+
 static enum posta_err put(void *context, const char *name, const struct posta_bytes *values, size_t count)
 {
 	struct posta__kafka_record *record = context;
@@ -38,18 +41,30 @@ enum posta_err posta__kafka_encode(const struct posta_envelope *envelope, enum p
 	return POSTA_OK;
 }
 
-/* The body of an envelope is the library's own memory. This lies in the envelope. */
+/* A large body is the library's own memory: its message is held as long. This lies in the envelope. */
 struct hold {
 	struct posta__kafka_client *client;
-	rd_kafka_event_t *event;
+	rd_kafka_message_t *message;
 };
 
 static void release(void *context)
 {
 	struct hold *hold = context;
 
-	rd_kafka_event_destroy(hold->event);
+	rd_kafka_message_destroy(hold->message);
 	posta__kafka_client_unref(hold->client);
+}
+
+/* Takes: message, on success. */
+static enum posta_err wrap(struct posta_envelope *envelope, struct posta__kafka_client *client,
+			   rd_kafka_message_t *message)
+{
+	struct hold *hold = posta__envelope_reserve(envelope, sizeof *hold);
+
+	if (!hold)
+		return POSTA_ENOMEM;
+	*hold = (struct hold){ .client = posta__kafka_client_ref(client), .message = message };
+	return posta_envelope_wrap_body(envelope, message->payload, message->len, release, hold);
 }
 
 static enum posta_err headers_in(struct posta_envelope *envelope, const rd_kafka_message_t *message)
@@ -95,26 +110,20 @@ static enum posta_err fill(struct posta_envelope **envelope, const rd_kafka_mess
 	return err ? err : posta__wire_finish(envelope, POSTA__KAFKA);
 }
 
-struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, rd_kafka_event_t *event,
-					   const rd_kafka_message_t *message)
+struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, rd_kafka_message_t *message)
 {
 	struct posta_envelope *envelope = posta_envelope_new();
-	struct hold *hold = envelope ? posta__envelope_reserve(envelope, sizeof *hold) : NULL;
-	bool wrapped = message->payload; /* fill() may unpack the body, and the message goes with it */
-	enum posta_err err = POSTA_OK;
+	bool wrapped = false;
+	enum posta_err err = POSTA_ENOMEM;
 
-	if (!hold) {
-		posta_envelope_unref(envelope);
-		rd_kafka_event_destroy(event);
-		return NULL;
-	}
-	*hold = (struct hold){ .client = posta__kafka_client_ref(client), .event = event };
-	if (wrapped)
-		err = posta_envelope_wrap_body(envelope, message->payload, message->len, release, hold);
+	if (envelope && message->len > COPIED_MAX)
+		wrapped = !(err = wrap(envelope, client, message));
+	else if (envelope)
+		err = posta_envelope_set_body(envelope, message->payload, message->len);
 	if (!err)
 		err = fill(&envelope, message);
 	if (!wrapped)
-		release(hold);
+		rd_kafka_message_destroy(message);
 	if (!err)
 		return envelope;
 	posta_envelope_unref(envelope);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Subscriptions: one member of a group each, its events on the loop. */
+/*
+ * Subscriptions: one member of a group each, its events on the loop. What was fetched comes to a queue of its own: while it
+ * may not be delivered it is left there, which the library bounds, and the group's events are read all the same.
+ */
 #include "bridges/kafka.h"
 
 #include <stdio.h>
@@ -7,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 128 /* a turn: the actors they go to have theirs before more are read, so that memory stays warm */
-#define HOLD_S .25
+#define EVENTS_MAX 64   /* a turn */
+#define RECORDS_MAX 256 /* a turn: the actors they go to have theirs before more are read, so that memory stays warm */
 #define UNKNOWN_S 5. /* a topic is made by the first who asks, but not at once */
 
 void posta__kafka_consumer_answer(struct posta__kafka_consumer *consumer, enum posta_err result, const char *text)
@@ -37,25 +40,22 @@ void posta__kafka_consumer_placed(struct posta__kafka_consumer *consumer, struct
 		answer_if_placed(consumer);
 }
 
-static void on_end(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+static void on_end(struct posta__kafka_consumer *consumer, const rd_kafka_message_t *at)
 {
-	rd_kafka_topic_partition_t *at = rd_kafka_event_topic_partition(event);
 	struct posta__kafka_partition *partition =
-		at ? posta__kafka_partition_find(consumer, at->topic, at->partition) : NULL;
+		posta__kafka_partition_find(consumer, rd_kafka_topic_name(at->rkt), at->partition);
 
-	if (partition && at->offset > partition->end)
+	if (!partition)
+		return;
+	if (at->offset > partition->end)
 		partition->end = at->offset;
-	if (partition && !partition->placed) {
-		/* Committed, so that a new connection goes on here instead of at a later end. */
-		if (consumer->from_latest && at->offset > 0 && !partition->offsets.count &&
-		    partition->offsets.settled < 0) {
-			partition->offsets.settled = at->offset - 1;
-			partition->offsets.dirty = consumer->dirty = true;
-		}
-		posta__kafka_consumer_placed(consumer, partition);
+	/* Committed, so that a new connection goes on here instead of at a later end. */
+	if (!partition->placed && consumer->from_latest && at->offset > 0 && !partition->offsets.count &&
+	    partition->offsets.settled < 0) {
+		partition->offsets.settled = at->offset - 1;
+		partition->offsets.dirty = consumer->dirty = true;
 	}
-	if (at)
-		rd_kafka_topic_partition_destroy(at);
+	posta__kafka_consumer_placed(consumer, partition);
 }
 
 static void on_assign(struct posta__kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
@@ -70,8 +70,6 @@ static void on_assign(struct posta__kafka_consumer *consumer, const rd_kafka_top
 
 void posta__kafka_consumer_assigned(struct posta__kafka_consumer *consumer, bool some)
 {
-	if (consumer->holds)
-		posta__kafka_consumer_hold(consumer);
 	/* Known, but empty: it may be that its topic does not exist yet. */
 	if (some || !*consumer->refusal)
 		answer_if_placed(consumer);
@@ -107,88 +105,98 @@ static bool reads_any(const struct posta__kafka_consumer *consumer)
 	return false;
 }
 
-static void on_error(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+/* Returns: whether it is about a topic, or all topics, of ours, and not about the connection. */
+static bool refused(struct posta__kafka_consumer *consumer, rd_kafka_resp_err_t err, const char *text)
 {
-	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
 	char words[POSTA_ERROR_TEXT_MAX];
 
-	posta__kafka_words(rd_kafka_event_error_string(event), words, sizeof words);
+	posta__kafka_words(text, words, sizeof words);
 	switch (err) {
-	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-		on_end(consumer, event);
-		return;
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		snprintf(consumer->refusal, sizeof consumer->refusal, "%s", words);
-		return;
+		memcpy(consumer->refusal, words, sizeof words);
+		return true;
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
 	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
 		/* One of several topics: the others flow. */
 		if (reads_any(consumer))
-			return;
+			return true;
 		consumer->answered = false;
 		posta__kafka_consumer_answer(consumer, POSTA_EREFUSED, words);
-		return;
+		return true;
 	default:
-		posta__kafka_on_error(consumer->kafka, consumer->client, event);
+		return false;
 	}
 }
 
 static void on_event(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
 {
-	switch (rd_kafka_event_type(event)) {
-	case RD_KAFKA_EVENT_FETCH:
-		posta__kafka_consumer_fetched(consumer, event);
-		return;
-	case RD_KAFKA_EVENT_REBALANCE:
+	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
 		on_rebalance(consumer, event);
-		break;
-	case RD_KAFKA_EVENT_ERROR:
-		on_error(consumer, event);
-		break;
-	default:
-		break;
-	}
+	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
+		 !refused(consumer, rd_kafka_event_error(event), rd_kafka_event_error_string(event)))
+		posta__kafka_on_error(consumer->kafka, consumer->client, rd_kafka_event_error(event),
+				      rd_kafka_event_error_string(event));
 	rd_kafka_event_destroy(event);
 }
 
-/* Whether events are to be left where they are. */
-static bool rests(struct posta__kafka_consumer *consumer)
+/* Returns: whether more may be there. */
+static bool read_events(struct posta__kafka_consumer *consumer)
 {
-	bool room = posta__kafka_consumer_has_room(consumer);
-
-	if (!room)
-		consumer->starved = true;
-	if (consumer->holds || (room && !consumer->waiting))
-		return false;
-	if (!room && !ev_is_active(&consumer->hold)) {
-		ev_timer_set(&consumer->hold, HOLD_S, 0.);
-		ev_timer_start(consumer->kafka->loop, &consumer->hold);
+	for (int i = 0; i < EVENTS_MAX && !consumer->kafka->failed; i++) {
+		rd_kafka_event_t *event = rd_kafka_queue_poll(consumer->client->queue, 0);
+		if (!event)
+			return false;
+		on_event(consumer, event);
 	}
 	return true;
+}
+
+/* Takes: message. */
+static void on_record(struct posta__kafka_consumer *consumer, rd_kafka_message_t *message)
+{
+	if (!message->err && !consumer->kafka->failed) {
+		posta__kafka_consumer_fetched(consumer, message);
+		return;
+	}
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		on_end(consumer, message);
+	else if (message->err && !refused(consumer, message->err, rd_kafka_message_errstr(message)))
+		posta__kafka_on_error(consumer->kafka, consumer->client, message->err,
+				      rd_kafka_message_errstr(message));
+	rd_kafka_message_destroy(message);
+}
+
+/* Returns: whether more may be there, to be read now. */
+static bool read_records(struct posta__kafka_consumer *consumer)
+{
+	rd_kafka_message_t *batch[RECORDS_MAX];
+	uint32_t room = posta__kafka_consumer_room(consumer);
+	uint32_t wanted = room < RECORDS_MAX ? room : RECORDS_MAX;
+	ssize_t count = wanted ? rd_kafka_consume_batch_queue(consumer->client->records, 0, batch, wanted) : 0;
+
+	for (ssize_t i = 0; i < count; i++)
+		on_record(consumer, batch[i]);
+	if (posta__kafka_consumer_room(consumer))
+		return count == (ssize_t)wanted;
+	consumer->starved = true;
+	return false;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct posta__kafka_consumer *consumer = io->data;
-	struct posta__kafka *kafka = consumer->kafka;
 
 	(void)loop;
 	(void)events;
 	posta__kafka_client_hush(consumer->client);
 	if (consumer->questions)
 		posta__kafka_position_look(consumer);
-	for (int i = 0; i < EVENTS_MAX; i++) {
-		if (kafka->failed || rests(consumer))
-			return;
-		rd_kafka_event_t *event = rd_kafka_queue_poll(consumer->client->queue, 0);
-		if (!event)
-			return;
-		on_event(consumer, event);
-	}
-	posta__kafka_client_kick(consumer->client);
+	bool more = read_events(consumer);
+	if (!consumer->kafka->failed && (read_records(consumer) || more))
+		posta__kafka_client_kick(consumer->client);
 }
 
 /* -- the group */
@@ -284,9 +292,8 @@ static enum posta_err join(struct posta__kafka_consumer *consumer, const struct 
 static void watch(struct posta__kafka_consumer *consumer)
 {
 	ev_io_init(&consumer->readable, on_readable, consumer->client->fd, EV_READ);
-	ev_timer_init(&consumer->hold, posta__kafka_consumer_on_hold, HOLD_S, 0.);
 	ev_timer_init(&consumer->requeue, posta__kafka_consumer_on_requeue, .01, 0.);
-	consumer->readable.data = consumer->hold.data = consumer->requeue.data = consumer;
+	consumer->readable.data = consumer->requeue.data = consumer;
 	ev_io_start(consumer->kafka->loop, &consumer->readable);
 	posta__kafka_client_kick(consumer->client);
 }
@@ -337,7 +344,6 @@ void posta__kafka_consumer_close(struct posta__kafka_consumer *consumer)
 		at = &(*at)->next;
 	*at = consumer->next;
 	ev_io_stop(kafka->loop, &consumer->readable);
-	ev_timer_stop(kafka->loop, &consumer->hold);
 	ev_timer_stop(kafka->loop, &consumer->requeue);
 	posta__kafka_consumer_store(consumer);
 	posta__kafka_position_fini(consumer);

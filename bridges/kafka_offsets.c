@@ -4,6 +4,7 @@
  * last one before the oldest delivery that is not settled. Offsets of one partition ascend, but with gaps (compaction,
  * transactions), so that deliveries are counted by a sequence of their own.
  */
+#include "bridges/envelope.h"
 #include "bridges/kafka.h"
 
 #include <stdlib.h>
@@ -39,7 +40,7 @@ enum posta_err posta__kafka_offsets_add(struct posta__kafka_offsets *offsets, in
 		return POSTA_ENOMEM;
 	*sequence = offsets->first + offsets->count++;
 	*place(offsets, *sequence) =
-		(struct posta__kafka_entry){ .offset = offset, .envelope = posta_envelope_ref(envelope) };
+		(struct posta__kafka_entry){ .offset = offset, .envelope = posta__envelope_ref_own(envelope) };
 	return POSTA_OK;
 }
 

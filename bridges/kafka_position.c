@@ -259,7 +259,7 @@ static void tell_lag(struct posta__kafka_consumer *consumer, const rd_kafka_topi
 	posta_bridge_lag(consumer->kafka->bridge, consumer->subscription, sum);
 }
 
-/* What is paused is not fetched, and so has no end in the cache that anybody refreshes. */
+/* What is not read is fetched no more at some time, and then has no end in the cache that anybody refreshes. */
 static void look_for_lag(struct posta__kafka_consumer *consumer)
 {
 	double now = ev_now(consumer->kafka->loop);
@@ -267,7 +267,7 @@ static void look_for_lag(struct posta__kafka_consumer *consumer)
 	if (now < consumer->lag_at || !all_placed(consumer))
 		return;
 	consumer->lag_at = now + LAG_S;
-	if (!consumer->holds) {
+	if (posta__kafka_consumer_room(consumer)) {
 		tell_lag(consumer, NULL);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "bridges/kafka.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The library's RD_KAFKA_V_* check their types by statement expressions, in every place where they are used. */
 #if defined(__clang__)
@@ -16,6 +17,7 @@
 
 #define EVENTS_MAX 64    /* a turn; one holds many reports */
 #define COPIED_MAX 1024u /* bytes: copying costs less than a flight */
+#define RUN_MAX 256u
 
 struct flight {
 	uint64_t id;
@@ -103,7 +105,8 @@ static void on_event(struct posta__kafka_producer *producer, rd_kafka_event_t *e
 	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
 		posta__kafka_topics_answered(producer->kafka, event);
 	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
-		posta__kafka_on_error(producer->kafka, producer->client, event);
+		posta__kafka_on_error(producer->kafka, producer->client, rd_kafka_event_error(event),
+				      rd_kafka_event_error_string(event));
 	rd_kafka_event_destroy(event);
 }
 
@@ -175,6 +178,30 @@ enum posta_err posta__kafka_producer_open(struct posta__kafka_producer *producer
 	return POSTA_OK;
 }
 
+/* The library looks a topic up by its name under a lock, for every message: once is enough. NULL: it can't be one. */
+static rd_kafka_topic_t *handle_of(struct posta__kafka_producer *producer, const char *name)
+{
+	if (producer->last && strcmp(rd_kafka_topic_name(producer->last), name) == 0)
+		return producer->last;
+	uint32_t hash = 0;
+	for (const char *at = name; *at; at++)
+		hash = hash * 31 + (unsigned char)*at;
+	rd_kafka_topic_t **handle = &producer->handles[hash % POSTA__KAFKA_HANDLES];
+	if (!*handle || strcmp(rd_kafka_topic_name(*handle), name) != 0) {
+		if (*handle)
+			rd_kafka_topic_destroy(*handle);
+		*handle = rd_kafka_topic_new(producer->client->rk, name, NULL);
+	}
+	return producer->last = *handle;
+}
+
+static void drop_handles(struct posta__kafka_producer *producer)
+{
+	for (size_t i = 0; i < POSTA__KAFKA_HANDLES; i++)
+		if (producer->handles[i])
+			rd_kafka_topic_destroy(producer->handles[i]);
+}
+
 /* Everything of it is the library's until the report. */
 static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer,
 				     const struct posta_publication *publication, struct posta__kafka_record *record,
@@ -184,15 +211,18 @@ static rd_kafka_resp_err_t hand_over(struct posta__kafka_producer *producer,
 	struct posta_bytes key = posta_envelope_get(publication->envelope, POSTA_ATTR_KEY);
 	int64_t time_ms = posta_envelope_time(publication->envelope);
 	int flags = is_id(opaque) ? RD_KAFKA_MSG_F_COPY : 0;
+	rd_kafka_topic_t *topic = handle_of(producer, target->topic);
 
+	if (!topic)
+		return rd_kafka_last_error();
 	if (target->format == POSTA_FORMAT_RAW || time_ms < 0)
 		time_ms = 0; /* the library takes the present */
 	if (!record->headers)
-		return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic),
+		return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_RKT(topic),
 					 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
 					 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
 					 RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
-	return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_TOPIC(target->topic),
+	return rd_kafka_producev(producer->client->rk, RD_KAFKA_V_RKT(topic),
 				 RD_KAFKA_V_KEY(key.data, key.len), RD_KAFKA_V_TIMESTAMP(time_ms),
 				 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->len),
 				 RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_MSGFLAGS(flags),
@@ -222,13 +252,25 @@ static bool refused(struct posta__kafka_producer *producer, const struct posta_p
 	return true;
 }
 
+/* Shifted, an id must fit into a pointer. */
+static bool is_copied(size_t len)
+{
+	return len <= COPIED_MAX && sizeof(void *) >= sizeof(uint64_t);
+}
+
+/* What goes with it. NULL: out of memory. Takes: what record owns, if it is not copied. */
+static void *opaque_make(const struct posta_publication *publication, const struct posta__kafka_record *record)
+{
+	return is_copied(record->len) ? (void *)(uintptr_t)(publication->id << 1 | 1)
+				      : flight_make(publication, record);
+}
+
 /* False: there is no room now. Takes: what record holds. */
 static bool send_one(struct posta__kafka_producer *producer, const struct posta_publication *publication,
 		     struct posta__kafka_record *record)
 {
-	/* Shifted, an id must fit into a pointer. */
-	bool copied = record->len <= COPIED_MAX && sizeof(void *) >= sizeof(uint64_t);
-	void *opaque = copied ? (void *)(uintptr_t)(publication->id << 1 | 1) : flight_make(publication, record);
+	bool copied = is_copied(record->len);
+	void *opaque = opaque_make(publication, record);
 	rd_kafka_resp_err_t err =
 		opaque ? hand_over(producer, publication, record, opaque) : RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
 
@@ -281,27 +323,112 @@ static bool topic_ready(struct posta__kafka_producer *producer, const struct pos
 	return *refused || topic->state == POSTA__KAFKA_TOPIC_READY;
 }
 
-static bool take(struct posta__kafka_producer *producer, const struct posta_publication *publication, bool makes_topics)
+/* -- runs: bare bodies for one topic, in one call of the library */
+
+static bool is_bare(const struct posta_publication *publication)
+{
+	return publication->target->format == POSTA_FORMAT_RAW &&
+	       posta_envelope_expiry(publication->envelope) == POSTA_TIME_NONE;
+}
+
+static bool alike(const struct posta_publication *one, const struct posta_publication *other)
+{
+	return is_bare(other) &&
+	       (one->target == other->target || strcmp(one->target->topic, other->target->topic) == 0) &&
+	       is_copied(posta_envelope_body(one->envelope).len) == is_copied(posta_envelope_body(other->envelope).len);
+}
+
+static size_t run_length(const struct posta_publication *const *batch, size_t n)
+{
+	size_t length = 0;
+
+	if (is_bare(batch[0]))
+		while (length < n && length < RUN_MAX && alike(batch[0], batch[length]))
+			length++;
+	return length;
+}
+
+static rd_kafka_message_t bare(const struct posta_publication *publication)
+{
+	struct posta_bytes body = posta_envelope_body(publication->envelope);
+	struct posta_bytes key = posta_envelope_get(publication->envelope, POSTA_ATTR_KEY);
+	const struct posta__kafka_record record = { .len = body.len };
+
+	return (rd_kafka_message_t){
+		.payload = (void *)(uintptr_t)body.data,
+		.len = body.len,
+		.key = (void *)(uintptr_t)key.data,
+		.key_len = key.len,
+		._private = opaque_make(publication, &record),
+	};
+}
+
+/* Returns: how many were taken. */
+static size_t look_at_run(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
+			  const rd_kafka_message_t *messages, size_t length)
+{
+	size_t taken = 0;
+	bool room = true;
+
+	for (size_t i = 0; i < length; i++) {
+		if (!messages[i].err) {
+			launched(producer);
+		} else {
+			flight_free(messages[i]._private);
+			room = room && refused(producer, batch[i], messages[i].err);
+		}
+		taken += room; /* those behind one without room are refused as well */
+	}
+	return taken;
+}
+
+/* length publications alike. Returns: how many were taken. */
+static size_t write_run(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
+			size_t length)
+{
+	rd_kafka_message_t messages[RUN_MAX];
+	rd_kafka_topic_t *topic = handle_of(producer, batch[0]->target->topic);
+	size_t made = 0;
+
+	for (; made < length; made++) {
+		messages[made] = bare(batch[made]);
+		if (!messages[made]._private)
+			break;
+	}
+	if (!topic || !made)
+		return refused(producer, batch[0], topic ? RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE : rd_kafka_last_error());
+	rd_kafka_produce_batch(topic, RD_KAFKA_PARTITION_UA, is_id(messages[0]._private) ? RD_KAFKA_MSG_F_COPY : 0,
+			       messages, (int)made);
+	return look_at_run(producer, batch, messages, made);
+}
+
+/* -- */
+
+/* The first of batch, or several. Returns: how many were taken, 0: not now. */
+static size_t take(struct posta__kafka_producer *producer, const struct posta_publication *const *batch, size_t n,
+		   bool makes_topics)
 {
 	bool refused = false;
 
-	if (makes_topics && (!topic_ready(producer, publication, &refused) || refused))
+	if (makes_topics && (!topic_ready(producer, batch[0], &refused) || refused))
 		return refused;
-	if (producer->client->transactional && !posta__kafka_transaction_admits(&producer->kafka->transaction))
-		return false;
-	return posta__kafka_producer_write(producer, publication);
+	if (producer->client->transactional)
+		return posta__kafka_transaction_admits(&producer->kafka->transaction) &&
+		       posta__kafka_producer_write(producer, batch[0]);
+	size_t length = run_length(batch, n);
+	return length > 1 ? write_run(producer, batch, length) : posta__kafka_producer_write(producer, batch[0]);
 }
 
 size_t posta__kafka_producer_take(struct posta__kafka_producer *producer, const struct posta_publication *const *batch,
 				  size_t n)
 {
-	size_t k = 0;
+	size_t k = 0, taken = 1;
 
 	if (!producer->kafka->up)
 		return 0;
 	bool makes_topics = posta_bridge_get_options(producer->kafka->bridge)->topic_partitions > 0;
-	while (k < n && !producer->kafka->failed && take(producer, batch[k], makes_topics))
-		k++;
+	while (k < n && taken && !producer->kafka->failed)
+		k += taken = take(producer, batch + k, n - k, makes_topics);
 	if (k < n)
 		producer->starved = true;
 	return k;
@@ -312,6 +439,7 @@ void posta__kafka_producer_close(struct posta__kafka_producer *producer)
 	if (!producer->client)
 		return;
 	ev_io_stop(producer->kafka->loop, &producer->readable);
+	drop_handles(producer);
 	posta__kafka_client_close(producer->client);
 	producer->client = NULL;
 }

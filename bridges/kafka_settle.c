@@ -6,8 +6,7 @@
  *
  *   epoch 8 bits | slot 16 bits | attempt 4 bits | sequence 36 bits
  *
- * Credit: when it is used up, events are simply left in the queue: pausing at librdkafka throws away what was fetched.
- * Only when that lasts are the partitions paused, because the queue has the group's events too.
+ * Credit: when it is used up, records are simply left in their queue.
  */
 #include "bridges/kafka.h"
 
@@ -166,10 +165,13 @@ void posta__kafka_consumer_store(struct posta__kafka_consumer *consumer)
 
 /* -- deliveries */
 
-bool posta__kafka_consumer_has_room(const struct posta__kafka_consumer *consumer)
+uint32_t posta__kafka_consumer_room(const struct posta__kafka_consumer *consumer)
 {
-	return consumer->unsettled < consumer->credit &&
-	       !(consumer->clogged && consumer->clogged->offsets.count >= POSTA__KAFKA_WINDOW_MAX);
+	/* What was given back goes first. */
+	if (consumer->paused || consumer->waiting || consumer->unsettled >= consumer->credit ||
+	    (consumer->clogged && consumer->clogged->offsets.count >= POSTA__KAFKA_WINDOW_MAX))
+		return 0;
+	return consumer->credit - consumer->unsettled;
 }
 
 static void too_big(const struct posta__kafka_consumer *consumer, const struct posta__kafka_partition *partition,
@@ -183,22 +185,32 @@ static void too_big(const struct posta__kafka_consumer *consumer, const struct p
 		  posta_bridge_get_options(bridge)->message_bytes_max);
 }
 
-void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_event_t *event)
+/* Of a record: its handle is the same as long as the partition is ours. */
+static struct posta__kafka_partition *partition_read(struct posta__kafka_consumer *consumer,
+						     const rd_kafka_message_t *message)
 {
-	const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
-	struct posta__kafka_partition *partition =
-		message && !message->err
-			? posta__kafka_partition_find(consumer, rd_kafka_topic_name(message->rkt), message->partition)
-			: NULL;
+	struct posta__kafka_partition *last = consumer->last;
+
+	if (last && last->handle == message->rkt && last->partition == message->partition)
+		return last;
+	last = posta__kafka_partition_find(consumer, rd_kafka_topic_name(message->rkt), message->partition);
+	if (last)
+		last->handle = message->rkt;
+	return last;
+}
+
+void posta__kafka_consumer_fetched(struct posta__kafka_consumer *consumer, rd_kafka_message_t *message)
+{
+	struct posta__kafka_partition *partition = partition_read(consumer, message);
+	int64_t offset = message->offset;
+	size_t len = message->len;
 	uint64_t sequence;
 
 	if (!partition) {
-		rd_kafka_event_destroy(event);
+		rd_kafka_message_destroy(message);
 		return;
 	}
-	int64_t offset = message->offset;
-	size_t len = message->len;
-	struct posta_envelope *envelope = posta__kafka_decode(consumer->client, event, message);
+	struct posta_envelope *envelope = posta__kafka_decode(consumer->client, message);
 	enum posta_err err =
 		envelope ? posta__kafka_offsets_add(&partition->offsets, offset, envelope, &sequence) : POSTA_ENOMEM;
 	if (err) {
@@ -255,70 +267,21 @@ void posta__kafka_consumer_on_requeue(struct ev_loop *loop, ev_timer *timer, int
 
 /* -- pauses */
 
-static bool must_hold(const struct posta__kafka_consumer *consumer)
-{
-	return consumer->paused || !posta__kafka_consumer_has_room(consumer);
-}
-
-void posta__kafka_consumer_hold(struct posta__kafka_consumer *consumer)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)consumer->slot_count);
-
-	for (uint32_t i = 0; i < consumer->slot_count; i++)
-		if (consumer->slots[i])
-			rd_kafka_topic_partition_list_add(list, consumer->slots[i]->topic,
-							  consumer->slots[i]->partition);
-	if (consumer->holds)
-		rd_kafka_pause_partitions(consumer->client->rk, list);
-	else
-		rd_kafka_resume_partitions(consumer->client->rk, list);
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
-void posta__kafka_consumer_on_hold(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct posta__kafka_consumer *consumer = timer->data;
-
-	(void)loop;
-	(void)events;
-	if (consumer->kafka->failed || consumer->holds || !must_hold(consumer))
-		return;
-	consumer->holds = true;
-	posta__kafka_consumer_hold(consumer);
-	posta__kafka_client_kick(consumer->client);
-}
-
-static void go_on(struct posta__kafka_consumer *consumer)
-{
-	consumer->starved = false;
-	ev_timer_stop(consumer->kafka->loop, &consumer->hold);
-	if (consumer->holds) {
-		consumer->holds = false;
-		posta__kafka_consumer_hold(consumer);
-	}
-	posta__kafka_client_kick(consumer->client);
-}
-
 void posta__kafka_consumer_go_on(struct posta__kafka_consumer *consumer)
 {
-	if (!must_hold(consumer))
-		go_on(consumer);
+	if (!posta__kafka_consumer_room(consumer))
+		return;
+	consumer->starved = false;
+	posta__kafka_client_kick(consumer->client);
 }
 
+/* Fetched or not: the library fetches no more than it may hold. */
 void posta__kafka_consumer_pause(struct posta__kafka_consumer *consumer, bool paused)
 {
 	consumer->paused = paused;
-	if (!paused) {
-		if (consumer->waiting)
-			ev_timer_start(consumer->kafka->loop, &consumer->requeue);
-		if (!must_hold(consumer))
-			go_on(consumer);
-		return;
-	}
-	if (!consumer->holds) {
-		consumer->holds = true;
-		posta__kafka_consumer_hold(consumer);
-	}
+	if (!paused && consumer->waiting)
+		ev_timer_start(consumer->kafka->loop, &consumer->requeue);
+	posta__kafka_consumer_go_on(consumer);
 }
 
 /* -- settlements */
@@ -351,6 +314,6 @@ void posta__kafka_consumer_settle(struct posta__kafka_consumer *consumer, const 
 		ev_timer_start(loop, &consumer->requeue);
 	}
 	/* At half of the credit: one at a time would be one turn each. */
-	if (consumer->starved && !must_hold(consumer) && consumer->unsettled <= consumer->credit / 2)
-		go_on(consumer);
+	if (consumer->starved && consumer->unsettled <= consumer->credit / 2)
+		posta__kafka_consumer_go_on(consumer);
 }

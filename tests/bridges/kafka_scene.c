@@ -29,6 +29,33 @@ struct posta_bridge *kafka_connected(const char *url)
 	return core;
 }
 
+struct posta_bridge *kafka_transactional(const char *url, const char *id, int partitions)
+{
+	struct posta_bridge *core = kafka_at(url);
+
+	core->options.transactional_id = id;
+	core->options.topic_partitions = partitions;
+	core_connected(core);
+	return core;
+}
+
+void kafka_again(struct posta_bridge *core)
+{
+	struct posta_error error = { 0 };
+	int ups = core->ups;
+
+	core_close(core);
+	core->downs = 0;
+	assert_int_equal(core_connect(core, &error), POSTA_OK);
+	core_wait(core, core->ups > ups || core->downs);
+	for (uint64_t id = 1; id < core->next_id; id++) {
+		const struct posta_publication *publication = &core->publications[id];
+
+		while (!core->confirmed[id] && !core->downs && !core->ops->publish(core, core->state, &publication, 1))
+			core_run_once(core);
+	}
+}
+
 void kafka_finish(struct posta_bridge *core)
 {
 	core->ops->finish(core, core->state);
@@ -98,6 +125,14 @@ int kafka_number(const struct posta_bridge *core, size_t delivery)
 
 	snprintf(text, sizeof text, "%.*s", (int)(body.len < 15 ? body.len : 15), (const char *)body.data);
 	return atoi(text);
+}
+
+void kafka_assert_numbers(struct posta_bridge *core, size_t delivery, int first, int count)
+{
+	core_wait(core, core->delivery_count >= delivery + (size_t)count);
+	assert_int_equal(core->delivery_count, delivery + (size_t)count);
+	for (int i = 0; i < count; i++)
+		assert_int_equal(kafka_number(core, delivery + (size_t)i), first + i);
 }
 
 void kafka_settle_from(struct posta_bridge *core, size_t delivery, enum posta_outcome outcome)

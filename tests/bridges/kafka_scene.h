@@ -13,6 +13,13 @@
 /* Not connected. */
 struct posta_bridge *kafka_at(const char *url);
 struct posta_bridge *kafka_connected(const char *url);
+/* Publishes in transactions of that id. partitions: topic_partitions. */
+struct posta_bridge *kafka_transactional(const char *url, const char *id, int partitions);
+/*
+ * What the common part does when the connection was lost: a new one, and the publications that have no confirmation once
+ * more, in their order. It may be down again.
+ */
+void kafka_again(struct posta_bridge *core);
 /* Ends by the rules: commits, leaves. */
 void kafka_finish(struct posta_bridge *core);
 /* Of the whole test program; prefix-unique, to be freed by nobody before it ends. */
@@ -26,6 +33,8 @@ void kafka_send(struct posta_bridge *core, const struct posta_target *target, in
 /* The same, all with one key, and waits until all are confirmed. */
 void kafka_publish(struct posta_bridge *core, const char *topic, int from, int to);
 int kafka_number(const struct posta_bridge *core, size_t delivery);
+/* Waits until there are so many deliveries from that one on: the numbers from first on, in order, and no more. */
+void kafka_assert_numbers(struct posta_bridge *core, size_t delivery, int first, int count);
 void kafka_settle_from(struct posta_bridge *core, size_t delivery, enum posta_outcome outcome);
 /* Whether all of from .. to - 1 are among the deliveries. */
 bool kafka_has_all(const struct posta_bridge *core, int from, int to);

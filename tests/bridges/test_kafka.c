@@ -26,11 +26,9 @@ static void publish__a_thousand__in_order(void **state)
 
 	kafka_send(core, &target, 0, 1000, "k");
 	core_wait(core, core->confirm_count == 1000);
-	core_wait(core, core->delivery_count == 1000);
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 1000; i++)
 		assert_int_equal(core->confirms[i].result, POSTA_OK);
-		assert_int_equal(kafka_number(core, (size_t)i), i);
-	}
+	kafka_assert_numbers(core, 0, 0, 1000);
 	kafka_finish(core);
 }
 
@@ -125,6 +123,132 @@ static void publish__larger_than_the_broker_takes__says_so_and_the_flow_goes_on(
 	assert_true(strlen(core_confirm_of(core, first)->text) > 0);
 	kafka_publish(core, topic, 0, 1);
 	assert_int_equal(core->downs, 0);
+	kafka_finish(core);
+}
+
+/* -- bare bodies: several go in one call of the library */
+
+static void make_bare(struct posta_bridge *core, const struct posta_target *target, int number, size_t size)
+{
+	struct posta_publication *publication = &core->publications[core->next_id];
+	char body[2048];
+
+	memset(body, ' ', sizeof body);
+	snprintf(body, sizeof body, "%d", number);
+	*publication = (struct posta_publication){
+		.id = core->next_id++,
+		.target = target,
+		.envelope = posta_envelope_new(),
+	};
+	assert_int_equal(posta_envelope_set_body(publication->envelope, body, size), POSTA_OK);
+	assert_int_equal(posta_envelope_set_text(publication->envelope, POSTA_ATTR_KEY, "one partition"), POSTA_OK);
+}
+
+/* As the common part does: all at once, and what was not taken again when there is room. Returns: calls. */
+static int offer(struct posta_bridge *core, uint64_t first, size_t count)
+{
+	const struct posta_publication *batch[256];
+	int calls = 0;
+
+	for (size_t i = 0; i < count; i++)
+		batch[i] = &core->publications[first + i];
+	for (size_t taken = 0; taken < count; calls++) {
+		taken += core->ops->publish(core, core->state, batch + taken, count - taken);
+		if (taken < count)
+			core_run_once(core);
+	}
+	return calls;
+}
+
+static void assert_read(struct posta_bridge *core, const char *topic, int count)
+{
+	kafka_subscribe(core, 1, topic, NULL);
+	kafka_assert_numbers(core, 0, 0, count);
+}
+
+/* Small and large ones, which are copied and which are not, in turn. */
+static void publish__bare_ones_at_once__in_order_with_their_key(void **state)
+{
+	const char *topic = kafka_name("bare");
+	struct posta_bridge *core = kafka_connected(url);
+	struct posta_target target = kafka_to(topic);
+
+	(void)state;
+	target.format = POSTA_FORMAT_RAW;
+	for (int i = 0; i < 200; i++)
+		make_bare(core, &target, i, i / 10 % 2 ? 2000 : 20);
+	assert_int_equal(offer(core, 1, 200), 1);
+	core_wait(core, core->confirm_count == 200);
+	assert_read(core, topic, 200);
+	assert_string_equal(posta_envelope_text(core->deliveries[199].envelope, POSTA_ATTR_KEY), "one partition");
+	assert_int_equal(posta_envelope_body(core->deliveries[199].envelope).len, 2000);
+	kafka_finish(core);
+}
+
+static void publish__one_of_many_bare_ones_is_too_large__that_one_is_refused(void **state)
+{
+	static const char *const extra[] = { "message.max.bytes", "1000", NULL };
+	const char *topic = kafka_name("bare-large");
+	struct posta_bridge *core = kafka_at(url);
+	struct posta_target target = kafka_to(topic);
+
+	(void)state;
+	core->options.extra = extra;
+	core_connected(core);
+	target.format = POSTA_FORMAT_RAW;
+	for (int i = 0; i < 100; i++)
+		make_bare(core, &target, i < 50 ? i : i - 1, i == 50 ? 1010 : 20);
+	assert_int_equal(offer(core, 1, 100), 1);
+	core_wait(core, core->confirm_count == 100);
+	for (size_t i = 0; i < 100; i++)
+		assert_int_equal(core->confirms[i].result, core->confirms[i].id == 51 ? POSTA_ETOOBIG : POSTA_OK);
+	assert_read(core, topic, 99);
+	kafka_finish(core);
+}
+
+static void publish__more_bare_ones_than_there_is_room_for__the_rest_later_in_order(void **state)
+{
+	static const char *const extra[] = { "queue.buffering.max.messages", "30", NULL };
+	const char *topic = kafka_name("bare-many");
+	struct posta_bridge *core = kafka_at(url);
+	struct posta_target target = kafka_to(topic);
+
+	(void)state;
+	core->options.extra = extra;
+	core_connected(core);
+	target.format = POSTA_FORMAT_RAW;
+	for (int i = 0; i < 200; i++)
+		make_bare(core, &target, i, i / 100 ? 2000 : 20);
+	assert_true(offer(core, 1, 200) > 2);
+	core_wait(core, core->confirm_count == 200);
+	assert_read(core, topic, 200);
+	kafka_finish(core);
+}
+
+/* More topics than the producer keeps at hand. */
+static void publish__a_hundred_topics__each_gets_its_own(void **state)
+{
+	const char *prefix = kafka_name("hundred");
+	struct posta_bridge *core = kafka_connected(url);
+	struct posta_target targets[100];
+	char names[100][96];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		snprintf(names[i], sizeof names[i], "%s-%d", prefix, i);
+		targets[i] = kafka_to(names[i]);
+	}
+	for (int i = 0; i < 300; i++)
+		kafka_send(core, &targets[i % 100], i % 100, i % 100 + 1, NULL);
+	core_wait(core, core->confirm_count == 300);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(core->confirms[i].result, POSTA_OK);
+	for (uint32_t i = 0; i < 100; i += 33) {
+		size_t before = core->delivery_count;
+		kafka_subscribe(core, 1 + i, names[i], NULL);
+		core_wait(core, core->delivery_count == before + 3);
+		assert_int_equal(kafka_number(core, before), i);
+	}
 	kafka_finish(core);
 }
 
@@ -321,9 +445,13 @@ static void close__with_messages_held__does_not_wait_and_they_stay_whole(void **
 {
 	const char *topic = kafka_name("held");
 	struct posta_bridge *core = kafka_connected(url);
+	struct posta_target target = kafka_to(topic);
 
 	(void)state;
-	kafka_publish(core, topic, 0, 3);
+	target.format = POSTA_FORMAT_RAW;
+	for (int i = 0; i < 3; i++)
+		make_bare(core, &target, i, 2000); /* large enough to be left where the library has it */
+	offer(core, 1, 3);
 	kafka_subscribe(core, 1, topic, NULL);
 	core_wait(core, core->delivery_count == 3);
 	struct posta_envelope *held = posta_envelope_ref(core->deliveries[1].envelope);
@@ -332,8 +460,8 @@ static void close__with_messages_held__does_not_wait_and_they_stay_whole(void **
 	core_close(core);
 	assert_true(ev_time() - before < 1.);
 	core_free(core);
-	assert_int_equal(posta_envelope_body(held).len, 1);
-	assert_memory_equal(posta_envelope_body(held).data, "1", 1);
+	assert_int_equal(posta_envelope_body(held).len, 2000);
+	assert_memory_equal(posta_envelope_body(held).data, "1", 2);
 	posta_envelope_unref(held);
 	kafka_assert_nothing_left();
 }
@@ -426,6 +554,10 @@ int main(void)
 		cmocka_unit_test(publish__no_body_and_an_empty_one__are_told_apart),
 		cmocka_unit_test(publish__structured_and_raw__arrive),
 		cmocka_unit_test(publish__larger_than_the_broker_takes__says_so_and_the_flow_goes_on),
+		cmocka_unit_test(publish__bare_ones_at_once__in_order_with_their_key),
+		cmocka_unit_test(publish__one_of_many_bare_ones_is_too_large__that_one_is_refused),
+		cmocka_unit_test(publish__more_bare_ones_than_there_is_room_for__the_rest_later_in_order),
+		cmocka_unit_test(publish__a_hundred_topics__each_gets_its_own),
 		cmocka_unit_test(settle__out_of_order__commits_only_what_has_no_gap),
 		cmocka_unit_test(settle__reject__is_not_seen_again),
 		cmocka_unit_test(settle__requeue__comes_again_as_redelivered),

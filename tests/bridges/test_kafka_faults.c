@@ -149,24 +149,6 @@ static void connect__mutual_tls__needs_a_certificate_of_that_ca(void **state)
 
 /* -- the broker goes away */
 
-/* What the common part does: a new connection, and all without a confirmation again, in order. */
-static void again(struct posta_bridge *core)
-{
-	struct posta_error error = { 0 };
-	int ups = core->ups;
-
-	core_close(core);
-	core->downs = 0;
-	assert_int_equal(core_connect(core, &error), POSTA_OK);
-	core_wait(core, core->ups > ups || core->downs);
-	for (uint64_t id = 1; id < core->next_id && !core->downs; id++) {
-		const struct posta_publication *batch[1] = { &core->publications[id] };
-
-		if (!core->confirmed[id])
-			assert_int_equal(core->ops->publish(core, core->state, batch, 1), 1);
-	}
-}
-
 static void broker_killed__in_mid_flow__nothing_is_lost(void **state)
 {
 	const char *topic = kafka_name("killed");
@@ -183,7 +165,7 @@ static void broker_killed__in_mid_flow__nothing_is_lost(void **state)
 	while (core->confirm_count < 3000) {
 		core_run_once(core);
 		if (core->downs)
-			again(core);
+			kafka_again(core);
 	}
 	struct posta_bridge *reader = kafka_connected(kit_broker_url(broker));
 
@@ -210,7 +192,7 @@ static void broker_killed__unsettled__comes_again_and_settled_does_not(void **st
 	core_wait(core, core->downs);
 	kit_broker_start_again(broker);
 	while (core->downs)
-		again(core);
+		kafka_again(core);
 	kafka_subscribe(core, 1, topic, group);
 	core_wait(core, core->delivery_count >= 15);
 	assert_int_equal(core->delivery_count, 15);

@@ -295,28 +295,16 @@ static void member__comes_back_in_time__the_others_keep_theirs(void **state)
 
 /* -- transactions */
 
-static struct posta_bridge *transactional(const char *id)
-{
-	struct posta_bridge *core = kafka_at(url);
-
-	core->options.transactional_id = id;
-	core->options.topic_partitions = 1;
-	core_connected(core);
-	return core;
-}
-
 static void transaction__confirmed__is_committed(void **state)
 {
 	const char *topic = kafka_name("committed");
-	struct posta_bridge *writer = transactional(kafka_name("tx")), *reader = connected_with_partitions(1);
+	struct posta_bridge *writer = kafka_transactional(url, kafka_name("tx"), 1), *reader = connected_with_partitions(1);
 
 	(void)state;
 	kafka_subscribe(reader, 1, topic, NULL);
 	/* More than one transaction holds. */
 	kafka_publish(writer, topic, 0, 10000);
-	core_wait(reader, reader->delivery_count == 10000);
-	for (int i = 0; i < 10000; i++)
-		assert_int_equal(kafka_number(reader, (size_t)i), i);
+	kafka_assert_numbers(reader, 0, 0, 10000);
 	kafka_settle_from(reader, 0, POSTA_ACK);
 	core_wait(reader, reader->lag == 0); /* the markers of commits are no messages */
 	kafka_finish(writer);
@@ -327,7 +315,7 @@ static void transaction__confirmed__is_committed(void **state)
 static void transaction__connection_ends_before_the_commit__nothing_is_seen(void **state)
 {
 	const char *topic = kafka_name("uncommitted"), *id = kafka_name("tx");
-	struct posta_bridge *writer = transactional(id), *reader = connected_with_partitions(1);
+	struct posta_bridge *writer = kafka_transactional(url, id, 1), *reader = connected_with_partitions(1);
 	struct posta_target target = kafka_to(topic);
 
 	(void)state;
@@ -336,12 +324,11 @@ static void transaction__connection_ends_before_the_commit__nothing_is_seen(void
 	kafka_send(writer, &target, 1, 50, NULL);
 	assert_int_equal(writer->confirm_count, 1);
 	core_free(writer);
-	writer = transactional(id);
+	writer = kafka_transactional(url, id, 1);
 	kafka_publish(writer, topic, 50, 60);
 	core_wait(reader, reader->delivery_count == 11);
 	assert_int_equal(kafka_number(reader, 0), 0);
-	for (int i = 0; i < 10; i++)
-		assert_int_equal(kafka_number(reader, (size_t)i + 1), 50 + i);
+	kafka_assert_numbers(reader, 1, 50, 10);
 	kafka_finish(writer);
 	kafka_finish(reader);
 }
@@ -349,7 +336,7 @@ static void transaction__connection_ends_before_the_commit__nothing_is_seen(void
 static void transaction__one_too_large__that_one_is_refused_and_the_order_stays(void **state)
 {
 	const char *topic = kafka_name("poison");
-	struct posta_bridge *writer = transactional(kafka_name("tx")), *reader = connected_with_partitions(1);
+	struct posta_bridge *writer = kafka_transactional(url, kafka_name("tx"), 1), *reader = connected_with_partitions(1);
 	struct posta_target target = kafka_to(topic);
 	size_t size = 3u << 20; /* the broker takes 1 MiB: it says no, not the library */
 	char *large = malloc(size + 1);
@@ -367,9 +354,7 @@ static void transaction__one_too_large__that_one_is_refused_and_the_order_stays(
 	assert_int_equal(core_confirm_of(writer, id)->result, POSTA_ETOOBIG);
 	for (size_t i = 0; i < writer->confirm_count; i++)
 		assert_true(writer->confirms[i].id == id || writer->confirms[i].result == POSTA_OK);
-	core_wait(reader, reader->delivery_count == 20);
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(kafka_number(reader, (size_t)i), i);
+	kafka_assert_numbers(reader, 0, 0, 20);
 	free(large);
 	kafka_finish(writer);
 	kafka_finish(reader);
@@ -378,12 +363,12 @@ static void transaction__one_too_large__that_one_is_refused_and_the_order_stays(
 static void transaction__another_of_its_id__the_older_one_is_down(void **state)
 {
 	const char *topic = kafka_name("fenced"), *id = kafka_name("tx");
-	struct posta_bridge *older = transactional(id);
+	struct posta_bridge *older = kafka_transactional(url, id, 1);
 	struct posta_target target = kafka_to(topic);
 
 	(void)state;
 	kafka_publish(older, topic, 0, 1);
-	struct posta_bridge *younger = transactional(id);
+	struct posta_bridge *younger = kafka_transactional(url, id, 1);
 	kafka_send(older, &target, 1, 2, NULL);
 	core_wait(older, older->downs);
 	kafka_publish(younger, topic, 2, 3);

@@ -30,20 +30,6 @@ static void topic_with(const char *topic, int partitions)
 	assert_int_equal(rd_kafka_mock_topic_create(cluster, topic, partitions, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
-/* The connection was lost: a new one, and the publications that have no confirmation once more, in their order. */
-static void offer_again(struct posta_bridge *core)
-{
-	core_close(core);
-	core->downs = 0;
-	core_connected(core);
-	for (uint64_t id = 1; id < core->next_id; id++) {
-		const struct posta_publication *publication = &core->publications[id];
-
-		while (!core->confirmed[id] && !core->downs && !core->ops->publish(core, core->state, &publication, 1))
-			core_run_once(core);
-	}
-}
-
 static void assert_read_in_order(const char *topic, int count)
 {
 	struct posta_bridge *core = kafka_connected(url);
@@ -51,9 +37,7 @@ static void assert_read_in_order(const char *topic, int count)
 	kafka_subscribe(core, 1, topic, NULL);
 	core_wait(core, core->delivery_count >= (size_t)count);
 	core_run_for(core, .2);
-	assert_int_equal(core->delivery_count, count);
-	for (int i = 0; i < count; i++)
-		assert_int_equal(kafka_number(core, (size_t)i), i);
+	kafka_assert_numbers(core, 0, 0, count);
 	kafka_finish(core);
 }
 
@@ -104,7 +88,7 @@ static void produce__fatal_idempotence_error__a_new_producer_sends_all(void **st
 	kafka_send(core, &target, 10, 60, "one partition");
 	core_wait(core, core->downs);
 	assert_int_equal(core->down_code, POSTA_EPROTOCOL);
-	offer_again(core);
+	kafka_again(core);
 	core_wait(core, core->confirm_count == 60);
 	for (size_t i = 0; i < 60; i++)
 		assert_int_equal(core->confirms[i].result, POSTA_OK);
@@ -126,7 +110,7 @@ static void produce__broker_goes_down__down_with_words_and_nothing_is_lost(void 
 	assert_int_equal(core->down_code, POSTA_ECONNECTION);
 	assert_true(core->down_text[0] != '\0');
 	rd_kafka_mock_broker_set_up(cluster, 1);
-	offer_again(core);
+	kafka_again(core);
 	core_wait(core, core->confirm_count == 20);
 	kafka_finish(core);
 	assert_read_in_order("gone", 20);
@@ -150,18 +134,9 @@ static void fetch__passing_errors__nothing_is_missed(void **state)
 
 /* -- transactions */
 
-static struct posta_bridge *transactional(const char *id)
-{
-	struct posta_bridge *core = kafka_at(url);
-
-	core->options.transactional_id = id;
-	core_connected(core);
-	return core;
-}
-
 static void commit__coordinator_moves__committed_all_the_same(void **state)
 {
-	struct posta_bridge *core = transactional("tx-moves");
+	struct posta_bridge *core = kafka_transactional(url, "tx-moves", 0);
 
 	(void)state;
 	topic_with("moves", 1);
@@ -176,7 +151,7 @@ static void commit__coordinator_moves__committed_all_the_same(void **state)
 /* Confirmed is committed: a commit that failed confirms nothing. */
 static void commit__fenced__nothing_is_confirmed_and_a_new_producer_writes_it(void **state)
 {
-	struct posta_bridge *core = transactional("tx-fenced");
+	struct posta_bridge *core = kafka_transactional(url, "tx-fenced", 0);
 	struct posta_target target = kafka_to("fenced");
 
 	(void)state;
@@ -185,7 +160,7 @@ static void commit__fenced__nothing_is_confirmed_and_a_new_producer_writes_it(vo
 	kafka_send(core, &target, 0, 20, "one partition");
 	core_wait(core, core->downs);
 	assert_int_equal(core->confirm_count, 0);
-	offer_again(core);
+	kafka_again(core);
 	core_wait(core, core->confirm_count == 20);
 	kafka_finish(core);
 }
