@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SETTING_MAX 4096u
+#define FETCHED_PER_MS 64u /* bytes of a partition: 64 KB/s is the least a link must carry */
 
 struct place {
 	bool tls;
@@ -183,7 +184,11 @@ static enum posta_err set_limits(rd_kafka_conf_t *conf, const struct posta_bridg
 	if (!err)
 		err = set_number(conf, "message.max.bytes", message_max + 65536, 1000, 1000000000, error);
 	if (!err && role == POSTA__KAFKA_PRODUCER)
-		err = set_number(conf, "queue.buffering.max.kbytes", pending_max / 1024, 1024, 2097151, error);
+		return set_number(conf, "queue.buffering.max.kbytes", pending_max / 1024, 1024, 2097151, error);
+	/* An answer that takes longer than the socket's time-out is asked for again, and again. */
+	if (!err)
+		err = set_number(conf, "fetch.message.max.bytes", (uint64_t)heartbeat_ms * FETCHED_PER_MS, 65536,
+				 1048576, error);
 	return err;
 }
 
