@@ -120,6 +120,7 @@ void bare_amqp_consume(struct job *job)
 	consume(connection, job);
 	for (uint64_t got = 0; got < job->what->messages; got++) {
 		take_one(connection, &envelope);
+		bench_look(job, envelope.message.body.bytes, envelope.message.body.len);
 		amqp_destroy_envelope(&envelope);
 		if (!got)
 			bench_begin(job);

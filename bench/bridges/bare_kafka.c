@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* librdkafka by its own rules: producev and a poll loop with callbacks; consume_batch_queue. The settings are posta's. */
+/* librdkafka by its own rules: producev and a poll loop with callbacks; consumer_poll, or consume_batch_queue. The settings are posta's. */
 #include "bridges.h"
 
 #include "bridges/kafka.h"
@@ -113,7 +113,27 @@ static rd_kafka_t *consumer(const struct job *job)
 	return rk;
 }
 
+/* As every guide has it; each message is done with when its offset is stored. */
 void bare_kafka_consume(struct job *job)
+{
+	rd_kafka_t *rk = consumer(job);
+	for (uint64_t got = 0; got < job->what->messages;) {
+		rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 1000);
+		if (!message)
+			continue;
+		if (!message->err) {
+			bench_look(job, message->payload, message->len);
+			if (!got++)
+				bench_begin(job);
+			rd_kafka_offset_store(message->rkt, message->partition, message->offset);
+		}
+		rd_kafka_message_destroy(message);
+	}
+	bench_end(job, job->what->messages - 1);
+}
+
+/* The least that can be done: many at once, of which only the last is stored. */
+void bare_kafka_batches(struct job *job)
 {
 	rd_kafka_t *rk = consumer(job);
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
@@ -121,6 +141,8 @@ void bare_kafka_consume(struct job *job)
 	for (uint64_t got = 0; got < job->what->messages;) {
 		ssize_t n = rd_kafka_consume_batch_queue(queue, 1000, batch, BATCH);
 		for (ssize_t i = 0; i < n; i++) {
+			if (!batch[i]->err)
+				bench_look(job, batch[i]->payload, batch[i]->len);
 			if (!batch[i]->err && !got++)
 				bench_begin(job);
 			if (!batch[i]->err && i == n - 1)

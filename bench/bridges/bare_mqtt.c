@@ -106,6 +106,7 @@ static void on_message(struct mosquitto *mosq, void *context, const struct mosqu
 	struct client *client = context;
 	uint64_t stamp;
 	if (!client->samples) {
+		bench_look(client->job, message->payload, (size_t)message->payloadlen);
 		if (!client->received++)
 			bench_begin(client->job);
 		return;

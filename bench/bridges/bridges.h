@@ -66,6 +66,8 @@ uint64_t bench_now_ns(void);
 void bench_begin(struct job *job);
 void bench_end(struct job *job, uint64_t messages);
 void bench_go(const struct job *job);
+/* Whoever consumes looks at what came: it is whole. */
+void bench_look(const struct job *job, const void *body, size_t len);
 /* One line on stderr, and the run has failed. */
 _Noreturn void bench_give_up(const char *what, const char *why);
 /* A process for it. Returns: what it told; ok is false when it failed. */
@@ -82,7 +84,7 @@ double bench_rss_mib(void);
 
 /* -- Sides -- */
 
-bench_side bare_kafka_produce, bare_kafka_consume, bare_kafka_latency, fill_kafka;
+bench_side bare_kafka_produce, bare_kafka_consume, bare_kafka_batches, bare_kafka_latency, fill_kafka;
 bench_side bare_mqtt_publish, bare_mqtt_subscribe, bare_mqtt_latency, feed_mqtt;
 bench_side bare_amqp_publish, bare_amqp_consume, bare_amqp_latency, fill_amqp;
 bench_side ours_publish, ours_consume, ours_latency, ours_memory;

@@ -10,10 +10,10 @@
 		.window = KAFKA_WINDOW, .run_names = true, .bare = bare_kafka_produce, .ours = ours_publish,           \
 		.metric = "throughput",                                                                                \
 	}
-#define KAFKA_CONSUME(bytes, count)                                                                                    \
+#define KAFKA_CONSUME(how, side, bytes, count)                                                                         \
 	{                                                                                                              \
-		.name = "kafka-consume-" #bytes, .broker = KIT_KAFKA, .messages = count, .size = bytes,                \
-		.window = KAFKA_WINDOW, .prepare = fill_kafka, .bare = bare_kafka_consume, .ours = ours_consume,       \
+		.name = "kafka-" how "-" #bytes, .broker = KIT_KAFKA, .messages = count, .size = bytes,                \
+		.window = KAFKA_WINDOW, .prepare = fill_kafka, .bare = side, .ours = ours_consume,                     \
 		.metric = "throughput",                                                                                \
 	}
 #define MQTT_PUBLISH(level, count)                                                                                     \
@@ -38,8 +38,10 @@
 const struct bench_case bench_cases[] = {
 	KAFKA_PRODUCE(100, 500000),
 	KAFKA_PRODUCE(1024, 200000),
-	KAFKA_CONSUME(100, 500000),
-	KAFKA_CONSUME(1024, 200000),
+	KAFKA_CONSUME("consume", bare_kafka_consume, 100, 500000),
+	KAFKA_CONSUME("consume", bare_kafka_consume, 1024, 200000),
+	KAFKA_CONSUME("batches", bare_kafka_batches, 100, 500000),
+	KAFKA_CONSUME("batches", bare_kafka_batches, 1024, 200000),
 	MQTT_PUBLISH(0, 100000),
 	MQTT_PUBLISH(1, 50000),
 	MQTT_SUBSCRIBE(0, 100000),

@@ -50,6 +50,13 @@ void bench_go(const struct job *job)
 		bench_give_up("the feeder", "is gone");
 }
 
+void bench_look(const struct job *job, const void *body, size_t len)
+{
+	const char *bytes = body;
+	if (len != job->what->size || bytes[0] != 'x' || bytes[len - 1] != 'x')
+		bench_give_up(job->what->name, "a message is not what was published");
+}
+
 void bench_give_up(const char *what, const char *why)
 {
 	fprintf(stderr, "bench_bridges: %s: %s\n", what, why);

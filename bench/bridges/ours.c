@@ -181,8 +181,9 @@ void ours_publish(struct job *job)
 
 /* -- Consuming -- */
 
-static void count(struct world *world)
+static void count(struct world *world, struct posta_bytes body)
 {
+	bench_look(world->job, body.data, body.len);
 	if (!world->received++)
 		bench_begin(world->job);
 	if (world->received == world->job->what->messages) {
@@ -224,7 +225,7 @@ static enum posta_err consumer_receive(struct posta_actor *self, void *state, st
 	if (world->stamps)
 		take_sample(world, delivery);
 	else
-		count(world);
+		count(world, posta_envelope_body(delivery->envelope));
 	return posta_settle(self, delivery->token, POSTA_ACK);
 }
 
