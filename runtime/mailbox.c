@@ -97,7 +97,6 @@ static struct posta_message *reverse(struct posta_message *message)
 {
 	struct posta_message *first = NULL;
 	while (!posta__stack_is_empty(message)) {
-		__builtin_prefetch(message, 1);
 		struct posta_message *next = message->next_;
 		message->next_ = first;
 		first = message;
@@ -174,10 +173,8 @@ static void deliver(struct posta__worker *worker, struct posta_actor *actor, str
 {
 	if (!worker || atomic_load_explicit(&actor->home, memory_order_relaxed) != (uintptr_t)worker ||
 	    !posta__stack_is_empty(atomic_load_explicit(&actor->stack, memory_order_relaxed))) {
-		if (worker) {
+		if (worker)
 			worker->talk.messages++;
-			posta__pool_lend(&worker->pool);
-		}
 		posta__mailbox_push(worker, actor, message);
 		return;
 	}
@@ -219,7 +216,7 @@ static enum posta_err send(struct posta_system *system, struct posta__worker *wo
 	return POSTA_OK;
 }
 
-enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
+enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, posta_ref to, struct posta_actor *actor,
 					struct posta_message *message)
 {
 	message->generation_ = posta__ref_generation(to);

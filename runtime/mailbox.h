@@ -16,7 +16,7 @@ void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor
 /* The home takes everything from abroad into the local list, and acts on system messages' arrival. */
 void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor);
 /* All of posta_post's less travelled ways: there the generation is looked at on delivery. Takes: message. */
-enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, struct posta_actor *actor, posta_ref to,
+enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, posta_ref to, struct posta_actor *actor,
 					struct posta_message *message);
 /*
  * Home only. A guarded actor's senders take the long way, where limits are looked at: its empty stack is not NULL, so that
@@ -30,7 +30,6 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor);
 static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref to, struct posta_message *message)
 {
 	struct posta_actor *actor = posta__slot(worker, to);
-	__builtin_prefetch(&actor->stack, 1); /* from abroad it will be written: so the line comes once, not twice */
 	/* Relaxed: at home both fields change only on this thread; from abroad a stale look is caught on delivery. */
 	if (POSTA__LIKELY(atomic_load_explicit(&actor->self, memory_order_relaxed) == to &&
 			  atomic_load_explicit(&actor->home, memory_order_relaxed) == (uintptr_t)worker &&
@@ -41,7 +40,7 @@ static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref
 		posta__run_ready(worker, actor);
 		return POSTA_OK;
 	}
-	return posta__mailbox_post_slow(worker, actor, to, message);
+	return posta__mailbox_post_slow(worker, to, actor, message);
 }
 
 /* The runtime's own message to an actor at home here, in its place in the mailbox, whatever the limit. Takes: message. */

@@ -140,19 +140,6 @@ static void gather(struct posta__worker *worker, struct posta_message *message)
 		posta__pool_flush(worker);
 }
 
-static void put_free(struct posta__pool *pool, unsigned index, struct posta_message *message)
-{
-	message->next_ = pool->free[index];
-	pool->free[index] = message;
-}
-
-static void naturalise(struct posta__worker *worker, struct posta_message *message)
-{
-	worker->pool.lent--;
-	message->owner_ = worker->id;
-	put_free(&worker->pool, 0, message);
-}
-
 static void block_free(struct posta__worker *worker, struct posta_system *system, struct posta_message *message)
 {
 	unsigned index = message->bits_ & POSTA__CLASS_MASK;
@@ -162,9 +149,8 @@ static void block_free(struct posta__worker *worker, struct posta_system *system
 	}
 	message->bits_ = (uint8_t)index;
 	if (worker && message->owner_ == worker->id) {
-		put_free(&worker->pool, index, message);
-	} else if (worker && index == 0 && worker->pool.lent) {
-		naturalise(worker, message);
+		message->next_ = worker->pool.free[index];
+		worker->pool.free[index] = message;
 	} else if (worker && index == 0) {
 		gather(worker, message);
 	} else {

@@ -4,8 +4,7 @@
 
 /*
  * Message blocks of a worker: size classes of 64 to 4,096 bytes, each a stack of free blocks carved from arenas.
- * A block freed on another worker stays there in exchange for one that went abroad: who answers writes into the block that
- * the question came in, which is in its cache. Beyond that it goes home in batches, at the latest before that worker
+ * A block freed on another worker is gathered there and goes home in batches, at the latest before that worker
  * sleeps. With the option pools=false, and under AddressSanitizer, every block is a malloc of its own.
  */
 
@@ -21,7 +20,6 @@
 #define POSTA__CLASS_HEAP 0x07u /* a block of malloc's, of no worker */
 #define POSTA__OWNER_HEAP 0xFFu
 #define POSTA__RETURN_BATCH 64
-#define POSTA__LENT_MAX 64u /* what is remembered: so no worker keeps more of another's blocks than this */
 
 #define POSTA__BIT_STAMPED 0x08u  /* the last 8 bytes of its block are when it was sent; observe.h */
 #define POSTA__BIT_SYSTEM 0x20u   /* for the runtime, never for a handler */
@@ -40,7 +38,6 @@ struct posta__pool {
 	struct posta_message *free[POSTA__CLASSES];
 	struct posta_message *returning, *returning_last; /* small blocks of one other worker */
 	uint32_t returning_count;
-	uint32_t lent; /* own small blocks that went abroad; as many of others may stay here in exchange */
 	size_t arena_next; /* bytes of the next arena: they double up to 2 MiB */
 	char *arena_at, *arena_end;
 	struct posta__arena *arenas;
@@ -50,12 +47,6 @@ struct posta__pool {
 struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned class_index);
 /* Frees everything but a small block of the worker's own. */
 void posta__pool_free_slow(struct posta__worker *worker, struct posta_message *message);
-/* Before a message goes to another worker. */
-static inline void posta__pool_lend(struct posta__pool *pool)
-{
-	pool->lent += pool->lent < POSTA__LENT_MAX;
-}
-
 /* Sends gathered blocks home. */
 void posta__pool_flush(struct posta__worker *worker);
 void posta__pool_fini(struct posta__worker *worker);

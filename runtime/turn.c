@@ -151,11 +151,14 @@ static bool after(struct posta__worker *worker, struct posta_actor *actor, enum 
 	return on;
 }
 
-static enum posta_err handle_special(struct posta__worker *worker, struct posta_actor *actor,
-				     struct posta_message *message)
+/* Blocks of others, and what is not for the handler alone. */
+static __attribute__((noinline)) enum posta_err handle_other(struct posta__worker *worker, struct posta_actor *actor,
+							     struct posta_message *message)
 {
-	bool handled;
-	enum posta_err result = special(worker, actor, message, &handled);
+	bool handled = false;
+	enum posta_err result = POSTA_OK;
+	if (message->bits_ & POSTA__BITS_SPECIAL)
+		result = special(worker, actor, message, &handled);
 	return handled ? result : actor->receive(actor, actor->state, message);
 }
 
@@ -174,14 +177,14 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 			uncount(actor, message);
 		if (observed)
 			posta__observe_begin(worker, actor, message);
-		if (POSTA__LIKELY(!(message->bits_ & POSTA__BITS_SPECIAL)))
+		bool own = posta__block_is_own(worker, message); /* and so it stays, unless it is kept */
+		if (POSTA__LIKELY(own))
 			result = actor->receive(actor, actor->state, message);
 		else
-			result = handle_special(worker, actor, message);
+			result = handle_other(worker, actor, message);
 		if (observed)
 			posta__observe_end(worker, actor);
-		if (POSTA__LIKELY(!((uint32_t)result | actor->attention) && worker->current == message &&
-				  posta__block_is_own(worker, message))) {
+		if (POSTA__LIKELY(own && !((uint32_t)result | actor->attention) && worker->current == message)) {
 			message->next_ = worker->pool.free[0];
 			worker->pool.free[0] = message;
 		} else if (!after(worker, actor, result, next, last, counted)) {

@@ -2,8 +2,6 @@
 /* Blocks that are freed on another thread than they were taken on, of all size classes: none is used by two at once. */
 #include "stress.h"
 
-#include "runtime/pool.h"
-
 #define SENDERS 2
 #define PIECE_MAX 6000
 
@@ -175,64 +173,11 @@ static void slice__from_strangers__is_released_once(void **state)
 	assert_int_equal(released, world.sent);
 }
 
-#define ROUNDS 1000
-#define BLOCKS_MAX 8
-
-/* Two that answer each other from two workers, and the blocks that the first one gets. */
-struct talk {
-	posta_ref other;
-	uint32_t left, count;
-	const struct posta_message *seen[BLOCKS_MAX];
-	_Atomic(uint64_t) over;
-};
-
-static void note(struct talk *talk, const struct posta_message *message)
-{
-	for (uint32_t i = 0; i < talk->count; i++)
-		if (talk->seen[i] == message)
-			return;
-	if (talk->count < BLOCKS_MAX)
-		talk->seen[talk->count++] = message;
-}
-
-static enum posta_err talk_receive(struct posta_actor *self, void *state, struct posta_message *message)
-{
-	struct talk *talk = state;
-	note(talk, message);
-	if (talk->left--)
-		return posta_send(self, talk->other, 1, NULL, 0);
-	atomic_store_explicit(&talk->over, 1, memory_order_release);
-	return POSTA_OK;
-}
-
-static enum posta_err answer_receive(struct posta_actor *self, void *state, struct posta_message *message)
-{
-	(void)state;
-	return posta_send(self, message->sender, 1, NULL, 0);
-}
-
-static const struct posta_actor_class talk_class = { .name = "talk", .receive = talk_receive };
-static const struct posta_actor_class answer_class = { .name = "answer", .receive = answer_receive };
-
-static void answer__to_another_worker__goes_into_a_block_that_came_from_there(void **state)
-{
-	(void)state;
-	struct talk talk = { .left = ROUNDS };
-	struct posta_system *system = stress_system();
-	talk.other = stress_spawn(system, &answer_class, NULL, 2);
-	posta_system_send(system, stress_spawn(system, &talk_class, &talk, 1), 1, NULL, 0);
-	stress_wait(&talk.over, 1);
-	stress_stop(system);
-	if (POSTA__POOLED)
-		assert_in_range(talk.count, 1, 4);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(free__on_another_worker__goes_home_whole),
 		cmocka_unit_test(slice__from_strangers__is_released_once),
-		cmocka_unit_test(answer__to_another_worker__goes_into_a_block_that_came_from_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
