@@ -190,7 +190,7 @@ struct posta__kafka_transaction {
 	enum posta__kafka_transaction_phase phase;
 	struct posta__kafka_written *batch; /* NULL: no transactions */
 	uint32_t count;
-	ev_timer linger;
+	ev_timer timer; /* until it is committed, or until what is left of it is purged again */
 };
 
 enum posta_err posta__kafka_transaction_init(struct posta__kafka_transaction *transaction, struct posta__kafka *kafka);

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define LINGER_S .02
+#define PURGE_S .2
 #define PATIENCE_MS 30000
 
 static struct posta__kafka *kafka_of(struct posta__kafka_transaction *transaction)
@@ -25,31 +26,54 @@ static struct posta__kafka *kafka_of(struct posta__kafka_transaction *transactio
 	return transaction->kafka;
 }
 
+static void timer_start(struct posta__kafka_transaction *transaction, double seconds)
+{
+	ev_timer_set(&transaction->timer, seconds, 0.);
+	ev_timer_start(transaction->kafka->loop, &transaction->timer);
+}
+
+/*
+ * Of what was written nothing shall be sent any more: after a refusal the library would not send it, and would wait for it.
+ * And again until the transaction has ended, since what was under way may come back to be tried again.
+ */
+static void purge(struct posta__kafka_transaction *transaction)
+{
+	rd_kafka_purge(transaction->kafka->producer.client->rk,
+		       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	timer_start(transaction, PURGE_S);
+}
+
 static void begin_end(struct posta__kafka_transaction *transaction, enum posta__kafka_transaction_phase phase)
 {
 	struct posta__kafka *kafka = kafka_of(transaction);
 
-	ev_timer_stop(kafka->loop, &transaction->linger);
+	ev_timer_stop(kafka->loop, &transaction->timer);
 	transaction->phase = phase;
+	if (phase == POSTA__KAFKA_ABORTING) /* which purges, once */
+		timer_start(transaction, PURGE_S);
 	if (posta__kafka_client_end_transaction(kafka->producer.client, phase == POSTA__KAFKA_COMMITTING, PATIENCE_MS))
 		posta__kafka_fail(kafka, POSTA_ENOMEM, "kafka: no thread to end a transaction");
 }
 
-static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct posta__kafka_transaction *transaction = timer->data;
 
 	(void)loop;
 	(void)events;
-	if (transaction->phase == POSTA__KAFKA_OPEN_TRANSACTION && !transaction->kafka->failed)
+	if (transaction->kafka->failed)
+		return;
+	if (transaction->phase == POSTA__KAFKA_OPEN_TRANSACTION)
 		begin_end(transaction, POSTA__KAFKA_COMMITTING);
+	else
+		purge(transaction);
 }
 
 enum posta_err posta__kafka_transaction_init(struct posta__kafka_transaction *transaction, struct posta__kafka *kafka)
 {
 	transaction->kafka = kafka;
-	ev_timer_init(&transaction->linger, on_linger, LINGER_S, 0.);
-	transaction->linger.data = transaction;
+	ev_timer_init(&transaction->timer, on_timer, LINGER_S, 0.);
+	transaction->timer.data = transaction;
 	transaction->batch = calloc(POSTA__KAFKA_TRANSACTION_MAX, sizeof *transaction->batch);
 	return transaction->batch ? POSTA_OK : POSTA_ENOMEM;
 }
@@ -57,7 +81,7 @@ enum posta_err posta__kafka_transaction_init(struct posta__kafka_transaction *tr
 void posta__kafka_transaction_fini(struct posta__kafka_transaction *transaction)
 {
 	if (transaction->kafka)
-		ev_timer_stop(transaction->kafka->loop, &transaction->linger);
+		ev_timer_stop(transaction->kafka->loop, &transaction->timer);
 	free(transaction->batch);
 	transaction->batch = NULL;
 }
@@ -79,8 +103,7 @@ bool posta__kafka_transaction_admits(struct posta__kafka_transaction *transactio
 	}
 	transaction->phase = POSTA__KAFKA_OPEN_TRANSACTION;
 	client->in_transaction = true;
-	ev_timer_set(&transaction->linger, LINGER_S, 0.);
-	ev_timer_start(kafka->loop, &transaction->linger);
+	timer_start(transaction, LINGER_S);
 	return true;
 }
 
@@ -102,12 +125,10 @@ void posta__kafka_transaction_report(struct posta__kafka_transaction *transactio
 	for (uint32_t i = 0; i < transaction->count; i++)
 		if (transaction->batch[i].publication->id == id)
 			transaction->batch[i].refused = err;
-	/* The library writes no more of it, and a commit under way would wait for that. */
 	if (transaction->phase == POSTA__KAFKA_OPEN_TRANSACTION)
 		begin_end(transaction, POSTA__KAFKA_ABORTING);
 	else if (transaction->phase == POSTA__KAFKA_COMMITTING)
-		rd_kafka_purge(transaction->kafka->producer.client->rk,
-			       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+		purge(transaction);
 }
 
 static void committed(struct posta__kafka_transaction *transaction)
@@ -153,6 +174,7 @@ void posta__kafka_transaction_look(struct posta__kafka_transaction *transaction)
 	    (transaction->phase != POSTA__KAFKA_COMMITTING && transaction->phase != POSTA__KAFKA_ABORTING))
 		return;
 	atomic_store_explicit(&client->end, POSTA__KAFKA_END_NONE, memory_order_relaxed);
+	ev_timer_stop(kafka->loop, &transaction->timer);
 	if (end == POSTA__KAFKA_END_ABORT_FIRST && transaction->phase == POSTA__KAFKA_COMMITTING) {
 		begin_end(transaction, POSTA__KAFKA_ABORTING);
 		return;
