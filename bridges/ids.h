@@ -77,6 +77,19 @@ static inline bool posta__ids_remove(struct posta__ids *ids, uint64_t id)
 	return true;
 }
 
+/* Returns: how many it removed. */
+static inline uint32_t posta__ids_remove_if(struct posta__ids *ids, bool (*is_void)(uint64_t id, void *context),
+					    void *context)
+{
+	uint32_t before = ids->count;
+	for (uint32_t i = 0; i < ids->room; i++)
+		while (ids->slots[i] && is_void(ids->slots[i] - 1, context)) { /* another one may move into its place */
+			posta__ids_close_hole(ids, i);
+			ids->count--;
+		}
+	return before - ids->count;
+}
+
 static inline void posta__ids_clear(struct posta__ids *ids)
 {
 	if (ids->count)

@@ -417,14 +417,8 @@ void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t id, bool (*is_voi
 	struct posta__subscription *subscription = posta__subscription_find(bridge, id);
 	if (!subscription)
 		return;
-	struct posta__ids *ids = &subscription->unsettled;
-	uint32_t before = ids->count;
-	for (uint32_t i = 0; i < ids->room; i++)
-		while (ids->slots[i] && is_void(ids->slots[i] - 1, context)) { /* another one may move into its place */
-			posta__ids_close_hole(ids, i);
-			ids->count--;
-		}
-	posta__bump(&bridge->unsettled, (int64_t)ids->count - (int64_t)before);
+	uint32_t removed = posta__ids_remove_if(&subscription->unsettled, is_void, context);
+	posta__bump(&bridge->unsettled, -(int64_t)removed);
 	touch(bridge, subscription);
 }
 

@@ -314,6 +314,7 @@ static void lag__teller_goes__the_next_one_tells(void **state)
 	(void)state;
 	const struct posta_source source = { .size = sizeof source, .queue = "work", .credit = 2 };
 	do_it(&desks[0], subscribe_one, &source);
+	do_it(&desks[0], pause_it, NULL);
 	do_it(&desks[1], subscribe_one, &source);
 	for (uint32_t i = 0; i < 10; i++)
 		publish_later(&desks[1], i, 0);

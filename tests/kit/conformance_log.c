@@ -139,6 +139,7 @@ static void lag__what_is_not_settled__is_told(struct kit_world *world)
 {
 	struct kit_flow flow;
 	KIT_EXPECT(world, kit_flow(world, &flow, false, 6, false));
+	KIT_EXPECT(world, kit_wait_lag(world, flow.bridge, 0));
 	kit_publish_numbers(flow.user, flow.bridge, &flow.pair.target, 0, 10);
 	KIT_EXPECT(world, kit_wait(world, &flow.user->delivered, 6));
 	KIT_EXPECT(world, kit_wait_lag(world, flow.bridge, 10));

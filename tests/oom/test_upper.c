@@ -64,24 +64,48 @@ static enum posta_err user_receive(struct posta_actor *self, void *state, struct
 
 static const struct posta_actor_class user_class = { .name = "user", .receive = user_receive, .start = user_start };
 
+#define READERS 6 /* beside the user: so many that the front's lists grow */
+
+static enum posta_err reader_start(struct posta_actor *self, void *state, void *argument)
+{
+	const struct posta_source source = { .topic = "other", .group = "group" };
+	struct posta_error error;
+	uint32_t subscription;
+	(void)argument;
+	oom_worked(posta_bridge_subscribe(self, ((struct user *)state)->bridge, &source, &subscription, &error));
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class reader_class = { .name = "reader",
+						       .receive = user_receive,
+						       .start = reader_start };
+
 static void use(struct posta_system *system, struct user *user)
 {
 	struct posta_error error = { .code = POSTA_OK };
+	struct user reader = { 0 };
+	posta_ref readers[READERS];
 	user->bridge = posta_bridge_open(system, "memory:a", NULL, &error);
 	if (!user->bridge) {
 		assert_false(oom_worked(error.code));
 		return;
 	}
 	posta_ref ref = posta_system_spawn(system, &user_class, user, NULL, &error);
+	reader.bridge = user->bridge;
+	for (int i = 0; i < READERS; i++)
+		readers[i] = posta_system_spawn(system, &reader_class, &reader, NULL, &error);
 	posta_system_advance(system, 60000);
 	/* Whatever lacked memory once was tried again: the bridge lives, is subscribed, and has handed on. */
 	if (user->subscribed && user->published && !user->refused)
 		assert_true(user->delivered > 0);
 	posta_system_stop_actor(system, ref, POSTA_OK);
+	for (int i = 0; i < READERS; i++)
+		posta_system_stop_actor(system, readers[i], POSTA_OK);
 	posta_system_advance(system, 1000);
 	struct posta_bridge_status status = { .size = sizeof status };
 	posta_bridge_status(user->bridge, &status);
 	assert_int_equal(status.subscriptions, 0);
+	assert_int_equal(status.unsettled, 0);
 	posta_bridge_close(user->bridge, 0);
 	posta_system_advance(system, 1000);
 }
