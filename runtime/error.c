@@ -57,22 +57,19 @@ enum posta_err posta_error_set(struct posta_error *error, enum posta_err code, c
 	return code;
 }
 
-/* The authority of a URL ends at the first of "/?#"; its user part at the last '@' before that. */
-static const char *user_end(const char *authority)
+/* Bytes of "scheme://", 0 where there is none. */
+static int scheme_len(const char *url)
 {
-	const char *end = authority + strcspn(authority, "/?#");
-	for (const char *at = end; at > authority; at--)
-		if (at[-1] == '@')
-			return at - 1;
-	return NULL;
+	size_t len = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+	return len < 64 && strncmp(url + len, "://", 3) == 0 ? (int)len + 3 : 0;
 }
 
+/* To the last '@' of all: a password in which "/", "?" or "@" is not escaped, as it should be, is one all the same. */
 const char *posta_url_redact(const char *url, char *out, size_t size)
 {
-	const char *scheme = url ? strstr(url, "://") : NULL;
-	const char *at = scheme ? user_end(scheme + 3) : NULL;
+	const char *at = url ? strrchr(url, '@') : NULL;
 	if (at)
-		snprintf(out, size, "%.*s://***%s", (int)(scheme - url), url, at);
+		snprintf(out, size, "%.*s***%s", scheme_len(url), url, at);
 	else
 		snprintf(out, size, "%s", url ? url : "");
 	return out;

@@ -124,6 +124,25 @@ static void pub__bad_event__is_status_1(void **state)
 	assert_int_equal(posta("pub nothing://h x </dev/null"), 1);
 }
 
+/* Also where the URL is not what it should be. */
+static void pub__no_broker__credentials_are_never_told(void **state)
+{
+	static const char *const urls[] = { "amqp://u:hush@127.0.0.1:1", "amqp://u:a/hush@127.0.0.1:1",
+					    "mqtt://u:hush@127.0.0.1:1", "mqtt://u:a?hush@127.0.0.1:1",
+					    "kafka://u:hush@127.0.0.1:1", "kafka://u:a#hush@127.0.0.1:1",
+					    "xyz://u:hush@127.0.0.1",    "u:hush@127.0.0.1",
+					    "amqp:u:hush@127.0.0.1",     "://u:hush@127.0.0.1" };
+	char arguments[128];
+	setenv("DEBUG", "1", 1);
+	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+		snprintf(arguments, sizeof arguments, "pub --timeout 10ms '%s' x <<'E'\n1\nE\n", urls[i]);
+		assert_int_equal(posta(arguments), 1);
+		if (strstr(output, "hush"))
+			fail_msg("%s: %s", urls[i], output);
+	}
+	unsetenv("DEBUG");
+}
+
 static void sub__nothing__ends_when_idle(void **state)
 {
 	assert_int_equal(posta("sub --until-idle 100ms memory: x"), 0);
@@ -136,6 +155,7 @@ int main(void)
 		cmocka_unit_test(help__each_command__is_told),      cmocka_unit_test(usage__wrong__is_status_2),
 		cmocka_unit_test(check__file__errors_are_status_1), cmocka_unit_test(run__idle__ends_with_a_summary),
 		cmocka_unit_test(pub__bad_event__is_status_1),      cmocka_unit_test(sub__nothing__ends_when_idle),
+		cmocka_unit_test(pub__no_broker__credentials_are_never_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,12 @@ static void redact__credentials__are_hidden(void **state)
 		{ "amqp://guest:s3cret@h:5672/v", "amqp://***@h:5672/v" },
 		{ "amqp://u:p@ss@h/v", "amqp://***@h/v" },
 		{ "mqtt://h:1883", "mqtt://h:1883" },
-		{ "kafka://h1,h2/a@b", "kafka://h1,h2/a@b" },
+		{ "amqp://u:base64/with/slashes@h/v", "amqp://***@h/v" },
+		{ "amqp://u:p@ss/w?rd#@h", "amqp://***@h" },
+		{ "u:s3cret@h:5672", "***@h:5672" },
+		{ "amqp:u:s3cret@h", "***@h" },
+		{ "u:a://b@h", "***@h" },
+		{ "kafka://h1,h2/a@b", "kafka://***@b" }, /* it could be one */
 		{ "memory:", "memory:" },
 		{ "", "" },
 	};
