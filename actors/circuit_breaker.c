@@ -63,6 +63,12 @@ void posta_circuit_breaker_free(struct posta_circuit_breaker *breaker)
 	free(breaker);
 }
 
+/* A time-out of UINT64_MAX is for ever. */
+static uint64_t later(uint64_t now, uint64_t ms)
+{
+	return ms < UINT64_MAX - now ? now + ms : UINT64_MAX;
+}
+
 /* With the lock. */
 static struct change turn(struct posta_circuit_breaker *breaker, enum posta_circuit to)
 {
@@ -73,7 +79,7 @@ static struct change turn(struct posta_circuit_breaker *breaker, enum posta_circ
 	if (to == POSTA_CIRCUIT_OPEN)
 		breaker->metrics.opened++;
 	if (to != POSTA_CIRCUIT_CLOSED)
-		breaker->until_ms = now_ms(breaker) + breaker->options.timeout_ms;
+		breaker->until_ms = later(now_ms(breaker), breaker->options.timeout_ms);
 	return change;
 }
 

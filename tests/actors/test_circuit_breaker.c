@@ -41,14 +41,24 @@ static bool only_io(enum posta_err error)
 	return error == POSTA_EIO;
 }
 
-static void begin(struct scene *scene, bool (*counts)(enum posta_err))
+static void begin_with(struct scene *scene, bool (*counts)(enum posta_err), uint64_t timeout_ms)
 {
 	struct posta_circuit_breaker_options options = {
-		.counts = counts, .on_change = on_change, .context = scene, .now_ms = now, .now_context = scene
+		.timeout_ms = timeout_ms,
+		.counts = counts,
+		.on_change = on_change,
+		.context = scene,
+		.now_ms = now,
+		.now_context = scene,
 	};
 	*scene = (struct scene){ .now = 1000, .answer = POSTA_EIO };
 	scene->breaker = posta_circuit_breaker_new(&options);
 	assert_non_null(scene->breaker);
+}
+
+static void begin(struct scene *scene, bool (*counts)(enum posta_err))
+{
+	begin_with(scene, counts, 0);
 }
 
 static void fail_times(struct scene *scene, unsigned times)
@@ -166,6 +176,18 @@ static void uncounted_errors__do_not_open(void **state)
 	posta_circuit_breaker_free(scene.breaker);
 }
 
+static void endless_timeout__never_probes(void **state)
+{
+	(void)state;
+	struct scene scene;
+	begin_with(&scene, NULL, UINT64_MAX);
+	fail_times(&scene, 5);
+	scene.now = UINT64_MAX - 1;
+	assert_int_equal(posta_circuit_breaker_call(scene.breaker, call, &scene), POSTA_EBLOCKED);
+	assert_int_equal(scene.last, POSTA_CIRCUIT_OPEN);
+	posta_circuit_breaker_free(scene.breaker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +198,7 @@ int main(void)
 		cmocka_unit_test(probe__never_reported__another_one_after_the_timeout),
 		cmocka_unit_test(late_report__says_nothing_about_now),
 		cmocka_unit_test(uncounted_errors__do_not_open),
+		cmocka_unit_test(endless_timeout__never_probes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
