@@ -375,19 +375,23 @@ static enum posta_err overlay(struct posta_envelope *envelope, const struct post
 	return err;
 }
 
-static enum posta_err finish(struct posta_event *event, const struct posta_envelope *delivered)
+static enum posta_err finish(struct posta_event *event, const struct posta_envelope *delivered,
+			     struct posta_error *error)
 {
 	enum posta_err err = posta_envelope_edit(&event->envelope);
 	struct posta_bytes body = posta_envelope_body(event->envelope);
+	size_t offset;
+	if (body.len && posta__json_scan(body.data, body.len, &offset)) /* also what came in base64, or as a text */
+		return posta_error_set(error, POSTA_EFORMAT, "the data is not JSON, at byte %zu", offset);
 	if (!err)
 		err = overlay(event->envelope, delivered);
 	if (!err)
 		err = posta_envelope_remove_header(event->envelope, TIMESTAMP);
 	if (!err)
 		err = posta_envelope_complete(event->envelope);
-	if (!err && body.data && body.len)
+	if (!err && body.len)
 		err = set_data(event, body.data, body.len);
-	return err;
+	return err ? posta_error_set(error, err, "an event: %s", posta_strerror(err)) : POSTA_OK;
 }
 
 /* A binary CloudEvent: attributes in headers, or structured and unpacked by its bridge. */
@@ -408,19 +412,14 @@ enum posta_err posta__event_from_envelope(struct posta_envelope *envelope, struc
 	struct posta_envelope *read = NULL;
 	struct posta_bytes body = posta_envelope_body(envelope);
 	bool whole = false, unpacked = is_unpacked(envelope);
-	enum posta_err err = POSTA_OK;
-	size_t offset;
-	if (!unpacked)
-		err = read_body(body.data, body.len, &whole, &read, error);
-	else if (body.len && posta__json_scan(body.data, body.len, &offset))
-		err = posta_error_set(error, POSTA_EFORMAT, "the data is not JSON, at byte %zu", offset);
+	enum posta_err err = unpacked ? POSTA_OK : read_body(body.data, body.len, &whole, &read, error);
 	if (err)
 		return err;
 	struct posta_event *made = event_new(unpacked ? posta_envelope_ref(envelope) : read);
-	err = made ? finish(made, envelope) : POSTA_ENOMEM;
+	err = made ? finish(made, envelope, error) : posta_error_set(error, POSTA_ENOMEM, "out of memory for an event");
 	if (err) {
 		posta_event_unref(made);
-		return posta_error_set(error, err, "an event: %s", posta_strerror(err));
+		return err;
 	}
 	if (whole)
 		made->origin = posta_envelope_ref(envelope);

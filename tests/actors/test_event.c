@@ -127,6 +127,24 @@ static void read__no_json__says_where(void **state)
 	}
 }
 
+static void read__data_that_is_no_json__is_refused(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"s\",\"data_base64\":\"AAECAw==\"}",
+		"{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"s\",\"data_base64\":\"ICAg\"}",
+		"{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"s\",\"datacontenttype\":\"text/plain\","
+		"\"data\":\"hola\"}",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		struct posta_event *event = NULL;
+		struct posta_error error = { 0 };
+		assert_int_equal(posta_event_from_json(bodies[i], strlen(bodies[i]), &event, &error), POSTA_EFORMAT);
+		assert_non_null(strstr(error.text, "the data is not JSON, at byte"));
+		assert_null(event);
+	}
+}
+
 static void key__explicit_then_subject_then_id(void **state)
 {
 	(void)state;
@@ -217,6 +235,7 @@ int main(void)
 		cmocka_unit_test(read__unchanged__gives_back_the_very_text),
 		cmocka_unit_test(read__other_json__is_the_data),
 		cmocka_unit_test(read__no_json__says_where),
+		cmocka_unit_test(read__data_that_is_no_json__is_refused),
 		cmocka_unit_test(key__explicit_then_subject_then_id),
 		cmocka_unit_test(publish_form__carries_key_and_seals),
 		cmocka_unit_test(publish_form__traceparent__names_a_new_span),
