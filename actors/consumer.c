@@ -22,7 +22,7 @@ enum phase { QUEUED, RUNNING, WAITING, BURYING, GONE };
 
 /* -- Jobs */
 
-void posta__job_ref(struct posta_job *job)
+static void job_ref(struct posta_job *job)
 {
 	atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
 }
@@ -34,6 +34,7 @@ void posta__job_unref(struct posta_job *job)
 	if (job->item)
 		job->subscription->kind->release(job->item);
 	posta_envelope_unref(job->envelope);
+	posta__subscription_unref(job->subscription);
 	free(job);
 }
 
@@ -43,15 +44,43 @@ static void release_job(void *data, void *context)
 	posta__job_unref(data);
 }
 
-void posta_job_done(struct posta_job *job, enum posta_err result)
+/* The handler's reference goes with the message. */
+static void send_done(struct posta_job *job, enum posta_err result)
 {
 	struct posta_slice slice = { job, sizeof *job, release_job, NULL };
-	if (atomic_exchange_explicit(&job->settled, true, memory_order_acq_rel))
-		return;
 	job->verdict = result == POSTA_EPENDING ? POSTA_EFAILED : result;
-	posta_system_send_slice(job->subscription->service->system,
+	posta_system_send_slice(job->subscription->system,
 				atomic_load_explicit(&job->subscription->ref, memory_order_acquire),
 				POSTA__CONSUMER_DONE, &slice);
+}
+
+void posta_job_done(struct posta_job *job, enum posta_err result)
+{
+	int hold = atomic_exchange_explicit(&job->hold, POSTA__SETTLED, memory_order_acq_rel);
+	if (hold == POSTA__HELD)
+		send_done(job, result);
+	else if (hold == POSTA__ORPHANED)
+		posta__job_unref(job);
+}
+
+/* The message is freed: whoever has not settled the job by then has failed. */
+static void release_message(void *data, void *context)
+{
+	posta_job_done(context, POSTA_EDEAD);
+	posta__job_unref(context);
+	free(data);
+}
+
+enum posta_err posta__job_pass_on(struct posta_job *job, uint32_t type, const void *message, size_t size)
+{
+	void *copy = malloc(size);
+	if (!copy)
+		return POSTA_ENOMEM;
+	memcpy(copy, message, size);
+	job_ref(job);
+	struct posta_slice slice = { copy, size, release_message, job };
+	posta_system_send_slice(job->subscription->system, job->subscription->actor, type, &slice);
+	return POSTA_EPENDING; /* a failed send has said so by the release */
 }
 
 uint32_t posta_job_attempt(const struct posta_job *job)
@@ -81,7 +110,8 @@ static struct posta_job *job_new(struct posta_subscription *subscription, const 
 	if (!job)
 		return NULL;
 	atomic_init(&job->refs, 1);
-	atomic_init(&job->settled, true); /* until a handler has it */
+	atomic_init(&job->hold, POSTA__SETTLED);
+	atomic_fetch_add_explicit(&subscription->refs, 1, memory_order_relaxed);
 	job->subscription = subscription;
 	job->envelope = posta_envelope_ref(delivery->envelope);
 	job->token = delivery->token;
@@ -146,21 +176,30 @@ static void again(struct posta_actor *self, struct posta_job *job)
 		finish(self, job, POSTA_REQUEUE); /* out of memory: the broker has it */
 }
 
+static enum posta_err describe(const struct posta_job *job, struct posta_envelope *envelope)
+{
+	char attempts[16];
+	const char *const headers[][2] = {
+		{ "x-dead-reason", job->text },
+		{ "x-dead-from", job->subscription->name },
+		{ "x-dead-attempts", attempts },
+	};
+	enum posta_err err = POSTA_OK;
+	snprintf(attempts, sizeof attempts, "%" PRIu32, job->attempt);
+	for (size_t i = 0; !err && i < sizeof headers / sizeof headers[0]; i++)
+		err = posta_envelope_put_header(envelope, headers[i][0], headers[i][1], strlen(headers[i][1]));
+	return err;
+}
+
+/* What has no room for our words goes without them. Returns: owned; NULL when out of memory. */
 static struct posta_envelope *dead_envelope(struct posta_job *job)
 {
 	const struct posta__consumer_kind *kind = job->subscription->kind;
-	char attempts[16];
-	int len = snprintf(attempts, sizeof attempts, "%" PRIu32, job->attempt);
 	struct posta_envelope *envelope = kind->bury && job->item ? kind->bury(job) : posta_envelope_ref(job->envelope);
 	enum posta_err err = envelope ? posta_envelope_edit(&envelope) : POSTA_ENOMEM;
 	if (!err)
-		err = posta_envelope_put_header(envelope, "x-dead-reason", job->text, strlen(job->text));
-	if (!err)
-		err = posta_envelope_put_header(envelope, "x-dead-from", job->subscription->name,
-						strlen(job->subscription->name));
-	if (!err)
-		err = posta_envelope_put_header(envelope, "x-dead-attempts", attempts, (size_t)len);
-	if (!err)
+		err = describe(job, envelope);
+	if (!err || err == POSTA_ETOOBIG)
 		return envelope;
 	posta_envelope_unref(envelope);
 	return NULL;
@@ -209,7 +248,7 @@ static void bury(struct posta_actor *self, struct posta_job *job)
 	else if (err)
 		finish(self, job, POSTA_REQUEUE);
 	else
-		posta__job_ref(job); /* the answer names it */
+		job_ref(job); /* the answer names it */
 }
 
 static void judge_burial(struct posta_actor *self, struct posta_job *job, const struct posta_published *published)
@@ -272,13 +311,13 @@ static void run(struct posta_actor *self, struct posta_job *job)
 {
 	job->phase = RUNNING;
 	job->attempt++;
-	atomic_store_explicit(&job->settled, false, memory_order_release);
-	posta__job_ref(job); /* the handler's; posta_job_done() gives it to its message */
+	job_ref(job); /* the handler's; posta_job_done() gives it to its message */
+	atomic_store_explicit(&job->hold, POSTA__HELD, memory_order_release);
 	enum posta_err result = job->subscription->kind->handle(job->subscription, job);
 	if (result == POSTA_EPENDING)
 		return;
-	atomic_store_explicit(&job->settled, true, memory_order_release);
-	posta__job_unref(job);
+	if (atomic_exchange_explicit(&job->hold, POSTA__SETTLED, memory_order_acq_rel) == POSTA__HELD)
+		posta__job_unref(job);
 	judge(self, job, result);
 }
 
@@ -470,7 +509,10 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 	(void)reason;
 	while (subscription->jobs) {
 		struct posta_job *job = subscription->jobs;
+		int held = POSTA__HELD;
 		posta_settle(self, job->token, POSTA_REQUEUE);
+		atomic_compare_exchange_strong_explicit(&job->hold, &held, POSTA__ORPHANED, memory_order_acq_rel,
+							memory_order_relaxed);
 		job_unlink(job);
 		atomic_fetch_sub_explicit(&subscription->service->unsettled, 1, memory_order_acq_rel);
 		posta__job_unref(job);

@@ -107,11 +107,7 @@ enum posta_err posta_event_bus_publish(struct posta_event_bus *bus, const char *
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare(bus, topic, event, &publication, NULL);
-	if (err)
-		return err;
-	publication->on_done = on_done;
-	publication->context = context;
-	return posta__service_submit(&bus->service, publication);
+	return err ? err : posta__publication_submit(publication, on_done, context);
 }
 
 enum posta_err posta_event_bus_publish_from(struct posta_actor *self, struct posta_event_bus *bus, const char *topic,
@@ -119,11 +115,7 @@ enum posta_err posta_event_bus_publish_from(struct posta_actor *self, struct pos
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare(bus, topic, event, &publication, NULL);
-	if (err)
-		return err;
-	publication->actor = posta_self(self);
-	publication->cookie = cookie;
-	return posta__service_submit(&bus->service, publication);
+	return err ? err : posta__publication_submit_from(publication, self, cookie);
 }
 
 enum posta_err posta_event_bus_publish_wait(struct posta_event_bus *bus, const char *topic, struct posta_event *event,
@@ -131,7 +123,7 @@ enum posta_err posta_event_bus_publish_wait(struct posta_event_bus *bus, const c
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare(bus, topic, event, &publication, error);
-	return err ? err : posta__service_submit_wait(&bus->service, publication, timeout_ms, error);
+	return err ? err : posta__publication_submit_wait(publication, timeout_ms, error);
 }
 
 /* -- Subscribing */
@@ -158,27 +150,11 @@ static enum posta_err handle(struct posta_subscription *subscription, struct pos
 	return handler(subscription->context, job->item, job);
 }
 
-static void release_message(void *data, void *context)
-{
-	struct posta_event_message *message = data;
-	struct posta_job *job = message->job;
-	(void)context;
-	posta_job_done(job, POSTA_EDEAD); /* nothing, if the actor has settled it */
-	posta_event_unref(message->event);
-	posta__job_unref(job);
-	free(message);
-}
-
 static enum posta_err pass_on(struct posta_subscription *subscription, struct posta_job *job)
 {
-	struct posta_event_message *message = malloc(sizeof *message);
-	if (!message)
-		return POSTA_ENOMEM;
-	*message = (struct posta_event_message){ posta_event_ref(job->item), job };
-	posta__job_ref(job);
-	struct posta_slice slice = { message, sizeof *message, release_message, NULL };
-	posta_system_send_slice(subscription->service->system, subscription->actor, POSTA_MSG_EVENT, &slice);
-	return POSTA_EPENDING; /* a failed send has said so by the release */
+	const struct posta_event_message message = { job->item, job };
+	(void)subscription;
+	return posta__job_pass_on(job, POSTA_MSG_EVENT, &message, sizeof message);
 }
 
 static const struct posta__consumer_kind by_handler = {

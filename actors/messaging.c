@@ -238,14 +238,13 @@ static enum posta_err stop_all(struct posta_messaging *messaging, uint64_t deadl
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
 		note_left(&messaging->report, services[i]);
 	enum posta_err err = close_all(messaging, end);
-	result = result ? result : err;
 	if (messaging->owns_system) {
 		struct posta_stop_report report = { 0 };
 		err = posta_system_stop(messaging->system, left_ms(end) + 1000, &report);
 		messaging->report.actors_left = report.actors_left;
-		result = result ? result : err;
 	}
-	return result;
+	messaging->abandoned = err != POSTA_OK;
+	return result ? result : err;
 }
 
 enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t deadline_ms,
@@ -259,7 +258,8 @@ enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t 
 			return err;
 		messaging->stop_result = err;
 		messaging->stopped = true;
-		end_services(messaging);
+		if (!messaging->abandoned)
+			end_services(messaging);
 	}
 	if (report)
 		*report = messaging->report;
@@ -268,7 +268,7 @@ enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t 
 
 void posta_messaging_free(struct posta_messaging *messaging)
 {
-	if (!messaging || posta_messaging_stop(messaging, STOP_MS, NULL) == POSTA_EWRONGTHREAD)
+	if (!messaging || posta_messaging_stop(messaging, STOP_MS, NULL) == POSTA_EWRONGTHREAD || messaging->abandoned)
 		return;
 	for (int i = 0; i < POSTA__BRIDGES; i++) /* where there was no memory to end them in order */
 		posta_bridge_close(messaging->bridges[i], 0);

@@ -14,6 +14,7 @@ struct posta_messaging {
 	struct posta_system *system;
 	bool owns_system;
 	bool stopped;
+	bool abandoned; /* an actor of it did not end in time: what it may still look at is never freed */
 	enum posta_err stop_result;
 	struct posta_messaging_report report;
 	posta_ref supervisor; /* of the services */

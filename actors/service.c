@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The actor of a service. A publication is on its way in three steps, each with an owner: in the message that brings it,
- * in the service's list while the bridge has it, ended. A message that is never handled ends it, too: who published
+ * The actor of a service. A publication is on its way in three steps, each with an owner: in the message that brings
+ * it, in the service's list while the bridge has it, ended. A message that is never handled ends it, too: who published
  * always hears of it.
  */
 #include "service.h"
@@ -125,8 +125,9 @@ static void quiet(struct posta__publication *publication)
 	publication->asked = false;
 }
 
-enum posta_err posta__service_submit(struct posta__service *service, struct posta__publication *publication)
+static enum posta_err submit(struct posta__publication *publication)
 {
+	struct posta__service *service = publication->service;
 	enum posta_err err = enter(service);
 	if (err) {
 		publication_unref(publication);
@@ -136,6 +137,21 @@ enum posta_err posta__service_submit(struct posta__service *service, struct post
 	/* A failed send has ended it already, and told so: that is the answer, not a second one here. */
 	posta_system_send_slice(service->system, service->ref, POSTA__SERVICE_PUBLISH, &slice);
 	return POSTA_OK;
+}
+
+enum posta_err posta__publication_submit(struct posta__publication *publication, posta_done_fn *on_done, void *context)
+{
+	publication->on_done = on_done;
+	publication->context = context;
+	return submit(publication);
+}
+
+enum posta_err posta__publication_submit_from(struct posta__publication *publication, const struct posta_actor *self,
+					      uint64_t cookie)
+{
+	publication->actor = posta_self(self);
+	publication->cookie = cookie;
+	return submit(publication);
 }
 
 /* Nobody will answer any more: the service may still have it, or will never see it. */
@@ -149,9 +165,10 @@ static void give_up(struct posta__publication *publication, enum posta_err resul
 	}
 }
 
-enum posta_err posta__service_submit_wait(struct posta__service *service, struct posta__publication *publication,
-					  uint64_t timeout_ms, struct posta_error *error)
+enum posta_err posta__publication_submit_wait(struct posta__publication *publication, uint64_t timeout_ms,
+					      struct posta_error *error)
 {
+	struct posta__service *service = publication->service;
 	struct posta_published published = { 0 };
 	size_t size = sizeof published;
 	enum posta_err err = enter(service);
@@ -214,58 +231,9 @@ static void stop_one(struct posta_actor *self, const struct posta_subscription *
 	posta_send(self, ref, POSTA__CONSUMER_STOP, &cancel, sizeof cancel);
 }
 
-static void canceled(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription);
-
-/* Wants to end that came before it had begun. */
-static enum posta_err began(struct posta_actor *self, struct posta__service *service,
-			    struct posta_subscription *subscription)
-{
-	subscription->started = true;
-	if (service->draining) {
-		atomic_fetch_add_explicit(&service->stopping, 1, memory_order_acq_rel);
-		stop_one(self, subscription, false);
-	}
-	if (subscription->cancel_wanted)
-		stop_one(self, subscription, true);
-	return POSTA_OK;
-}
-
-static enum posta_err on_child(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
-			       void *context)
-{
-	struct posta__service *service = state;
-	struct posta_subscription *subscription = context;
-	(void)child;
-	if (!result)
-		return began(self, service, subscription);
-	posta_log(service->system, POSTA_LOG_ERROR, "service.subscribe", "service=%s name=%s error=%s",
-		  service->kind->name, subscription->name, posta_strerror(result));
-	struct posta_subscribed answer = { .result = result };
-	pthread_mutex_lock(&service->lock);
-	atomic_store_explicit(&subscription->state, result, memory_order_release);
-	bool awaited = subscription->awaited;
-	subscription->awaited = false;
-	snprintf(answer.text, sizeof answer.text, "%s", subscription->text);
-	pthread_mutex_unlock(&service->lock);
-	if (awaited)
-		posta_reply_to(self, subscription->waiter, POSTA_MSG_SUBSCRIBED, &answer, sizeof answer);
-	return POSTA_OK;
-}
-
 static void child_id(const struct posta_subscription *subscription, char id[ID_MAX])
 {
 	snprintf(id, ID_MAX, "%s-%" PRIu32, subscription->service->kind->name, subscription->serial);
-}
-
-static void subscribe(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription)
-{
-	char id[ID_MAX];
-	subscription->serial = ++service->next_serial;
-	child_id(subscription, id);
-	struct posta_child_spec spec = posta__consumer_spec(subscription, id);
-	enum posta_err err = posta_start_child(self, service->supervisor, &spec, on_child, subscription);
-	if (err)
-		on_child(self, service, err, POSTA_NOBODY, subscription);
 }
 
 static void unlink_subscription(struct posta__service *service, const struct posta_subscription *subscription)
@@ -285,17 +253,80 @@ static enum posta_err on_deleted(struct posta_actor *self, void *state, enum pos
 {
 	(void)self, (void)child, (void)result;
 	unlink_subscription(state, context);
-	posta__consumer_free(context);
+	posta__subscription_unref(context);
 	return POSTA_OK;
 }
 
+/* Its actor is gone now, whatever the supervisor had to say. */
+static enum posta_err on_stopped(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+				 void *context)
+{
+	const struct posta__service *service = state;
+	char id[ID_MAX];
+	(void)child, (void)result;
+	child_id(context, id);
+	posta_delete_child(self, service->supervisor, id, on_deleted, context);
+	return POSTA_OK;
+}
+
+/* Where memory is short for it, it is freed with the service. */
 static void canceled(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription)
 {
 	char id[ID_MAX];
 	child_id(subscription, id);
-	posta_stop_child(self, service->supervisor, id, NULL, NULL);
-	if (posta_delete_child(self, service->supervisor, id, on_deleted, subscription))
-		subscription->canceled = true; /* freed with the service */
+	posta_stop_child(self, service->supervisor, id, on_stopped, subscription);
+}
+
+/* Wants to end that came before it had begun. */
+static void began(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription)
+{
+	subscription->started = true;
+	if (service->draining) {
+		atomic_fetch_add_explicit(&service->stopping, 1, memory_order_acq_rel);
+		stop_one(self, subscription, false);
+	}
+	if (subscription->cancel_wanted)
+		stop_one(self, subscription, true);
+}
+
+static void did_not_begin(struct posta_actor *self, struct posta__service *service,
+			  struct posta_subscription *subscription, enum posta_err result)
+{
+	posta_log(service->system, POSTA_LOG_ERROR, "service.subscribe", "service=%s name=%s error=%s",
+		  service->kind->name, subscription->name, posta_strerror(result));
+	struct posta_subscribed answer = { .result = result };
+	pthread_mutex_lock(&service->lock);
+	atomic_store_explicit(&subscription->state, result, memory_order_release);
+	bool awaited = subscription->awaited;
+	subscription->awaited = false;
+	snprintf(answer.text, sizeof answer.text, "%s", subscription->text);
+	pthread_mutex_unlock(&service->lock);
+	if (awaited)
+		posta_reply_to(self, subscription->waiter, POSTA_MSG_SUBSCRIBED, &answer, sizeof answer);
+	if (subscription->cancel_wanted)
+		canceled(self, service, subscription);
+}
+
+static enum posta_err on_child(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
+			       void *context)
+{
+	(void)child;
+	if (result)
+		did_not_begin(self, state, context, result);
+	else
+		began(self, state, context);
+	return POSTA_OK;
+}
+
+static void subscribe(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription)
+{
+	char id[ID_MAX];
+	subscription->serial = ++service->next_serial;
+	child_id(subscription, id);
+	struct posta_child_spec spec = posta__consumer_spec(subscription, id);
+	enum posta_err err = posta_start_child(self, service->supervisor, &spec, on_child, subscription);
+	if (err)
+		on_child(self, service, err, POSTA_NOBODY, subscription);
 }
 
 static void cancel(struct posta_actor *self, struct posta__service *service, struct posta_subscription *subscription)
@@ -478,7 +509,7 @@ void posta__service_fini(struct posta__service *service)
 		return;
 	while (service->subscriptions) {
 		struct posta_subscription *next = service->subscriptions->next;
-		posta__consumer_free(service->subscriptions);
+		posta__subscription_unref(service->subscriptions);
 		service->subscriptions = next;
 	}
 	pthread_mutex_destroy(&service->lock);

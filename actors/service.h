@@ -102,10 +102,15 @@ void posta__service_fini(struct posta__service *service);
 /* Takes: envelope. Returns: owned; NULL when out of memory. */
 struct posta__publication *posta__publication_new(struct posta__service *service, const char *name,
 						  struct posta_envelope *envelope);
-/* Takes: publication, also on an error, when its end is not told. Thread: any. */
-enum posta_err posta__service_submit(struct posta__service *service, struct posta__publication *publication);
-enum posta_err posta__service_submit_wait(struct posta__service *service, struct posta__publication *publication,
-					  uint64_t timeout_ms, struct posta_error *error);
+/*
+ * Hands it to the service's actor; its end is told to on_done, as a message to self, or by the return. Takes:
+ * publication, also on an error, when its end is not told. Thread: any; _wait: none of posta's own.
+ */
+enum posta_err posta__publication_submit(struct posta__publication *publication, posta_done_fn *on_done, void *context);
+enum posta_err posta__publication_submit_from(struct posta__publication *publication, const struct posta_actor *self,
+					      uint64_t cookie);
+enum posta_err posta__publication_submit_wait(struct posta__publication *publication, uint64_t timeout_ms,
+					      struct posta_error *error);
 /* Service's thread. */
 void posta__service_hand_over(struct posta_actor *self, struct posta__service *service,
 			      struct posta__publication *publication);
@@ -134,7 +139,10 @@ struct posta__lane {
 	struct posta_job *first, *last;
 };
 
+/* Its jobs keep it: an actor may let go of one long after the subscription has ended, and the service with it. */
 struct posta_subscription {
+	_Atomic uint32_t refs;
+	struct posta_system *system;
 	struct posta__service *service;
 	const struct posta__consumer_kind *kind;
 	struct posta_subscription *next; /* in the service's list, under its lock */
@@ -161,9 +169,15 @@ struct posta_subscription {
 	struct posta__lane *lanes;
 };
 
+enum posta__hold {
+	POSTA__SETTLED, /* no handler has it: not yet, or posta_job_done() was called */
+	POSTA__HELD,
+	POSTA__ORPHANED /* a handler has it, and nobody waits for it any more */
+};
+
 struct posta_job {
 	_Atomic uint32_t refs;
-	_Atomic bool settled; /* posta_job_done was called */
+	_Atomic int hold; /* enum posta__hold */
 	struct posta_subscription *subscription;
 	struct posta_job *next, *previous; /* of the subscription */
 	struct posta_job *behind;          /* in its lane */
@@ -199,12 +213,16 @@ struct posta__subscribe {
 /* Thread: any. */
 struct posta_subscription *posta__service_subscribe(struct posta__service *service, const struct posta__subscribe *what,
 						    struct posta_error *error);
-void posta__consumer_free(struct posta_subscription *subscription);
+void posta__subscription_unref(struct posta_subscription *subscription);
 struct posta_child_spec posta__consumer_spec(struct posta_subscription *subscription, const char *id);
 enum { POSTA__CONSUMER_STOP = 1, POSTA__CONSUMER_DONE, POSTA__CONSUMER_AGAIN };
 
-void posta__job_ref(struct posta_job *job);
 void posta__job_unref(struct posta_job *job);
+/*
+ * To the subscription's actor, as a message of size bytes that names the job. Returns: EPENDING: the actor has it, or
+ * posta_job_done() was called for it; ENOMEM.
+ */
+enum posta_err posta__job_pass_on(struct posta_job *job, uint32_t type, const void *message, size_t size);
 
 /* -- Status (status.c) */
 enum posta_err posta__service_status(struct posta__service *service, struct posta_connection_status *status);

@@ -9,9 +9,9 @@
 
 #define ATTEMPTS 3u
 
-void posta__consumer_free(struct posta_subscription *subscription)
+void posta__subscription_unref(struct posta_subscription *subscription)
 {
-	if (!subscription)
+	if (atomic_fetch_sub_explicit(&subscription->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	free(subscription->name);
 	free(subscription->dead_letter);
@@ -78,11 +78,15 @@ struct posta_subscription *posta__service_subscribe(struct posta__service *servi
 						    struct posta_error *error)
 {
 	struct posta_subscription *subscription = calloc(1, sizeof *subscription);
+	if (subscription)
+		atomic_init(&subscription->refs, 1);
 	if (!subscription || !fill(subscription, what)) {
-		posta__consumer_free(subscription);
+		if (subscription)
+			posta__subscription_unref(subscription);
 		posta_error_set(error, POSTA_ENOMEM, "out of memory for a subscription");
 		return NULL;
 	}
+	subscription->system = service->system;
 	subscription->service = service;
 	subscription->kind = what->kind;
 	subscription->handler = what->handler;

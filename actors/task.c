@@ -2,6 +2,7 @@
 /* Members of a received task that we don't know are kept as the text that came, and written again behind ours. */
 #include "task.h"
 
+#include "bridges/codec/cloudevents.h"
 #include "bridges/codec/number.h"
 #include "bridges/codec/scan.h"
 #include "bridges/codec/text.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_ATTEMPTS 3u
 #define ATTEMPTS_LIMIT 1000000
@@ -63,13 +63,6 @@ void posta_task_unref(const struct posta_task *task)
 	free(mine);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static char *copy(const void *text, size_t len)
 {
 	char *out = malloc(len + 1);
@@ -100,7 +93,7 @@ static bool complete(struct posta_task *task)
 	if (!task->payload)
 		set_payload(task, (struct posta_bytes){ "{}", 2 });
 	if (task->created_at == POSTA_TIME_NONE)
-		task->created_at = now_ms();
+		task->created_at = posta__wall_ms();
 	return task->id && task->type && task->payload;
 }
 

@@ -39,11 +39,7 @@ enum posta_err posta_task_queue_publish(struct posta_task_queue *queue, const ch
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare(queue, name, task, &publication, NULL);
-	if (err)
-		return err;
-	publication->on_done = on_done;
-	publication->context = context;
-	return posta__service_submit(&queue->service, publication);
+	return err ? err : posta__publication_submit(publication, on_done, context);
 }
 
 enum posta_err posta_task_queue_publish_from(struct posta_actor *self, struct posta_task_queue *queue, const char *name,
@@ -51,11 +47,7 @@ enum posta_err posta_task_queue_publish_from(struct posta_actor *self, struct po
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare(queue, name, task, &publication, NULL);
-	if (err)
-		return err;
-	publication->actor = posta_self(self);
-	publication->cookie = cookie;
-	return posta__service_submit(&queue->service, publication);
+	return err ? err : posta__publication_submit_from(publication, self, cookie);
 }
 
 enum posta_err posta_task_queue_publish_wait(struct posta_task_queue *queue, const char *name, struct posta_task *task,
@@ -63,7 +55,7 @@ enum posta_err posta_task_queue_publish_wait(struct posta_task_queue *queue, con
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare(queue, name, task, &publication, error);
-	return err ? err : posta__service_submit_wait(&queue->service, publication, timeout_ms, error);
+	return err ? err : posta__publication_submit_wait(publication, timeout_ms, error);
 }
 
 /* -- Subscribing */
@@ -91,27 +83,11 @@ static enum posta_err handle(struct posta_subscription *subscription, struct pos
 	return handler(subscription->context, job->item, job);
 }
 
-static void release_message(void *data, void *context)
-{
-	struct posta_task_message *message = data;
-	struct posta_job *job = message->job;
-	(void)context;
-	posta_job_done(job, POSTA_EDEAD); /* nothing, if the actor has settled it */
-	posta_task_unref(message->task);
-	posta__job_unref(job);
-	free(message);
-}
-
 static enum posta_err pass_on(struct posta_subscription *subscription, struct posta_job *job)
 {
-	struct posta_task_message *message = malloc(sizeof *message);
-	if (!message)
-		return POSTA_ENOMEM;
-	*message = (struct posta_task_message){ posta_task_ref(job->item), job };
-	posta__job_ref(job);
-	struct posta_slice slice = { message, sizeof *message, release_message, NULL };
-	posta_system_send_slice(subscription->service->system, subscription->actor, POSTA_MSG_TASK, &slice);
-	return POSTA_EPENDING; /* a failed send has said so by the release */
+	const struct posta_task_message message = { job->item, job };
+	(void)subscription;
+	return posta__job_pass_on(job, POSTA_MSG_TASK, &message, sizeof message);
 }
 
 static uint32_t failed(struct posta_job *job)

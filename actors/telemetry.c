@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * While the broker is there a metric goes to the bridge at once; while it is away the last ones wait in the ring, and go
- * in their order when it is back.
+ * While the broker is there a metric goes to the bridge at once; while it is away the last ones wait in the ring, and
+ * go in their order when it is back.
  */
 #include "telemetry.h"
 
+#include "bridges/codec/cloudevents.h"
 #include "bridges/codec/number.h"
 #include "bridges/codec/scan.h"
 #include "bridges/codec/text.h"
 #include "bridges/names.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CREDIT 256u
 #define API_TOPIC "servicios/api/"
@@ -56,19 +55,22 @@ const struct posta__service_kind posta__telemetry_kind = { .name = "telemetry",
 
 static void write_now(struct posta__buffer *buffer)
 {
-	struct timespec now;
 	char time[25];
-	clock_gettime(CLOCK_REALTIME, &now);
-	posta_time_format((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, time);
+	posta_time_format(posta__wall_ms(), time);
 	posta__buffer_text(buffer, "\"timestamp\":\"");
 	posta__buffer_text(buffer, time);
 	posta__buffer_text(buffer, "\"}");
 }
 
+static bool is_text(const char *text)
+{
+	return text && posta__utf8_valid(text, strlen(text));
+}
+
 static void write_text(struct posta__buffer *buffer, const char *name, const char *text)
 {
 	posta__buffer_text(buffer, name);
-	if (posta__utf8_valid(text, strlen(text)))
+	if (is_text(text))
 		posta__buffer_json(buffer, text, strlen(text));
 	else
 		buffer->failed = true;
@@ -90,27 +92,16 @@ char *posta__health_json(const char *service, enum posta_health health)
 	return finish(&buffer);
 }
 
-/* As JSON.stringify does: whole numbers without a point. */
-static void write_milliseconds(struct posta__buffer *buffer, double ms)
-{
-	char text[24];
-	if (!(ms > -1e15 && ms < 1e15) || (double)(int64_t)ms != ms) {
-		posta__number_write(buffer, ms, false);
-		return;
-	}
-	snprintf(text, sizeof text, "%" PRId64, (int64_t)ms);
-	posta__buffer_text(buffer, text);
-}
-
 static char *api_json(const char *service, const char *endpoint, double response_time_ms, int status_code)
 {
 	struct posta__buffer buffer = { 0 };
-	char status[48];
+	char status[48], ms[POSTA__NUMBER_TEXT_MAX];
 	snprintf(status, sizeof status, ",\"statusCode\":%d,", status_code);
+	posta__number_text(response_time_ms, false, ms);
 	write_text(&buffer, "{\"service\":", service);
 	write_text(&buffer, ",\"endpoint\":", endpoint);
 	posta__buffer_text(&buffer, ",\"responseTime\":");
-	write_milliseconds(&buffer, response_time_ms);
+	posta__buffer_text(&buffer, ms);
 	posta__buffer_text(&buffer, status);
 	write_now(&buffer);
 	return finish(&buffer);
@@ -156,7 +147,7 @@ static enum posta_err prepare(struct posta_telemetry *telemetry, const char *top
 	return POSTA_OK;
 }
 
-/* Takes: json; NULL: a name in it was no UTF-8, or memory was short. */
+/* Takes: json; NULL: memory was short. */
 static enum posta_err publish_json(struct posta_telemetry *telemetry, const char *prefix, const char *service,
 				   char *json, bool retain, posta_done_fn *on_done, void *context)
 {
@@ -164,7 +155,7 @@ static enum posta_err publish_json(struct posta_telemetry *telemetry, const char
 	struct posta__publication *publication;
 	size_t size = strlen(prefix) + strlen(service) + 1;
 	char *topic = json ? malloc(size) : NULL;
-	enum posta_err err = topic ? POSTA_OK : json ? POSTA_ENOMEM : POSTA_EINVAL;
+	enum posta_err err = topic ? POSTA_OK : POSTA_ENOMEM;
 	if (topic) {
 		snprintf(topic, size, "%s%s", prefix, service);
 		err = posta__name_check(POSTA__NAME_MQTT, topic, NULL);
@@ -174,17 +165,13 @@ static enum posta_err publish_json(struct posta_telemetry *telemetry, const char
 	else
 		err = prepare(telemetry, topic, json, &options, &publication, NULL);
 	free(topic);
-	if (err)
-		return err;
-	publication->on_done = on_done;
-	publication->context = context;
-	return posta__service_submit(&telemetry->service, publication);
+	return err ? err : posta__publication_submit(publication, on_done, context);
 }
 
 enum posta_err posta_telemetry_publish_health(struct posta_telemetry *telemetry, const char *service,
 					      enum posta_health health, posta_done_fn *on_done, void *context)
 {
-	if (!service || !*service)
+	if (!is_text(service) || !*service)
 		return POSTA_EINVAL;
 	return publish_json(telemetry, POSTA__HEALTH_TOPIC, service, posta__health_json(service, health), true, on_done,
 			    context);
@@ -194,7 +181,7 @@ enum posta_err posta_telemetry_publish_api_metric(struct posta_telemetry *teleme
 						  const char *endpoint, double response_time_ms, int status_code,
 						  posta_done_fn *on_done, void *context)
 {
-	if (!service || !*service || !endpoint)
+	if (!is_text(service) || !*service || !is_text(endpoint))
 		return POSTA_EINVAL;
 	char *json = api_json(service, endpoint, response_time_ms, status_code);
 	return publish_json(telemetry, API_TOPIC, service, json, false, on_done, context);
@@ -222,11 +209,7 @@ enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry,
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, NULL);
-	if (err)
-		return err;
-	publication->on_done = on_done;
-	publication->context = context;
-	return posta__service_submit(&telemetry->service, publication);
+	return err ? err : posta__publication_submit(publication, on_done, context);
 }
 
 enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry,
@@ -235,11 +218,7 @@ enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, str
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, NULL);
-	if (err)
-		return err;
-	publication->actor = posta_self(self);
-	publication->cookie = cookie;
-	return posta__service_submit(&telemetry->service, publication);
+	return err ? err : posta__publication_submit_from(publication, self, cookie);
 }
 
 enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic,
@@ -248,7 +227,7 @@ enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telem
 {
 	struct posta__publication *publication;
 	enum posta_err err = prepare_metric(telemetry, topic, json, options, &publication, error);
-	return err ? err : posta__service_submit_wait(&telemetry->service, publication, timeout_ms, error);
+	return err ? err : posta__publication_submit_wait(publication, timeout_ms, error);
 }
 
 /* -- Subscribing */

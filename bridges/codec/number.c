@@ -70,22 +70,26 @@ static bool reads_back(const char *text, double number, bool single)
 	return single ? strtof(text, NULL) == (float)number : strtod(text, NULL) == number;
 }
 
-void posta__number_write(struct posta__buffer *buffer, double number, bool single)
+void posta__number_text(double number, bool single, char out[POSTA__NUMBER_TEXT_MAX])
 {
-	char text[40];
 	if (!isfinite(number)) {
-		posta__buffer_text(buffer, "null");
+		strcpy(out, "null");
 		return;
 	}
 	locale_t before = enter_c_locale();
 	for (int precision = single ? 6 : 15; precision <= 17; precision++) {
-		snprintf(text, sizeof text, "%.*g", precision, number);
-		if (reads_back(text, number, single))
+		snprintf(out, POSTA__NUMBER_TEXT_MAX, "%.*g", precision, number);
+		if (reads_back(out, number, single))
 			break;
 	}
 	leave_c_locale(before);
-	/* It stays a double for whoever reads it. */
-	if (!strpbrk(text, ".e"))
-		strcat(text, ".0");
+}
+
+void posta__number_write(struct posta__buffer *buffer, double number, bool single)
+{
+	char text[POSTA__NUMBER_TEXT_MAX];
+	posta__number_text(number, single, text);
 	posta__buffer_text(buffer, text);
+	if (isfinite(number) && !strpbrk(text, ".e"))
+		posta__buffer_text(buffer, ".0");
 }

@@ -8,8 +8,8 @@
  *
  * Where a broker is: the option, else the environment (KAFKA_BROKERS, RABBITMQ_URL, MQTT_BROKER_URL), else the embedded
  * broker "memory:", so that a program runs on a machine without any server. use_local_brokers makes localhost at the
- * usual ports the last resort instead. KAFKA_CLIENT_ID, MQTT_CLIENT_ID and DEBUG are read too. An MQTT client id gets a suffix
- * per instance, for two clients of one id evict each other; fixed_client_id leaves it as it is. Thread: any.
+ * usual ports the last resort instead. KAFKA_CLIENT_ID, MQTT_CLIENT_ID and DEBUG are read too. An MQTT client id gets a
+ * suffix per instance, for two clients of one id evict each other; fixed_client_id leaves it as it is. Thread: any.
  */
 
 #include <posta/event_bus.h>
@@ -51,8 +51,8 @@ struct posta_messaging_options {
 };
 
 /*
- * options NULL: all by the environment. Thread: none of posta's own. Errors: EINVAL (a URL, by name), EUNSUPPORTED (a bridge
- * that this build lacks), ENOMEM; with require_brokers: ETIMEDOUT names the broker and its last error.
+ * options NULL: all by the environment. Thread: none of posta's own. Errors: EINVAL (a URL, by name), EUNSUPPORTED (a
+ * bridge that this build lacks), ENOMEM; with require_brokers: ETIMEDOUT names the broker and its last error.
  */
 enum posta_err posta_messaging_start(const struct posta_messaging_options *options, struct posta_messaging **messaging,
 				     struct posta_error *error);
@@ -63,9 +63,10 @@ struct posta_messaging_report {
 	uint64_t actors_left;
 };
 /*
- * Takes nothing new, finishes what is in work, waits for confirmations, ends the connections; at deadline_ms it gives up.
- * A second call and NULL are allowed and do nothing; one at a time. Thread: none of posta's own. report may be NULL.
- * Errors: ETIMEDOUT (what was left is in report), EWRONGTHREAD.
+ * Takes nothing new, finishes what is in work, waits for confirmations, ends the connections; at deadline_ms it gives
+ * up. A second call and NULL are allowed and do nothing; one at a time. Thread: none of posta's own. report may be
+ * NULL. Errors: ETIMEDOUT (what was left is in report), EWRONGTHREAD. Where a handler did not return, what it may still
+ * look at is left alone for good, and publications on their way are not told their end.
  */
 enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t deadline_ms,
 				    struct posta_messaging_report *report);
@@ -73,10 +74,11 @@ enum posta_err posta_messaging_stop(struct posta_messaging *messaging, uint64_t 
 void posta_messaging_free(struct posta_messaging *messaging);
 
 /*
- * One for the process, started by the first call from the environment; concurrent first calls all wait for that one start.
- * Returns: borrowed; NULL with error. After posta_messaging_default_stop() the next call starts a new one.
+ * One for the process, started by the first call from the environment; concurrent first calls all wait for that one
+ * start. Returns: borrowed; NULL with error. After posta_messaging_default_stop() the next call starts a new one.
  */
 struct posta_messaging *posta_messaging_default(struct posta_error *error);
+/* Stops and frees it, as posta_messaging_stop; nothing if there is none. */
 enum posta_err posta_messaging_default_stop(uint64_t deadline_ms, struct posta_messaging_report *report);
 
 /* Borrows: until posta_messaging_free(). */

@@ -20,8 +20,8 @@ extern "C" {
 #endif
 
 /*
- * The end of a publication: OK when the broker has confirmed it; text: the broker's own words otherwise, borrowed for the
- * call. Called once, on the service's thread (or that of posta_messaging_stop, with ECLOSED). Must not block.
+ * The end of a publication: OK when the broker has confirmed it; text: the broker's own words otherwise, borrowed for
+ * the call. Called once, on the service's thread (or that of posta_messaging_stop, with ECLOSED). Must not block.
  */
 typedef void posta_done_fn(void *context, enum posta_err result, const char *text);
 
@@ -30,7 +30,8 @@ struct posta_job;
 
 /*
  * Ends a job whose handler returned POSTA_EPENDING, or that came as a message, exactly once; it must not be touched
- * afterwards. result as a handler's. Thread: any; not after posta_messaging_stop has returned.
+ * afterwards, unless a kept message names it. result as a handler's. After posta_messaging_stop it changes nothing: the
+ * broker has the delivery back. Thread: any.
  */
 void posta_job_done(struct posta_job *job, enum posta_err result);
 /* From 1; a task counts those that other workers made, too. */
@@ -78,8 +79,8 @@ enum posta_err posta_subscription_wait(struct posta_subscription *subscription, 
 /* Whether it is in force now. Thread: any. */
 bool posta_subscription_ready(const struct posta_subscription *subscription);
 /*
- * No further deliveries; those in work are finished first. Takes: the subscription. NULL is allowed. Thread: any. Those that
- * are never canceled end with posta_messaging_stop.
+ * No further deliveries; those in work are finished first. Takes: the subscription. NULL is allowed. Thread: any. Those
+ * that are never canceled end with posta_messaging_stop.
  */
 void posta_subscription_cancel(struct posta_subscription *subscription);
 

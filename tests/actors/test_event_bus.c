@@ -249,6 +249,80 @@ static void cancel__no_more_deliveries(void **state)
 	scene_end(&scene);
 }
 
+static void cancel__could_not_begin__is_forgotten(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { 0 };
+	struct posta_error error;
+	struct posta_connection_status status;
+	scene_begin(&scene);
+	/* The broker's file refuses an empty group, later than the call. */
+	struct posta_subscription *subscription =
+		posta_event_bus_subscribe(scene.bus, "reservas", "", on_event, &notes, NULL, &error);
+	assert_non_null(subscription);
+	posta_subscription_cancel(subscription);
+	kit_settle(scene.system);
+	assert_int_equal(posta_event_bus_connection_status(scene.bus, &status), POSTA_OK);
+	assert_int_equal(status.subscription_count, 0);
+	posta_connection_status_fini(&status);
+	scene_end(&scene);
+}
+
+/* A letter to the dead with as many headers as there may be: ours find no room. */
+static enum posta_err crowded_start(struct posta_actor *self, void *state, void *argument)
+{
+	struct scene *scene = argument;
+	struct posta_envelope *envelope = posta_envelope_new();
+	const struct posta_target target = { .topic = "reservas", .qos = -1 };
+	(void)state;
+	posta_envelope_set_body(envelope, "1", 1);
+	for (unsigned i = 0; i < POSTA_HEADERS_MAX; i++)
+		assert_int_equal(posta_envelope_add_header(envelope, "h", "v", 1), POSTA_OK);
+	enum posta_err err = posta_bridge_publish(
+		self, posta_messaging_bridge(scene->messaging, POSTA_MESSAGING_KAFKA), &target, envelope, 0);
+	posta_envelope_unref(envelope);
+	return err;
+}
+
+static void dead_letter__no_room_for_our_headers__goes_without(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class crowded = { .start = crowded_start, .receive = raw_receive };
+	struct scene scene;
+	struct posta_error error;
+	struct notes notes = { .answers = { POSTA_EFAILED } }, letters = { 0 };
+	scene_begin(&scene);
+	assert_non_null(posta_event_bus_subscribe(scene.bus, "reservas.dlq", "dlq", on_event, &letters, NULL, &error));
+	subscribe(&scene, "g", &notes, &(struct posta_consume_options){ .attempts_max = 1 });
+	assert_true(posta_system_spawn(scene.system, &crowded, &scene, NULL, &error) != POSTA_NOBODY);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 1);
+	assert_int_equal(letters.count, 1);
+	notes_free(&notes);
+	notes_free(&letters);
+	scene_end(&scene);
+}
+
+static void stop__a_handler_has_a_job__may_let_go_of_it_later(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct notes notes = { .answers = { POSTA_EPENDING } };
+	struct posta_messaging_report report;
+	scene_begin(&scene);
+	subscribe(&scene, "g", &notes, NULL);
+	publish_event(&scene, "reservas", "1", NULL, NULL);
+	kit_settle(scene.system);
+	assert_int_equal(notes.count, 1);
+	assert_int_equal(posta_messaging_stop(scene.messaging, 100, &report), POSTA_ETIMEDOUT);
+	assert_int_equal(report.unsettled, 1);
+	posta_messaging_free(scene.messaging);
+	posta_job_done(notes.jobs[0], POSTA_OK); /* nobody hears it, and nothing of it is left */
+	notes_free(&notes);
+	kit_stop(scene.system);
+}
+
 static void strict_types__unknown_ones_are_refused(void **state)
 {
 	(void)state;
@@ -335,6 +409,72 @@ static void actor__publishes_and_gets_messages(void **state)
 	scene_end(&scene);
 }
 
+/* Settles each event at once, but keeps the last message. */
+struct keeper {
+	struct posta_message *kept;
+	bool settles;
+};
+
+static enum posta_err keeper_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct keeper *keeper = state;
+	if (message->type != POSTA_MSG_EVENT) {
+		posta_message_free(self, keeper->kept);
+		return POSTA_OK;
+	}
+	keeper->kept = posta_keep(self, message);
+	if (keeper->settles)
+		posta_job_done(((const struct posta_event_message *)posta_data(message))->job, POSTA_OK);
+	return POSTA_OK;
+}
+
+static posta_ref keep_one(struct scene *scene, struct keeper *keeper, struct posta_subscription **subscription)
+{
+	static const struct posta_actor_class klass = { .receive = keeper_receive };
+	struct posta_error error;
+	posta_ref ref = posta_system_spawn(scene->system, &klass, keeper, NULL, &error);
+	*subscription = posta_event_bus_subscribe_actor(scene->bus, "reservas", "g", ref, NULL, &error);
+	assert_non_null(*subscription);
+	publish_event(scene, "reservas", "1", NULL, NULL);
+	kit_settle(scene->system);
+	assert_non_null(keeper->kept);
+	return ref;
+}
+
+static void message__kept_longer_than_the_subscription__is_whole(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct keeper keeper = { .settles = true };
+	struct posta_subscription *subscription;
+	scene_begin(&scene);
+	posta_ref ref = keep_one(&scene, &keeper, &subscription);
+	posta_subscription_cancel(subscription);
+	kit_settle(scene.system);
+	const struct posta_event_message *message = posta_data(keeper.kept);
+	assert_string_equal(posta_job_topic(message->job), "reservas");
+	assert_string_equal(posta_event_data(message->event, NULL), "1");
+	kit_send(scene.system, ref, 1);
+	kit_settle(scene.system);
+	scene_end(&scene);
+}
+
+static void message__kept_longer_than_messaging__is_whole(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct keeper keeper = { .settles = false };
+	struct posta_subscription *subscription;
+	struct posta_messaging_report report;
+	scene_begin(&scene);
+	posta_ref ref = keep_one(&scene, &keeper, &subscription);
+	assert_int_equal(posta_messaging_stop(scene.messaging, 100, &report), POSTA_ETIMEDOUT);
+	posta_messaging_free(scene.messaging);
+	kit_send(scene.system, ref, 1);
+	kit_settle(scene.system);
+	kit_stop(scene.system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,9 +488,14 @@ int main(void)
 		cmocka_unit_test(connection__lost__nothing_is),
 		cmocka_unit_test(connection__lost_while_it_waits__the_broker_sends_it_again_once),
 		cmocka_unit_test(cancel__no_more_deliveries),
+		cmocka_unit_test(cancel__could_not_begin__is_forgotten),
+		cmocka_unit_test(dead_letter__no_room_for_our_headers__goes_without),
+		cmocka_unit_test(stop__a_handler_has_a_job__may_let_go_of_it_later),
 		cmocka_unit_test(strict_types__unknown_ones_are_refused),
 		cmocka_unit_test(publish__bad_arguments__are_refused),
 		cmocka_unit_test(actor__publishes_and_gets_messages),
+		cmocka_unit_test(message__kept_longer_than_the_subscription__is_whole),
+		cmocka_unit_test(message__kept_longer_than_messaging__is_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "actors/messaging.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 static void clear_environment(void)
 {
@@ -195,6 +196,42 @@ static void job__done_by_another_thread(void **state)
 	posta_messaging_free(scene.messaging);
 }
 
+struct stuck {
+	_Atomic bool entered;
+	sem_t go;
+};
+
+static enum posta_err on_stuck(void *context, const struct posta_event *event, struct posta_job *job)
+{
+	struct stuck *stuck = context;
+	(void)event, (void)job;
+	atomic_store(&stuck->entered, true);
+	sem_wait(&stuck->go);
+	return POSTA_OK;
+}
+
+static void stop__handler_does_not_return__what_it_uses_stays(void **state)
+{
+	(void)state;
+	static struct scene scene; /* so that what is left alone is not taken for lost */
+	struct stuck stuck = { 0 };
+	struct posta_error error;
+	struct posta_consume_options options = { .dedicated = true };
+	assert_int_equal(posta_system_start(&(struct posta_system_options){ .workers = 2 }, &scene.system, &error),
+			 POSTA_OK);
+	sem_init(&stuck.go, 0, 0);
+	scene_begin_with(&scene, scene.system, (struct posta_messaging_options){ 0 });
+	assert_non_null(posta_event_bus_subscribe(scene.bus, "t", "g", on_stuck, &stuck, &options, &error));
+	publish_event(&scene, "t", "1", NULL, NULL);
+	while (!atomic_load(&stuck.entered))
+		sched_yield();
+	assert_int_equal(posta_messaging_stop(scene.messaging, 50, NULL), POSTA_ETIMEDOUT);
+	posta_messaging_free(scene.messaging);
+	sem_post(&stuck.go);
+	assert_int_equal(posta_system_stop(scene.system, 5000, NULL), POSTA_OK);
+	sem_destroy(&stuck.go);
+}
+
 static enum posta_err publish_inside(struct posta_actor *self, void *state, void *argument)
 {
 	struct scene *scene = argument;
@@ -280,6 +317,7 @@ int main(void)
 		cmocka_unit_test(stop__broker_away__reports_what_was_left_unsent),
 		cmocka_unit_test(stop__in_flight_work__is_finished_first),
 		cmocka_unit_test(job__done_by_another_thread),
+		cmocka_unit_test(stop__handler_does_not_return__what_it_uses_stays),
 		cmocka_unit_test(wait__on_a_worker__is_refused),
 		cmocka_unit_test(default_one__concurrent_first_calls__start_it_once),
 		cmocka_unit_test(two_instances__share_a_process),
