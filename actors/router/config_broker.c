@@ -7,6 +7,7 @@
 
 #define SECRET_MAX 4096u
 #define EXTRA_MAX 128u
+#define NAME_BYTES_MAX 63u
 
 static const struct {
 	const char *scheme;
@@ -88,14 +89,15 @@ static void read_password_file(struct posta__reader *reader, const char *key, st
 	size_t len = file ? fread(secret, 1, sizeof secret, file) : 0;
 	if (file)
 		fclose(file);
-	while (len && (secret[len - 1] == '\n' || secret[len - 1] == '\r'))
-		len--;
-	if (!len || len == sizeof secret || memchr(secret, '\0', len)) {
+	size_t line = 0;
+	while (line < len && secret[line] != '\n' && secret[line] != '\r')
+		line++;
+	if (!line || line == sizeof secret || memchr(secret, '\0', line)) {
 		posta__wrong(reader, node, "its first line is the password", "no password could be read from %s", path);
-		return;
+	} else {
+		broker->options.password = posta__arena_text(reader->arena, secret, line);
+		reader->no_memory |= !broker->options.password;
 	}
-	broker->options.password = posta__arena_text(reader->arena, secret, len);
-	reader->no_memory |= !broker->options.password;
 	explicit_bzero(secret, sizeof secret);
 }
 
@@ -244,6 +246,8 @@ static void read_broker(struct posta__reader *reader, const char *key, struct fy
 	broker->place = posta__place(key_node);
 	broker->options.name = key;
 	broker->options.size = sizeof broker->options;
+	if (!*key || strlen(key) > NAME_BYTES_MAX)
+		posta__wrong(reader, key_node, NULL, "the name of a broker has 1 to %u bytes", NAME_BYTES_MAX);
 	if (node && fy_node_is_mapping(node)) {
 		posta__read_mapping(reader, node, "a broker", broker_keys, broker);
 		if (!broker->url && !reader->errors)
@@ -252,6 +256,8 @@ static void read_broker(struct posta__reader *reader, const char *key, struct fy
 		read_url(reader, "url", key_node, node, broker);
 	}
 	complete_backoff(&broker->options.backoff);
+	if (reader->errors)
+		return; /* a second reading would tell them again */
 	broker->fingerprint = posta__node_hash(reader, node, 0);
 	for (const char *secret = broker->options.password; secret && *secret; secret++)
 		broker->fingerprint = (broker->fingerprint ^ (unsigned char)*secret) * UINT64_C(1099511628211);

@@ -53,35 +53,58 @@ static bool leads(const struct posta_router_config *config, size_t from, size_t 
 	return false;
 }
 
+struct graph {
+	size_t n;
+	bool *leads;   /* n x n: what the one writes the other reads */
+	size_t *queue; /* of a search */
+	bool *seen;
+};
+
+static bool comes_back(struct graph *graph, size_t start)
+{
+	size_t head = 0, tail = 0;
+	memset(graph->seen, 0, graph->n * sizeof *graph->seen);
+	graph->queue[tail++] = start;
+	while (head < tail && !graph->seen[start]) {
+		const bool *leads = graph->leads + graph->queue[head++] * graph->n;
+		for (size_t next = 0; next < graph->n; next++) {
+			if (!leads[next] || graph->seen[next])
+				continue;
+			graph->seen[next] = true;
+			graph->queue[tail++] = next;
+		}
+	}
+	return graph->seen[start];
+}
+
+static void search(struct posta__reader *reader, const struct posta_router_config *config, struct graph *graph)
+{
+	for (size_t i = 0; i < graph->n * graph->n; i++)
+		graph->leads[i] = leads(config, i / graph->n, i % graph->n);
+	for (size_t i = 0; i < graph->n; i++)
+		if (comes_back(graph, i))
+			posta__report(reader, config->routes[i].place, true,
+				      "a message goes round for ever unless a filter ends it",
+				      "route \"%s\" leads back to its own source", config->routes[i].name);
+}
+
 /* Warns of each route from which its own source is reached again. */
 static void check_loops(struct posta__reader *reader, const struct posta_router_config *config)
 {
 	size_t n = config->route_count;
-	size_t *queue = calloc(n + 1, sizeof *queue);
-	bool *seen = calloc(n + 1, sizeof *seen);
-	for (size_t start = 0; queue && seen && start < n; start++) {
-		size_t head = 0, tail = 0;
-		memset(seen, 0, n * sizeof *seen);
-		queue[tail++] = start;
-		while (head < tail && !seen[start]) {
-			size_t route = queue[head++];
-			for (size_t next = 0; next < n; next++) {
-				if (seen[next] || !leads(config, route, next))
-					continue;
-				seen[next] = true;
-				queue[tail++] = next;
-				if (next == start)
-					break;
-			}
-		}
-		if (seen[start])
-			posta__report(reader, config->routes[start].place, true,
-				      "a message goes round for ever unless a filter ends it",
-				      "route \"%s\" leads back to its own source", config->routes[start].name);
-	}
-	reader->no_memory |= !queue || !seen;
-	free(queue);
-	free(seen);
+	struct graph graph = {
+		.n = n,
+		.leads = calloc(n * n + 1, sizeof *graph.leads),
+		.queue = calloc(n + 1, sizeof *graph.queue),
+		.seen = calloc(n + 1, sizeof *graph.seen),
+	};
+	if (graph.leads && graph.queue && graph.seen)
+		search(reader, config, &graph);
+	else
+		reader->no_memory = true;
+	free(graph.leads);
+	free(graph.queue);
+	free(graph.seen);
 }
 
 static void check_names(struct posta__reader *reader, const struct posta_router_config *config)

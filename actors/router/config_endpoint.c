@@ -116,8 +116,9 @@ static void read_topics(struct posta__reader *reader, const char *key, struct fy
 	for (struct fy_node *item; all && (item = fy_node_sequence_iterate(node, &at));) {
 		if (!posta__read_text(reader, item, &topic))
 			return;
-		if (strlen(topic) > POSTA__KAFKA_TOPIC_MAX || strchr(topic, ',')) {
-			posta__wrong(reader, item, NULL, "this is no name of a topic");
+		struct posta_error why = { 0 };
+		if (posta__name_check(POSTA__NAME_KAFKA, topic, &why)) {
+			posta__wrong(reader, item, NULL, "%s", why.text);
 			return;
 		}
 		used += (size_t)sprintf(all + used, "%s%s", used ? "," : "", topic);
@@ -133,8 +134,11 @@ static void read_pattern(struct posta__reader *reader, const char *key, struct f
 	const char *text;
 	if (!allowed(reader, reading, key, key_node) || !posta__read_text(reader, node, &text))
 		return;
-	size_t len = strlen(text);
-	char *pattern = posta__arena_alloc(reader->arena, len + 2);
+	if (!*text) {
+		posta__wrong(reader, node, NULL, "\"%s\" is empty", key);
+		return;
+	}
+	char *pattern = posta__arena_alloc(reader->arena, strlen(text) + 2);
 	reader->no_memory |= !pattern;
 	if (pattern)
 		sprintf(pattern, "%s%s", *text == '^' ? "" : "^", text);

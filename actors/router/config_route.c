@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 63u
+#define NAME_BYTES_MAX 63u
 
 static void read_name(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,
 		      void *owner)
@@ -13,8 +13,8 @@ static void read_name(struct posta__reader *reader, const char *key, struct fy_n
 	if (!posta__read_text(reader, node, &route->name))
 		return;
 	route->place = posta__place(node);
-	if (!*route->name || strlen(route->name) > NAME_MAX_BYTES)
-		posta__wrong(reader, node, NULL, "the name of a route has 1 to %u bytes", NAME_MAX_BYTES);
+	if (!*route->name || strlen(route->name) > NAME_BYTES_MAX)
+		posta__wrong(reader, node, NULL, "the name of a route has 1 to %u bytes", NAME_BYTES_MAX);
 }
 
 static void read_from(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "environment.h"
 
+#include "bridges/codec/number.h"
+#include "bridges/codec/scan.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,13 +88,13 @@ bool posta__duration_parse(const char *text, uint64_t *ms)
 		const char *unit;
 		double ms;
 	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
-	char *end;
-	if (!isdigit((unsigned char)text[0]) || strcspn(text, "xXeEnN") != strlen(text))
+	size_t len = strspn(text, "0123456789.");
+	if (posta__json_scan(text, len, NULL))
 		return false;
-	double number = strtod(text, &end);
+	double number = posta__number_parse((struct posta_bytes){ text, len }).number;
 	double factor = strcmp(text, "0") == 0 ? 1 : 0;
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-		if (strcmp(end, units[i].unit) == 0)
+		if (strcmp(text + len, units[i].unit) == 0)
 			factor = units[i].ms;
 	if (factor == 0 || !(number * factor <= 4294967295.0))
 		return false;

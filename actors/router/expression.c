@@ -6,10 +6,11 @@
  *   not   = "not" not | test            test = "exists" path | operand [ operator operand | "in" "[" list "]" ]
  *   operand = "(" or ")" | literal | path
  */
+#include "bridges/codec/number.h"
+#include "bridges/codec/scan.h"
 #include "expression_node.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,20 +110,17 @@ static uint32_t parse_number(struct parser *parser)
 {
 	const char *here = parser->text + parser->at;
 	size_t len = strspn(here, "+-.0123456789eE");
-	char copy[64];
-	char *end;
-	if (len >= sizeof copy)
-		return fail(parser, POSTA_EFORMAT, "this number is too long");
-	memcpy(copy, here, len);
-	copy[len] = '\0';
-	struct posta_value value = { .kind = POSTA_VALUE_DOUBLE };
-	value.number = strtod(copy, &end);
-	if (*end || !isfinite(value.number) || word_byte(here[len]))
+	struct posta_bytes text = { here + (*here == '+'), len - (*here == '+') };
+	if (posta__json_scan(text.data, text.len, NULL) || word_byte(here[len]))
 		return fail(parser, POSTA_EFORMAT, "this is no number");
-	errno = 0;
-	value.integer = strtoll(copy, &end, 10);
-	if (!*end && !errno)
-		value.kind = POSTA_VALUE_INT;
+	struct posta__number number = posta__number_parse(text);
+	if (!isfinite(number.number))
+		return fail(parser, POSTA_EFORMAT, "this number is too large");
+	struct posta_value value = {
+		.kind = number.kind == POSTA__INTEGER ? POSTA_VALUE_INT : POSTA_VALUE_DOUBLE,
+		.integer = number.integer,
+		.number = number.number,
+	};
 	parser->at += len;
 	return add(parser, (struct posta__node){ .kind = POSTA__NODE_VALUE, .value = value });
 }

@@ -90,6 +90,11 @@ static void on_delivery(struct posta__route *route, const struct posta_delivery 
 		posta_settle(route->self, delivery->token, POSTA_ACK);
 		return;
 	}
+	if (verdict == POSTA__BROKEN && error.code == POSTA_ENOMEM) { /* not the message's fault */
+		posta_envelope_unref(envelope);
+		posta_settle(route->self, delivery->token, POSTA_REQUEUE);
+		return;
+	}
 	if (posta__flight_adopt(route, envelope, delivery->token)) {
 		posta_envelope_unref(envelope);
 		return;

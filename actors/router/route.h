@@ -15,8 +15,8 @@
  * waits for a retry; on routes with a retry policy it leaves only as the first of its lane, for then a failure that
  * is found out late could not keep the order any more.
  *
- * A route that fails is suspended and restarted by its supervisor. Its flights and its subscription are no part of what is
- * lost then: answers and deliveries wait in its mailbox meanwhile, so nothing comes twice and no order is broken.
+ * A route that fails is suspended and restarted by its supervisor. Its flights and its subscription are no part of what
+ * is lost then: answers and deliveries wait in its mailbox meanwhile, so nothing comes twice and no order is broken.
  */
 
 #include "config.h"

@@ -266,7 +266,7 @@ static void send_dead(struct posta__route *route, struct posta__flight *flight)
 	struct posta_error error = { POSTA_OK, false, "" };
 	flight->phase = POSTA__FLIGHT_DEAD;
 	enum posta_err err = describe(route, flight);
-	if (!err)
+	if (!err || err == POSTA_ETOOBIG) /* what has no room for our words goes without them */
 		err = publish(route, flight, &route->dead_letter, cookie_of(route, flight, POSTA__DEAD_TARGET), &error);
 	if (err)
 		dead_failed(route, flight, err, error.text);

@@ -248,6 +248,19 @@ const struct posta_actor_class posta__router_class = {
 
 /* -- The caller's side */
 
+static void free_route_slot(struct posta__route_slot *slot)
+{
+	posta__router_free_route(slot->route);
+	free(slot);
+}
+
+static void free_bridge_slot(struct posta__bridge_slot *slot)
+{
+	if (!slot->closed) /* also one that ended by itself */
+		posta_bridge_close(slot->bridge, 0);
+	free(slot);
+}
+
 struct posta_router *posta_router_start(struct posta_system *system, struct posta_router_config *config,
 					const struct posta_router_options *options, struct posta_error *error)
 {
@@ -273,6 +286,64 @@ struct posta_router *posta_router_start(struct posta_system *system, struct post
 	return NULL;
 }
 
+static void sweep_routes(struct posta_router *router)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < router->route_count; i++) {
+		struct posta__route_slot *slot = router->routes[i];
+		if (slot->before && slot->before->state == POSTA__SLOT_ENDED)
+			slot->before = NULL;
+	}
+	for (size_t i = 0; i < router->route_count; i++) {
+		struct posta__route_slot *slot = router->routes[i];
+		if (slot->state == POSTA__SLOT_ENDED)
+			free_route_slot(slot);
+		else
+			router->routes[kept++] = slot;
+	}
+	router->route_count = kept;
+}
+
+static void sweep_bridges(struct posta_router *router)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < router->bridge_count; i++) {
+		struct posta__bridge_slot *slot = router->bridges[i];
+		if (slot->state == POSTA__SLOT_ENDED && !in_use(router, slot->bridge))
+			free_bridge_slot(slot);
+		else
+			router->bridges[kept++] = slot;
+	}
+	router->bridge_count = kept;
+}
+
+static bool file_in_use(const struct posta_router *router, const struct posta_router_config *config)
+{
+	for (size_t i = 0; i < router->route_count; i++) {
+		const struct posta__route_config *route = router->routes[i]->route->config;
+		if (route >= config->routes && route < config->routes + config->route_count)
+			return true;
+	}
+	return false;
+}
+
+/* What ended before this reload: else a program that reloads for months would only ever grow. */
+static void sweep(struct posta_router *router)
+{
+	sweep_routes(router);
+	sweep_bridges(router);
+	for (struct posta__router_file **at = &router->files; *at;) {
+		struct posta__router_file *file = *at;
+		if (file_in_use(router, file->config)) {
+			at = &file->next;
+			continue;
+		}
+		*at = file->next;
+		posta_router_config_free(file->config);
+		free(file);
+	}
+}
+
 enum posta_err posta_router_reload(struct posta_router *router, struct posta_router_config *config,
 				   struct posta_error *error)
 {
@@ -285,7 +356,10 @@ enum posta_err posta_router_reload(struct posta_router *router, struct posta_rou
 	} else {
 		err = posta__router_plan(router, config, error);
 	}
-	router->changing |= !err;
+	if (!err) {
+		router->changing = true;
+		sweep(router);
+	}
 	pthread_mutex_unlock(&router->lock);
 	if (!err)
 		posta_system_send(router->system, router->manager, POSTA__ROUTER_CHANGE, NULL, 0);
@@ -310,15 +384,10 @@ void posta_router_free(struct posta_router *router)
 	/* The manager may hold the lock still, on its way out of the turn in which it said that it stopped. */
 	pthread_mutex_lock(&router->lock);
 	pthread_mutex_unlock(&router->lock);
-	for (size_t i = 0; i < router->route_count; i++) {
-		posta__router_free_route(router->routes[i]->route);
-		free(router->routes[i]);
-	}
-	for (size_t i = 0; i < router->bridge_count; i++) {
-		if (!router->bridges[i]->closed) /* also one that ended by itself */
-			posta_bridge_close(router->bridges[i]->bridge, 0);
-		free(router->bridges[i]);
-	}
+	for (size_t i = 0; i < router->route_count; i++)
+		free_route_slot(router->routes[i]);
+	for (size_t i = 0; i < router->bridge_count; i++)
+		free_bridge_slot(router->bridges[i]);
 	while (router->files) {
 		struct posta__router_file *next = router->files->next;
 		posta_router_config_free(router->files->config);

@@ -3,9 +3,9 @@
 #define POSTA_ACTORS_ROUTER_ROUTER_H
 
 /*
- * A router is a table of bridges and a table of routes, and one actor that keeps them: the manager. Callers build what is
- * new (plan.c) and hand it over in one message; the manager alone starts, drains, closes and counts ends. The lock guards
- * the tables against status calls; the manager holds it for its own changes only.
+ * A router is a table of bridges and a table of routes, and one actor that keeps them: the manager. Callers build what
+ * is new (plan.c) and hand it over in one message; the manager alone starts, drains, closes and counts ends. The lock
+ * guards the tables against status calls; the manager holds it for its own changes only.
  *
  *   manager ── supervisor ─┬─ route      A route that fails is restarted by the supervisor, with back-off: it keeps its
  *                          └─ route      subscription and its flights (route.c). The manager hears of final ends only.
@@ -13,7 +13,7 @@
 
 #include "route.h"
 
-#define POSTA__SLOTS_MAX 4096u /* routes or bridges over all reloads that are not over yet */
+#define POSTA__SLOTS_MAX 4096u /* routes or bridges, with those of earlier files that are not over yet */
 
 enum posta__slot_state {
 	POSTA__SLOT_FREE,
@@ -44,7 +44,7 @@ struct posta__route_slot {
 	bool retired;
 };
 
-/* A file and what runs by it. Freed with the router: texts of its routes may be in use until then. */
+/* A file and what runs by it: it goes with the last of its routes, at the next reload. */
 struct posta__router_file {
 	struct posta__router_file *next;
 	struct posta_router_config *config;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "template.h"
 
+#include "bridges/codec/number.h"
 #include "expression.h"
 
 #include <inttypes.h>
@@ -127,16 +128,18 @@ static enum posta_err append(char **buffer, size_t *room, size_t *len, const voi
 	return POSTA_OK;
 }
 
-static struct posta_bytes value_text(const struct posta_value *value, char scratch[32])
+static struct posta_bytes value_text(const struct posta_value *value, char scratch[POSTA__NUMBER_TEXT_MAX])
 {
 	switch (value->kind) {
 	case POSTA_VALUE_TEXT:
 	case POSTA_VALUE_JSON:
 		return value->text;
 	case POSTA_VALUE_INT:
-		return (struct posta_bytes){ scratch, (size_t)snprintf(scratch, 32, "%" PRId64, value->integer) };
+		sprintf(scratch, "%" PRId64, value->integer);
+		return (struct posta_bytes){ scratch, strlen(scratch) };
 	case POSTA_VALUE_DOUBLE:
-		return (struct posta_bytes){ scratch, (size_t)snprintf(scratch, 32, "%.17g", value->number) };
+		posta__number_text(value->number, false, scratch);
+		return (struct posta_bytes){ scratch, strlen(scratch) };
 	case POSTA_VALUE_BOOL:
 		return (struct posta_bytes){ value->boolean ? "true" : "false", value->boolean ? 4 : 5 };
 	default:
@@ -147,7 +150,7 @@ static struct posta_bytes value_text(const struct posta_value *value, char scrat
 enum posta_err posta__template_fill(const struct posta__template *tmpl, struct posta_envelope *envelope, char **buffer,
 				    size_t *room, size_t *len, struct posta_error *error)
 {
-	char scratch[32];
+	char scratch[POSTA__NUMBER_TEXT_MAX];
 	*len = 0;
 	enum posta_err err = append(buffer, room, len, "", 0);
 	for (size_t i = 0; i < tmpl->count && !err; i++) {

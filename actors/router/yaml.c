@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "yaml.h"
 
+#include "bridges/codec/number.h"
+#include "bridges/codec/scan.h"
 #include "environment.h"
 
+#include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,11 +244,11 @@ bool posta__read_integer(struct posta__reader *reader, struct fy_node *node, lon
 bool posta__read_number(struct posta__reader *reader, struct fy_node *node, double min, double max, double *value)
 {
 	const char *text;
-	char *end;
 	if (!posta__read_text(reader, node, &text))
 		return false;
-	double number = strtod(text, &end);
-	if (end == text || *end || !isfinite(number) || number < min || number > max) {
+	bool good = (isdigit((unsigned char)*text) || *text == '-') && !posta__json_scan(text, strlen(text), NULL);
+	double number = good ? posta__number_parse((struct posta_bytes){ text, strlen(text) }).number : 0;
+	if (!good || number < min || number > max) {
 		posta__wrong(reader, node, NULL, "a number from %g to %g is expected here", min, max);
 		return false;
 	}

@@ -132,6 +132,21 @@ static void parse__environment__is_filled_in(void **state)
 	posta_router_config_free(config);
 	assert_finding(BROKERS "routes:\n  - name: r${POSTA_TEST_NONE}\n" FROM TO,
 		       "f:3:12: error: the variable POSTA_TEST_NONE is not set and has no default");
+	assert_finding("brokers: { a: '${POSTA_TEST_NONE}' }\nroutes: []\n", "error: the variable POSTA_TEST_NONE");
+	assert_null(strstr(strstr(findings, "POSTA_TEST_NONE") + 1, "POSTA_TEST_NONE")); /* once */
+}
+
+static void parse__names__are_checked(void **state)
+{
+	char text[256];
+	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: bus, topics: [a, 'b c'] }\n" TO,
+		       "f:4:39: error: Kafka topic \"b c\" has ' ' at 2");
+	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: bus, topics: [a, ''] }\n" TO,
+		       "f:4:39: error: Kafka topic is empty");
+	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: bus, pattern: '' }\n" TO,
+		       "f:4:36: error: \"pattern\" is empty");
+	snprintf(text, sizeof text, "brokers: { %064d: 'memory:' }\n", 7);
+	assert_finding(text, "f:1:12: error: the name of a broker has 1 to 63 bytes");
 }
 
 static void parse__expression__points_at_the_column(void **state)
@@ -165,7 +180,7 @@ static void parse__password_file__is_read(void **state)
 	char path[] = "/tmp/posta-password-XXXXXX", text[256];
 	int fd = mkstemp(path);
 	FILE *file = fdopen(fd, "w");
-	fputs("hush\n", file);
+	fputs("hush\nthat was all\n", file);
 	fclose(file);
 	snprintf(text, sizeof text,
 		 "brokers: { a: { url: 'amqp://h', user: u, password_file: %s } }\nroutes:\n  - name: r\n"
@@ -190,6 +205,24 @@ static void check__loop__is_a_warning(void **state)
 	assert_null(strstr(findings, "leads back"));
 }
 
+/* 1,024 routes, each into the next, and 16 targets each: the check must not try all ways through them. */
+static void check__long_chain__takes_no_time(void **state)
+{
+	static char text[4 << 20];
+	size_t used = (size_t)sprintf(text, BROKERS "routes:\n");
+	for (unsigned i = 0; i < POSTA__ROUTES_MAX; i++) {
+		used += (size_t)sprintf(text + used,
+					"  - name: r%u\n    from: { broker: bus, topic: t%u }\n    to:\n", i, i);
+		for (unsigned j = 0; j < POSTA__TARGETS_MAX; j++)
+			used += (size_t)sprintf(text + used, "      - { broker: bus, topic: %s%u }\n", j ? "x" : "t",
+						j ? j : (i + 1) % POSTA__ROUTES_MAX);
+	}
+	struct posta_router_config *config = parse(text);
+	assert_non_null(config);
+	assert_non_null(strstr(findings, "route \"r0\" leads back to its own source"));
+	posta_router_config_free(config);
+}
+
 static void check__equal_names__are_an_error(void **state)
 {
 	assert_finding(BROKERS "routes:\n  - name: r\n" FROM TO "  - name: r\n" FROM TO,
@@ -204,11 +237,13 @@ int main(void)
 		cmocka_unit_test(parse__later_key__says_so),
 		cmocka_unit_test(parse__several_errors__are_told_in_one_pass),
 		cmocka_unit_test(parse__environment__is_filled_in),
+		cmocka_unit_test(parse__names__are_checked),
 		cmocka_unit_test(parse__expression__points_at_the_column),
 		cmocka_unit_test(parse__no_yaml__names_the_place),
 		cmocka_unit_test(parse__credentials__are_never_told),
 		cmocka_unit_test(parse__password_file__is_read),
 		cmocka_unit_test(check__loop__is_a_warning),
+		cmocka_unit_test(check__long_chain__takes_no_time),
 		cmocka_unit_test(check__equal_names__are_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ static int ask(const char *text, const char *body)
 	return err ? (int)err : result;
 }
 
-#define BODY "{\"n\": 5, \"x\": 2.5, \"ok\": true, \"none\": null, \"a\": {\"b\": [\"c\", 7]}}"
+#define BODY "{\"n\": 5, \"x\": 2.5, \"tenth\": 0.1, \"ok\": true, \"none\": null, \"a\": {\"b\": [\"c\", 7]}}"
 
 static void test__each_operator__says_what_the_guide_says(void **state)
 {
@@ -175,6 +175,7 @@ static void template__fields__are_filled(void **state)
 		{ "{data.missing}", "" },
 		{ "{data.a}", "{\"b\": [\"c\", 7]}" },
 		{ "{data.x}", "2.5" },
+		{ "{data.tenth}", "0.1" },
 		{ "", "" },
 	};
 	char *buffer = NULL;

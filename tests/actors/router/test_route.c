@@ -287,6 +287,21 @@ static void route__body_not_json__goes_to_dead_letter_and_the_flow_goes_on(void 
 	finish(scene);
 }
 
+static void dead_letter__no_room_for_our_headers__goes_without(void **state)
+{
+	struct scene *scene = begin("    steps: [ { filter: data.n > 0 } ]\n    to: { broker: b, topic: out }\n"
+				    "    dead_letter: { broker: b, topic: dead }\n");
+	struct posta_envelope *envelope = posta_envelope_new();
+	posta_envelope_set_body(envelope, "hola", 4);
+	for (unsigned i = 0; i < POSTA_HEADERS_MAX; i++)
+		assert_int_equal(posta_envelope_add_header(envelope, "h", "v", 1), POSTA_OK);
+	assert_int_equal(posta_system_send(scene->system, scene->driver, MSG_PUBLISH, &envelope, sizeof envelope),
+			 POSTA_OK);
+	wait_for(scene, 1, 0, 0, 1);
+	assert_int_equal(scene->kept, 1);
+	finish(scene);
+}
+
 static void route__too_big__is_given_up_at_once_and_told(void **state)
 {
 	struct scene *scene =
@@ -474,6 +489,36 @@ static void reload__changed_route__takes_over(void **state)
 	finish(scene);
 }
 
+static bool one_route_runs(void *context)
+{
+	struct posta_route_status status = { .size = sizeof status };
+	struct scene *scene = context;
+	unsigned running = 0;
+	for (size_t i = 0; posta_router_route_status(scene->router, i, &status); i++)
+		running += status.running;
+	return running == 1;
+}
+
+static void reload__many_thousand_times__does_not_grow(void **state)
+{
+	struct scene *scene = begin("    to: { broker: b, topic: out }\n");
+	struct posta_route_status status = { .size = sizeof status };
+	static const char *const routes[] = { "    to: { broker: b, topic: more }\n",
+					      "    to: { broker: b, topic: out }\n" };
+	for (unsigned i = 0; i < POSTA__SLOTS_MAX + 10; i++) {
+		struct posta_error error = { POSTA_OK, false, "" };
+		if (posta_router_reload(scene->router, config_of(routes[i % 2]), &error))
+			fail_msg("%u: %s", i, error.text);
+		assert_true(posta_system_run_until(scene->system, one_route_runs, scene, 10000));
+	}
+	assert_false(posta_router_route_status(scene->router, 2, &status));
+	assert_ptr_equal(scene->router->files->next->next, NULL);
+	publish(scene, "t", "k", "{}");
+	struct wanted wanted = { scene, 0, 1, 0, 0 };
+	assert_true(posta_system_run_until(scene->system, all_there, &wanted, 10000));
+	finish(scene);
+}
+
 static void reload__same_file__touches_nothing(void **state)
 {
 	struct scene *scene = begin("    to: { broker: b, topic: out }\n");
@@ -498,6 +543,7 @@ int main(void)
 		cmocka_unit_test(route__many_keys__each_keeps_its_order),
 		cmocka_unit_test(route__no_room_at_the_bridge__waits_and_keeps_the_order),
 		cmocka_unit_test(route__body_not_json__goes_to_dead_letter_and_the_flow_goes_on),
+		cmocka_unit_test(dead_letter__no_room_for_our_headers__goes_without),
 		cmocka_unit_test(route__too_big__is_given_up_at_once_and_told),
 		cmocka_unit_test(route__fails_in_mid_flow__is_restarted_and_loses_nothing),
 		cmocka_unit_test(route__fails_again_and_again__waits_longer_and_goes_on),
@@ -505,6 +551,7 @@ int main(void)
 		cmocka_unit_test(stop__drains__and_ends),
 		cmocka_unit_test(stop__route_waits_to_be_restarted__ends_at_the_deadline),
 		cmocka_unit_test(reload__changed_route__takes_over),
+		cmocka_unit_test(reload__many_thousand_times__does_not_grow),
 		cmocka_unit_test(reload__same_file__touches_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
