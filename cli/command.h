@@ -30,9 +30,14 @@ int cli_usage_error(const char *command, const char *format, ...) __attribute__(
 int cli_fail(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* True for a number in min..max, whole. */
 bool cli_number(const char *text, long long min, long long max, long long *value);
+/* Monotonic. */
+uint64_t cli_now_ms(void);
+/* As in a file of routes, "500ms"; a number alone is seconds. */
 bool cli_duration(const char *text, uint64_t *ms);
 
-/* SIGINT and SIGTERM (and SIGHUP) are blocked in all threads and waited for by one. Call it before any thread starts. */
+/*
+ * SIGINT and SIGTERM (and SIGHUP) are blocked in all threads and waited for by one. Call it before any thread starts.
+ */
 void cli_block_signals(sigset_t *set, bool hup);
 /* Waits at most ms. Returns: the signal, 0 for none. */
 int cli_wait_signal(const sigset_t *set, int ms);

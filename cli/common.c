@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "command.h"
 
-#include <ctype.h>
+#include "actors/router/environment.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 static void say(const char *command, const char *format, va_list args)
@@ -47,21 +47,16 @@ bool cli_number(const char *text, long long min, long long max, long long *value
 
 bool cli_duration(const char *text, uint64_t *ms)
 {
-	static const struct {
-		const char *unit;
-		double ms;
-	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "", 1000 } };
-	char *end;
-	if (!isdigit((unsigned char)*text))
-		return false;
-	double number = strtod(text, &end);
-	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-		if (strcmp(end, units[i].unit) != 0 || !(number * units[i].ms < 4e9))
-			continue;
-		*ms = (uint64_t)(number * units[i].ms);
-		return true;
-	}
-	return false;
+	char seconds[32];
+	snprintf(seconds, sizeof seconds, "%ss", text);
+	return posta__duration_parse(text, ms) || posta__duration_parse(seconds, ms);
+}
+
+uint64_t cli_now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 void cli_block_signals(sigset_t *set, bool hup)

@@ -5,7 +5,6 @@
 
 #include <getopt.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 50
@@ -34,13 +33,6 @@ struct running {
 	uint64_t line_sent;
 	bool failed;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static int parse(int argc, char **argv, struct settings *settings)
 {
@@ -129,10 +121,10 @@ static bool idle(struct running *run, const struct cli_totals *totals, uint64_t 
 static void serve(struct running *run)
 {
 	struct cli_totals totals;
-	run->started_ms = run->moved_ms = run->line_ms = now_ms();
+	run->started_ms = run->moved_ms = run->line_ms = cli_now_ms();
 	for (;;) {
 		int got = cli_wait_signal(&run->signals, TICK_MS);
-		uint64_t now = now_ms();
+		uint64_t now = cli_now_ms();
 		if (got == SIGHUP)
 			reload(run);
 		else if (got)
@@ -151,14 +143,14 @@ static void serve(struct running *run)
 /* A second signal ends the patience. */
 static void drain(struct running *run)
 {
-	uint64_t deadline = now_ms() + run->settings.drain_ms + STOP_MS;
+	uint64_t deadline = cli_now_ms() + run->settings.drain_ms + STOP_MS;
 	posta_router_stop(run->router, (uint32_t)run->settings.drain_ms);
-	while (!posta_router_stopped(run->router) && now_ms() < deadline) {
+	while (!posta_router_stopped(run->router) && cli_now_ms() < deadline) {
 		int got = cli_wait_signal(&run->signals, TICK_MS);
 		if (!got || got == SIGHUP)
 			continue;
 		posta_router_stop(run->router, 0);
-		deadline = now_ms() + 1000;
+		deadline = cli_now_ms() + 1000;
 	}
 }
 
@@ -168,7 +160,7 @@ static int serve_and_sum_up(struct running *run)
 	drain(run);
 	if (!run->settings.quiet && !run->settings.json && isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
-	cli_summary(run->router, run->settings.json, now_ms() - run->started_ms);
+	cli_summary(run->router, run->settings.json, cli_now_ms() - run->started_ms);
 	bool stopped = posta_router_stopped(run->router);
 	enum posta_err err = posta_system_stop(run->system, stopped ? STOP_MS : 1000, NULL);
 	/* Actors that were abandoned may still look at the router. */

@@ -6,7 +6,6 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TICK_MS 20
 #define CREDIT 1024u
@@ -107,22 +106,15 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 
 static const struct posta_actor_class subscriber_class = { .name = "sub", .receive = receive, .start = start };
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void wait_until_done(struct subscriber *subscriber, const sigset_t *signals)
 {
-	uint64_t printed = 0, since = now_ms();
+	uint64_t printed = 0, since = cli_now_ms();
 	while (!atomic_load(&subscriber->done) && !cli_wait_signal(signals, TICK_MS)) {
 		uint64_t now = atomic_load(&subscriber->printed);
 		if (now != printed)
-			since = now_ms();
+			since = cli_now_ms();
 		printed = now;
-		if (subscriber->settings.until_idle_ms && now_ms() - since >= subscriber->settings.until_idle_ms)
+		if (subscriber->settings.until_idle_ms && cli_now_ms() - since >= subscriber->settings.until_idle_ms)
 			return;
 	}
 }

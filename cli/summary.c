@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "summary.h"
 
+#include "bridges/codec/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -28,17 +30,22 @@ void cli_total(struct posta_router *router, struct cli_totals *totals)
 	}
 }
 
+/* Words of a broker, or cut in the middle of a letter: what is no UTF-8 becomes "?". */
 static void print_json_text(const char *text)
 {
 	putchar('"');
-	for (; *text; text++) {
+	for (size_t left = strlen(text), len; left; text += len, left -= len) {
 		unsigned char c = (unsigned char)*text;
-		if (c == '"' || c == '\\')
+		len = posta__utf8_sequence((const unsigned char *)text, left);
+		if (!len)
+			putchar('?');
+		else if (c == '"' || c == '\\')
 			printf("\\%c", c);
 		else if (c < 0x20)
 			printf("\\u%04x", c);
 		else
-			putchar(c);
+			fwrite(text, 1, len, stdout);
+		len = len ? len : 1;
 	}
 	putchar('"');
 }
