@@ -35,11 +35,12 @@ typedef enum posta_err posta_receive(struct posta_actor *self, void *state, stru
 struct posta_actor_class {
 	size_t size;      /* sizeof this struct, or 0 for the layout of version 1 */
 	const char *name; /* in logs and the tree; NULL: "actor" */
-	size_t state_size; /* bytes of state, zeroed before start, also at each restart; 0: state is the spawn's argument */
+	/* Bytes of state, zeroed before start, also at each restart; 0: state is the spawn's argument. */
+	size_t state_size;
 	posta_receive *receive;
 	/*
-	 * Optional. First thing on the actor's own thread. POSTA_EPENDING: started later, by posta_started(). Another error:
-	 * the start failed.
+	 * Optional. First thing on the actor's own thread. POSTA_EPENDING: started later, by posta_started(). Another
+	 * error: the start failed.
 	 */
 	enum posta_err (*start)(struct posta_actor *self, void *state, void *argument);
 	/* Optional. Last thing, also when start failed or never ran; children have ended already. Must not fail. */
@@ -52,9 +53,9 @@ enum posta_mailbox_policy {
 	POSTA_MAILBOX_DROP_NEWEST, /* send succeeds, the message becomes a dead letter */
 	POSTA_MAILBOX_DROP_OLDEST, /* the oldest one becomes a dead letter */
 	/*
-	 * Send succeeds, but the sending actor gets no further message, after its present handler, until half of the mailbox is
-	 * empty. Never in a circle: whoever would wait for itself goes through. From other threads: POSTA_EFULL, or
-	 * posta_system_send_wait().
+	 * Send succeeds, but the sending actor gets no further message, after its present handler, until half of the
+	 * mailbox is empty. Never in a circle: whoever would wait for itself goes through. From other threads:
+	 * POSTA_EFULL, or posta_system_send_wait().
 	 */
 	POSTA_MAILBOX_PARK,
 	POSTA_MAILBOX_COUNTED_ /* the runtime's own: no limit, but the length is known */
@@ -98,7 +99,9 @@ enum posta_err posta_send_within(struct posta_actor *self, posta_ref to, uint64_
 enum posta_err posta_post(struct posta_actor *self, posta_ref to, struct posta_message *message);
 /* Passes the message in work on; its sender stays the original one, so the reply goes there. */
 enum posta_err posta_forward(struct posta_actor *self, posta_ref to, struct posta_message *message);
-/* Answers the message in work. A question asked by posta_ask() gets its reply, any other sender a message of that type. */
+/*
+ * Answers the message in work. A question asked by posta_ask() gets its reply, any other sender a message of that type.
+ */
 enum posta_err posta_reply(struct posta_actor *self, uint32_t type, const void *data, size_t size);
 
 /* Whom to answer later, when the message is gone. */
@@ -107,9 +110,11 @@ struct posta_caller {
 	uint32_t ask;
 };
 struct posta_caller posta_caller(const struct posta_message *message);
+/* As posta_reply, to whom posta_caller() named. */
 enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
 			      size_t size);
 
+/* Returns: its own reference; its parent's, POSTA_NOBODY for the root; its state; its system. */
 posta_ref posta_self(const struct posta_actor *self);
 posta_ref posta_parent(const struct posta_actor *self);
 void *posta_state(const struct posta_actor *self);
@@ -120,11 +125,16 @@ struct ev_loop *posta_loop(const struct posta_actor *self);
 uint64_t posta_now_ns(struct posta_actor *self);
 /* Uniform 64 bits of the worker's seeded generator: not for secrets. */
 uint64_t posta_random(struct posta_actor *self);
+/*
+ * Whether ref names an actor that has not ended; one that waits for its restart has not. Only a hint on other workers.
+ */
 bool posta_alive(const struct posta_actor *self, posta_ref ref);
 
 /* From the next message on receive handles. It stays over a restart only if start sets it again. */
 void posta_become(struct posta_actor *self, posta_receive *receive);
-/* Puts the message in work aside; unstash gives all back, in order, before anything newer. Errors: EFULL (over 65,536). */
+/*
+ * Puts the message in work aside; unstash gives all back, in order, before anything newer. Errors: EFULL (over 65,536).
+ */
 enum posta_err posta_stash(struct posta_actor *self, struct posta_message *message);
 void posta_unstash(struct posta_actor *self);
 

@@ -25,8 +25,9 @@ enum posta_err posta_ask(struct posta_actor *self, posta_ref to, uint32_t type, 
 			 uint64_t timeout_ms, posta_reply_fn *on_reply, void *context);
 
 /*
- * Blocks a thread that is none of posta's until the reply is there. *reply_size: in, bytes that fit into reply; out, bytes
- * of the whole reply (what does not fit is cut). *reply_type may be NULL. Errors: as above, EWRONGTHREAD on a worker.
+ * Blocks a thread that is none of posta's until the reply is there. *reply_size: in, bytes that fit into reply; out,
+ * bytes of the whole reply (what does not fit is cut). *reply_type may be NULL. Errors: as above, EWRONGTHREAD on a
+ * worker.
  */
 enum posta_err posta_system_ask(struct posta_system *system, posta_ref to, uint32_t type, const void *data, size_t size,
 				uint64_t timeout_ms, uint32_t *reply_type, void *reply, size_t *reply_size);

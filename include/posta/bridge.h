@@ -29,7 +29,7 @@ struct posta_bridge;
 
 /* How an envelope is written on the wire. */
 enum posta_format {
-	POSTA_FORMAT_BINARY, /* attributes as headers/properties, body as it is; MQTT 3.1.1 has no headers: structured */
+	POSTA_FORMAT_BINARY, /* attributes as headers, body as it is; MQTT 3.1.1 has no headers: structured */
 	POSTA_FORMAT_STRUCTURED, /* one JSON CloudEvent */
 	POSTA_FORMAT_RAW         /* the body alone */
 };
@@ -63,38 +63,38 @@ struct posta_bridge_options {
 	bool will_retain;
 	bool clean_session; /* MQTT: forget the session at the end; default false */
 	/*
-	 * Any option of the client library by its own name: NULL-terminated name, value, name, value. Kafka: librdkafka's
-	 * (compression.type, linger.ms, batch.size, sasl.mechanism, ...).
+	 * Any option of the client library by its own name: NULL-terminated name, value, name, value. Kafka:
+	 * librdkafka's (compression.type, linger.ms, batch.size, sasl.mechanism, ...).
 	 */
 	const char *const *extra;
 	/*
-	 * The worker it lives on, from 1, for all its life: its front and its connection own the broker's descriptors there.
-	 * 0: the system's workers in turn, so that several bridges share the load.
+	 * The worker it lives on, from 1, for all its life: its front and its connection own the broker's descriptors
+	 * there. 0: the system's workers in turn, so that several bridges share the load.
 	 */
 	int worker;
 	/*
-	 * What only a person can cure (bad credentials, no such virtual host, a refused declaration) is tried again after so
-	 * long, beyond the back-off. 0: 30,000
+	 * What only a person can cure (bad credentials, no such virtual host, a refused declaration) is tried again
+	 * after so long, beyond the back-off. 0: 30,000
 	 */
 	uint32_t permanent_retry_ms;
 	/* Kafka */
 	const char *transactional_id; /* publications go in transactions under this id, unique among running bridges */
-	int topic_partitions;         /* topics of targets and sources that are missing are made with so many. 0: not by us */
+	int topic_partitions;         /* missing topics of targets and sources are made with so many. 0: not by us */
 	int topic_replication;        /* of those. 0: the broker's default */
 };
 
 /*
  * Opens a bridge by URL: kafka://h:9092,h2:9092  kafkas://  amqp://user:pass@h:5672/vhost  amqps://
- * mqtt://h:1883  mqtts://  memory:[name]. amqp and mqtt take several hosts, too (h1:5672,h2): one a try, in turn. Returns at once; the first connection is made in the background.
- * Thread: any. Returns: owned, to be closed; NULL with error (EINVAL: bad URL; EUNSUPPORTED: scheme unknown
- * or switched off in this build; ENOMEM).
+ * mqtt://h:1883  mqtts://  memory:[name]. amqp and mqtt take several hosts, too (h1:5672,h2): one a try, in turn.
+ * Returns at once; the first connection is made in the background. Thread: any. Returns: owned, to be closed; NULL with
+ * error (EINVAL: bad URL; EUNSUPPORTED: scheme unknown or switched off in this build; ENOMEM).
  */
 struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *url,
 				       const struct posta_bridge_options *options, struct posta_error *error);
 /*
  * Settled and confirmed things are finished within deadline_ms, the rest is given back to its broker or reported
- * as ECLOSED to its publisher; then the connection ends. Never blocks. It ends the caller's use of the pointer: once a bridge,
- * also after the system has stopped. NULL is allowed. Thread: any.
+ * as ECLOSED to its publisher; then the connection ends. Never blocks. It ends the caller's use of the pointer: once a
+ * bridge, also after the system has stopped. NULL is allowed. Thread: any.
  */
 void posta_bridge_close(struct posta_bridge *bridge, uint32_t deadline_ms);
 /* The bridge's actor, which ends when closing is finished (watch it to know). */
@@ -112,13 +112,16 @@ struct posta_target {
 	int qos;                /* MQTT: 0, 1, 2; -1: 1 */
 	bool retain;            /* MQTT, memory */
 	enum posta_format format;
-	const char *exchange_type; /* AMQP: declare the exchange (durable): direct, topic, fanout, headers; NULL: it must exist */
+	const char *exchange_type; /* AMQP: declares the exchange, durable: direct, topic, fanout, headers; NULL: it exists */
 	/*
 	 * AMQP: arguments of the queue's declaration, NULL-terminated name, value, name, value: x-queue-type quorum,
 	 * x-dead-letter-exchange, x-message-ttl, x-delivery-limit, ... Whole numbers and true, false go as such.
 	 */
 	const char *const *queue_arguments;
-	/* AMQP, memory: into the queue only after so long; AMQP by way of "<queue>.wait.<ms>", whose messages expire into it. */
+	/*
+	 * AMQP, memory: into the queue only after so long; AMQP by way of "<queue>.wait.<ms>", whose messages expire
+	 * into it.
+	 */
 	uint32_t delay_ms;
 };
 
@@ -152,8 +155,8 @@ struct posta_source {
 	int qos;                 /* MQTT: 0, 1, 2; -1: 1 */
 	uint32_t credit;         /* unsettled deliveries at a time: prefetch, receive maximum. 0: 1,024 */
 	/*
-	 * Kafka, memory: the first assignment of partitions is read from here, whatever the group had committed; in memory a
-	 * topic is one partition, and the position is the whole group's.
+	 * Kafka, memory: the first assignment of partitions is read from here, whatever the group had committed; in
+	 * memory a topic is one partition, and the position is the whole group's.
 	 */
 	struct posta_position position;
 	const char *member;        /* Kafka: static membership: a restart within the session causes no rebalance */
@@ -191,8 +194,10 @@ struct posta_delivery {
 
 struct posta_published {
 	uint64_t cookie; /* the publisher's own */
-	enum posta_err
-		result; /* OK: confirmed by the broker. ETOOBIG, EREFUSED, EEXPIRED, EINVAL, ECLOSED, EFULL, EFORMAT: it will never be */
+	/*
+	 * OK: confirmed by the broker. ETOOBIG, EREFUSED, EEXPIRED, EINVAL, ECLOSED, EFULL, EFORMAT: it will never be.
+	 */
+	enum posta_err result;
 	char text[POSTA_ERROR_TEXT_MAX]; /* the broker's own words, "" on success */
 };
 
@@ -219,7 +224,9 @@ enum posta_err posta_bridge_publish(struct posta_actor *self, struct posta_bridg
 struct posta_route_target;
 struct posta_route_target *posta_target_prepare(struct posta_bridge *bridge, const struct posta_target *target,
 						struct posta_error *error);
+/* NULL is allowed. Thread: any. */
 void posta_target_unref(struct posta_route_target *target);
+/* As posta_bridge_publish. */
 enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_bridge *bridge,
 				       struct posta_route_target *target, struct posta_envelope *envelope,
 				       uint64_t cookie);
@@ -233,12 +240,13 @@ enum posta_err posta_bridge_subscribe(struct posta_actor *self, struct posta_bri
 				      struct posta_error *error);
 /* Unsettled deliveries of it may still be settled; no new ones come. */
 enum posta_err posta_bridge_unsubscribe(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
+/* No deliveries until it is resumed; those on their way still come. Both are idempotent. */
 enum posta_err posta_bridge_pause(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 enum posta_err posta_bridge_resume(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription);
 /*
- * Kafka, memory: what the subscription reads now is read from that position on (of a memory queue, which is no log: what
- * is unsettled comes again). Its unsettled deliveries are void: their settlement is counted as stale. Errors: EUNSUPPORTED
- * (no log), EINVAL, ENOMEM, EDEAD.
+ * Kafka, memory: what the subscription reads now is read from that position on (of a memory queue, which is no log:
+ * what is unsettled comes again). Its unsettled deliveries are void: their settlement is counted as stale. Errors:
+ * EUNSUPPORTED (no log), EINVAL, ENOMEM, EDEAD.
  */
 enum posta_err posta_bridge_seek(struct posta_actor *self, struct posta_bridge *bridge, uint32_t subscription,
 				 struct posta_position position);
@@ -280,6 +288,7 @@ struct posta_bridge_status {
 
 /* A snapshot. Thread: any; never waits for the bridge. */
 void posta_bridge_status(const struct posta_bridge *bridge, struct posta_bridge_status *status);
+/* "connected" */
 const char *posta_bridge_state_name(enum posta_bridge_state state);
 /* From now on self gets POSTA_MSG_BRIDGE_STATE: the present state at once, then each change. */
 enum posta_err posta_bridge_watch(struct posta_actor *self, struct posta_bridge *bridge);

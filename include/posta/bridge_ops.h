@@ -57,16 +57,19 @@ struct posta_bridge_ops {
 
 	/* Optional. Checks the URL and options, once, at open, on the caller's thread. Errors: EINVAL with words. */
 	enum posta_err (*check)(const char *url, const struct posta_bridge_options *options, struct posta_error *error);
-	/* Optional. Checks a target or source for what this broker can't do. Any thread. Errors: EINVAL, EUNSUPPORTED with words. */
+	/*
+	 * Optional. Checks a target or source for what this broker can't do. Any thread. Errors: EINVAL, EUNSUPPORTED
+	 * with words.
+	 */
 	enum posta_err (*check_target)(const struct posta_target *target, struct posta_error *error);
 	enum posta_err (*check_source)(const struct posta_source *source, struct posta_error *error);
 
 	/* Required. Begins to connect. Ends in posta_bridge_up or _down, or fails at once with an error. */
 	enum posta_err (*connect)(struct posta_bridge *bridge, void *state, struct posta_error *error);
 	/*
-	 * Required. Offers n publications in order; takes the first k and returns k (0..n). Less than n means "no room now":
-	 * posta_bridge_writable() asks for more. One that can never be sent is taken and confirmed with its error.
-	 * Must not flush a message alone when n > 1: one batch, one write.
+	 * Required. Offers n publications in order; takes the first k and returns k (0..n). Less than n means "no room
+	 * now": posta_bridge_writable() asks for more. One that can never be sent is taken and confirmed with its
+	 * error. Must not flush a message alone when n > 1: one batch, one write.
 	 */
 	size_t (*publish)(struct posta_bridge *bridge, void *state, const struct posta_publication *const *batch,
 			  size_t n);
@@ -128,28 +131,35 @@ void posta_bridge_confirm(struct posta_bridge *bridge, uint64_t id, enum posta_e
 /* All up to and including id are confirmed (AMQP's multiple). */
 void posta_bridge_confirm_through(struct posta_bridge *bridge, uint64_t id);
 /*
- * One message from the broker. Takes the caller's reference to envelope. id is the file's own and comes back in settle().
- * Returns false when the subscription has used up its credit: the message was taken all the same, but pause follows.
+ * One message from the broker. Takes the caller's reference to envelope. id is the file's own and comes back in
+ * settle(). Returns false when the subscription has used up its credit: the message was taken all the same, but pause
+ * follows.
  */
 bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope,
 			  uint64_t id, bool redelivered);
 /* The broker answered a subscription (again, if it was canceled by the broker later). */
 void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription, enum posta_err result,
 			     const char *text);
-/* Unsettled deliveries of this subscription are void (a rebalance, a channel that closed): their settlement will be ignored. */
+/*
+ * Unsettled deliveries of this subscription are void (a rebalance, a channel that closed): their settlement will be
+ * ignored.
+ */
 void posta_bridge_revoke(struct posta_bridge *bridge, uint32_t subscription,
 			 bool (*is_void)(uint64_t id, void *context), void *context);
 /* For the status: what the subscription has still to read and settle; -1: not known. */
 void posta_bridge_lag(struct posta_bridge *bridge, uint32_t subscription, int64_t lag);
 /*
- * The connection's one timer: ops->timer is called once, after so long on the clock of posta_bridge_now_ms(), or perhaps
- * a little early. A later call sets it anew. false: out of memory.
+ * The connection's one timer: ops->timer is called once, after so long on the clock of posta_bridge_now_ms(), or
+ * perhaps a little early. A later call sets it anew. false: out of memory.
  */
 bool posta_bridge_timer(struct posta_bridge *bridge, uint64_t ms);
 /* finish() is done. */
 void posta_bridge_ended(struct posta_bridge *bridge);
 
-/* Adds a broker that is not built in. Process-wide is avoided: per system. Errors: EEXISTS, EINVAL names the missing op. */
+/*
+ * Adds a broker that is not built in. Process-wide is avoided: per system. Errors: EEXISTS, EINVAL names the missing
+ * op.
+ */
 enum posta_err posta_bridge_register(struct posta_system *system, const struct posta_bridge_ops *ops,
 				     struct posta_error *error);
 

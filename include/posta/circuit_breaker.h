@@ -3,8 +3,9 @@
 #define POSTA_CIRCUIT_BREAKER_H
 
 /*
- * A circuit breaker: after threshold failures in a row it is open and refuses at once; after timeout_ms one probe is let
- * through (half-open), whose end closes it or opens it again. It is told the time, so it needs neither thread nor timer.
+ * A circuit breaker: after threshold failures in a row it is open and refuses at once; after timeout_ms one probe is
+ * let through (half-open), whose end closes it or opens it again. It is told the time, so it needs neither thread nor
+ * timer.
  *
  *   closed ──threshold failures──▶ open ──timeout──▶ half-open ──probe succeeds──▶ closed
  *                                   ▲                    └───────probe fails──────▶ open
@@ -29,7 +30,7 @@ enum posta_circuit { POSTA_CIRCUIT_CLOSED, POSTA_CIRCUIT_OPEN, POSTA_CIRCUIT_HAL
 struct posta_circuit_breaker_options {
 	size_t size;
 	uint32_t threshold;  /* 0: 5 */
-	uint64_t timeout_ms; /* 0: 60,000; also how long a probe may take before the next one is let through */
+	uint64_t timeout_ms; /* 0: 60,000; also how long a probe may take until the next one. UINT64_MAX: no probe */
 	/* Whether an error counts as a failure; NULL: every one. */
 	bool (*counts)(enum posta_err error);
 	/* Each change of state, on the thread that caused it, outside of the lock. */
@@ -66,6 +67,7 @@ struct posta_circuit_metrics {
 	uint64_t refused;
 	uint64_t opened; /* times */
 };
+/* A snapshot. */
 void posta_circuit_breaker_metrics(struct posta_circuit_breaker *breaker, struct posta_circuit_metrics *metrics);
 /* "closed", "open", "half-open". */
 const char *posta_circuit_name(enum posta_circuit state);

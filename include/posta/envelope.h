@@ -55,7 +55,9 @@ enum posta_attribute {
 
 /* Returns: owned, empty, one reference; NULL when out of memory. */
 struct posta_envelope *posta_envelope_new(void);
+/* Returns: the same one. Thread: any. */
 struct posta_envelope *posta_envelope_ref(struct posta_envelope *envelope);
+/* The last one frees it. NULL is allowed. Thread: any. */
 void posta_envelope_unref(struct posta_envelope *envelope);
 
 /*

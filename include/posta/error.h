@@ -75,6 +75,7 @@ const char *posta_strerror(enum posta_err code);
 /* Returns: the code's name, "EFULL", or "?" for none of ours. */
 const char *posta_err_name(enum posta_err code);
 
+/* Whether the same call may succeed later without anybody changing it. */
 bool posta_err_retriable(enum posta_err code);
 
 /* Fills error (NULL is allowed) and returns the code, so that a failing path is one line. */

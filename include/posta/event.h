@@ -37,10 +37,14 @@ struct posta_event;
  * Returns: owned; NULL: out of memory, type empty or NULL, data_json no JSON.
  */
 struct posta_event *posta_event_create(const char *type, const char *data_json, const char *source);
+/* Returns: the same one. The last unref frees it; NULL is allowed there. Thread: any. */
 struct posta_event *posta_event_ref(const struct posta_event *event);
 void posta_event_unref(const struct posta_event *event);
 
-/* Setters copy; NULL removes. Errors: ENOMEM, ETOOBIG, ESTATE (published already), EINVAL (header's name is no extension). */
+/*
+ * Setters copy; NULL removes. Errors: ENOMEM, ETOOBIG, ESTATE (published already), EINVAL (header's name is no
+ * extension).
+ */
 enum posta_err posta_event_set_id(struct posta_event *event, const char *id);
 enum posta_err posta_event_set_key(struct posta_event *event, const char *key);
 enum posta_err posta_event_set_subject(struct posta_event *event, const char *subject);
@@ -72,13 +76,13 @@ const char *posta_event_data(const struct posta_event *event, size_t *len);
 const char *posta_event_data_text(const struct posta_event *event, const char *path, char *out, size_t size);
 
 /*
- * The form on the wire. Returns: owned, free(). A received event that was not changed gives back the very text that came,
- * unknown fields included.
+ * The form on the wire. Returns: owned, free(). A received event that was not changed gives back the very text that
+ * came, unknown fields included.
  */
 enum posta_err posta_event_to_json(const struct posta_event *event, char **json, size_t *len);
 /*
- * Reads a CloudEvent or plain {"type", "data", ...}; what lacks specversion, id, time gets them. JSON without "type" and "data"
- * is the data of an event without a type. Errors: EFORMAT (no JSON; says where), ETOOBIG, ENOMEM.
+ * Reads a CloudEvent or plain {"type", "data", ...}; what lacks specversion, id, time gets them. JSON without "type"
+ * and "data" is the data of an event without a type. Errors: EFORMAT (no JSON; says where), ETOOBIG, ENOMEM.
  */
 enum posta_err posta_event_from_json(const char *json, size_t len, struct posta_event **event,
 				     struct posta_error *error);

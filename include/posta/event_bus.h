@@ -19,7 +19,8 @@ struct posta_event_bus;
 
 /*
  * on_done (may be NULL) hears the end once if this returns OK; otherwise never. The event becomes read-only.
- * Errors: EINVAL (topic; event; with strict types: EUNSUPPORTED, an unregistered type), EFULL (too many in flight), ECLOSED, ENOMEM.
+ * Errors: EINVAL (topic; event; with strict types: EUNSUPPORTED, an unregistered type), EFULL (too many in flight),
+ * ECLOSED, ENOMEM.
  */
 enum posta_err posta_event_bus_publish(struct posta_event_bus *bus, const char *topic, struct posta_event *event,
 				       posta_done_fn *on_done, void *context);
@@ -45,13 +46,15 @@ struct posta_subscription *posta_event_bus_subscribe(struct posta_event_bus *bus
 						     struct posta_error *error);
 
 /*
- * Payload of POSTA_MSG_EVENT. The actor calls posta_job_done(job, result) before its handler returns, or later if it keeps the
- * message (posta_keep) until then. A message that is freed without it counts as failed: also when the actor dies.
+ * Payload of POSTA_MSG_EVENT. The actor calls posta_job_done(job, result) before its handler returns, or later if it
+ * keeps the message (posta_keep) until then. A message that is freed without it counts as failed: also when the actor
+ * dies.
  */
 struct posta_event_message {
 	const struct posta_event *event;
 	struct posta_job *job;
 };
+/* The same for an actor: each event comes as such a message. */
 struct posta_subscription *posta_event_bus_subscribe_actor(struct posta_event_bus *bus, const char *topic,
 							   const char *group, posta_ref actor,
 							   const struct posta_consume_options *options,
@@ -59,6 +62,7 @@ struct posta_subscription *posta_event_bus_subscribe_actor(struct posta_event_bu
 
 /* Adds a type to those known. Errors: ENOMEM, EINVAL, EFULL (over 4,096). Idempotent. */
 enum posta_err posta_event_type_register(struct posta_event_bus *bus, const char *type);
+/* Whether it is one of the constants of event.h or was registered. */
 bool posta_event_type_known(struct posta_event_bus *bus, const char *type);
 
 /* Fills *status, to be ended by posta_connection_status_fini(). Errors: ENOMEM. */

@@ -17,7 +17,8 @@ enum posta_log_level { POSTA_LOG_ERROR, POSTA_LOG_WARNING, POSTA_LOG_INFO, POSTA
 
 /*
  * What options.log is given: level is an enum posta_log_level; event: "bridge.down"; text: "name=bus error=...",
- * both borrowed for the call. Called from any worker (and the watchdog), possibly from several at once. Must not call back into the system.
+ * both borrowed for the call. Called from any worker (and the watchdog), possibly from several at once. Must not call
+ * back into the system.
  */
 typedef void posta_log_fn(void *context, int level, const char *event, const char *text);
 
@@ -28,7 +29,7 @@ void posta_log(struct posta_system *system, enum posta_log_level level, const ch
 #endif
 	;
 
-/* Hooks. context: a FILE * (NULL: stderr). One line a record; _json: one JSON object a line. */
+/* Hooks; file is a FILE * (NULL: stderr). One line a record; _json: one JSON object a line. Thread: any. */
 void posta_log_text(void *file, int level, const char *event, const char *text);
 void posta_log_json(void *file, int level, const char *event, const char *text);
 /* DEBUG as the environment has it: unset, "", "0", "false", "off", "no" mean INFO, all else DEBUG. */

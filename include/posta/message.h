@@ -76,9 +76,8 @@ struct posta_message *posta_message_wrap(struct posta_actor *self, uint32_t type
 /* Frees a message that was made or kept and not posted. NULL is allowed. */
 void posta_message_free(struct posta_actor *self, struct posta_message *message);
 /*
- * Makes the message in work the handler's own: it may be posted again, kept, or freed. A reply is a message like any other
- * from then on.
- * Returns: owned, the same block; no copy. Thread: the actor's own, inside its handler.
+ * Makes the message in work the handler's own: it may be posted again, kept, or freed. A reply is a message like any
+ * other from then on. Returns: owned, the same block; no copy. Thread: the actor's own, inside its handler.
  */
 struct posta_message *posta_keep(struct posta_actor *self, struct posta_message *message);
 

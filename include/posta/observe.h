@@ -3,9 +3,9 @@
 #define POSTA_OBSERVE_H
 
 /*
- * Looking at a system while it runs: the tree of its actors, how long messages wait and handlers take, and handlers that
- * do not return. Nothing stops for it. What times are measured is only measured while posta_observe() is on: off, a message
- * costs not one instruction more.
+ * Looking at a system while it runs: the tree of its actors, how long messages wait and handlers take, and handlers
+ * that do not return. Nothing stops for it. What times are measured is only measured while posta_observe() is on: off,
+ * a message costs not one instruction more.
  */
 
 #include <posta/actor.h>
@@ -16,8 +16,8 @@ extern "C" {
 #endif
 
 /*
- * Times of handlers and of waiting in mailboxes, per system and per actor: on or off, at any time. On, a message costs two
- * looks at the clock, and an actor that gets any 24 bytes. Thread: any.
+ * Times of handlers and of waiting in mailboxes, per system and per actor: on or off, at any time. On, a message costs
+ * two looks at the clock, and an actor that gets any 24 bytes. Thread: any.
  */
 void posta_observe(struct posta_system *system, bool on);
 
@@ -32,8 +32,8 @@ struct posta_histogram {
 };
 
 /*
- * Sums over the workers; either may be NULL. waits: from a send to the handler; messages that fill their block to the last 8
- * bytes have no room for the time and are left out. Thread: any.
+ * Sums over the workers; either may be NULL. waits: from a send to the handler; messages that fill their block to the
+ * last 8 bytes have no room for the time and are left out. Thread: any.
  */
 void posta_system_histograms(struct posta_system *system, struct posta_histogram *waits,
 			     struct posta_histogram *handlers);
@@ -45,7 +45,7 @@ uint64_t posta_histogram_quantile_ns(const struct posta_histogram *histogram, do
 /* -- The tree -- */
 
 enum posta_actor_state {
-	POSTA_ACTOR_UNKNOWN, /* its worker did not answer in time, or it was on its way to another: only ref and worker are told */
+	POSTA_ACTOR_UNKNOWN,  /* its worker did not answer in time, or it was moving: only ref and worker are told */
 	POSTA_ACTOR_STARTING, /* its start is not finished */
 	POSTA_ACTOR_RUNNING,
 	POSTA_ACTOR_PARKED,    /* waits for room in a mailbox */
@@ -81,12 +81,13 @@ struct posta_tree {
 };
 
 /*
- * All actors as they are now, each as its own worker sees it between two turns; an actor on a thread of its own, which may
- * block, is UNKNOWN but for its place. A worker that is stuck in a handler has its actors told as UNKNOWN after timeout_ms.
- * Thread: none of posta's (host-driven: the driving one). Returns: owned, posta_tree_free(); NULL with error: ENOMEM,
- * EWRONGTHREAD, ECLOSED (it stops).
+ * All actors as they are now, each as its own worker sees it between two turns; an actor on a thread of its own, which
+ * may block, is UNKNOWN but for its place. A worker that is stuck in a handler has its actors told as UNKNOWN after
+ * timeout_ms. Thread: none of posta's (host-driven: the driving one). Returns: owned, posta_tree_free(); NULL with
+ * error: ENOMEM, EWRONGTHREAD, ECLOSED (it stops).
  */
 struct posta_tree *posta_system_tree(struct posta_system *system, uint64_t timeout_ms, struct posta_error *error);
+/* NULL is allowed. */
 void posta_tree_free(struct posta_system *system, struct posta_tree *tree);
 
 #ifdef __cplusplus

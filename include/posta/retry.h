@@ -16,8 +16,8 @@ extern "C" {
 #endif
 
 /*
- * One attempt (from 1), in the retry's own actor. OK: done. POSTA_EPENDING: posta_retry_result(retry, attempt, result) says later.
- * Any other error: failed.
+ * One attempt (from 1), in the retry's own actor. OK: done. POSTA_EPENDING: posta_retry_result(retry, attempt, result)
+ * says later. Any other error: failed.
  */
 typedef enum posta_err posta_attempt_fn(struct posta_actor *self, posta_ref retry, uint32_t attempt, void *context);
 /* After the end, in the same actor, once: OK, the last error, or ECANCELED. */
@@ -32,7 +32,10 @@ struct posta_retry_options {
 	bool (*retriable)(enum posta_err error);
 };
 
-/* A child of self: it ends with it. Returns: its reference; POSTA_NOBODY with error (EINVAL, ENOMEM). options may be NULL. */
+/*
+ * A child of self: it ends with it. Returns: its reference; POSTA_NOBODY with error (EINVAL, ENOMEM). options may be
+ * NULL.
+ */
 posta_ref posta_retry_start(struct posta_actor *self, const struct posta_retry_options *options,
 			    posta_attempt_fn *attempt, posta_retry_done_fn *on_done, void *context,
 			    struct posta_error *error);
@@ -40,7 +43,9 @@ posta_ref posta_retry_start(struct posta_actor *self, const struct posta_retry_o
 posta_ref posta_system_retry_start(struct posta_system *system, const struct posta_retry_options *options,
 				   posta_attempt_fn *attempt, posta_retry_done_fn *on_done, void *context,
 				   struct posta_error *error);
-/* The end of a pending attempt; one that timed out meanwhile, or ended already, is ignored. Thread: any. Errors: EDEAD. */
+/*
+ * The end of a pending attempt; one that timed out meanwhile, or ended already, is ignored. Thread: any. Errors: EDEAD.
+ */
 enum posta_err posta_retry_result(struct posta_system *system, posta_ref retry, uint32_t attempt,
 				  enum posta_err result);
 /* Ends it with ECANCELED unless it has ended. Thread: any. */

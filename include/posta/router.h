@@ -31,8 +31,8 @@ struct posta_diagnostic {
 typedef void posta_diagnostic_fn(void *context, const struct posta_diagnostic *diagnostic);
 
 /*
- * Reads a file, with ${VAR} and ${VAR:-default} from the environment, and tells all that is wrong in one pass. report may
- * be NULL. Thread: any. Returns: owned; NULL with error (EIO: can't be read; EFORMAT: the first finding; ENOMEM).
+ * Reads a file, with ${VAR} and ${VAR:-default} from the environment, and tells all that is wrong in one pass. report
+ * may be NULL. Thread: any. Returns: owned; NULL with error (EIO: can't be read; EFORMAT: the first finding; ENOMEM).
  */
 struct posta_router_config *posta_router_config_load(const char *file, posta_diagnostic_fn *report, void *context,
 						     struct posta_error *error);
@@ -40,7 +40,9 @@ struct posta_router_config *posta_router_config_load(const char *file, posta_dia
 struct posta_router_config *posta_router_config_parse(const char *text, size_t len, const char *file,
 						      posta_diagnostic_fn *report, void *context,
 						      struct posta_error *error);
+/* For one that was not given to a router. NULL is allowed. */
 void posta_router_config_free(struct posta_router_config *config);
+/* How many there are. */
 size_t posta_router_config_routes(const struct posta_router_config *config);
 size_t posta_router_config_brokers(const struct posta_router_config *config);
 

@@ -5,11 +5,11 @@
 /*
  * Simulation: one or several systems, each with several workers, all in the calling thread, on a virtual clock. Which
  * worker goes next, which ready actor, which of them changes its worker, when an actor crashes, what a link between two
- * systems loses: all of it follows from a seed. The same seed gives the same run, so what a thousand seeds have found is
- * replayed by its one number.
+ * systems loses: all of it follows from a seed. The same seed gives the same run, so what a thousand seeds have found
+ * is replayed by its one number.
  *
- * Delivery between actors of one system stays what it is, in order and without loss; only links between systems (and the
- * connections of memory brokers) lose, repeat, delay and reorder. Thread: all of it, one and the same.
+ * Delivery between actors of one system stays what it is, in order and without loss; only links between systems (and
+ * the connections of memory brokers) lose, repeat, delay and reorder. Thread: all of it, one and the same.
  * docs/guides/simulation.md shows how a test is written.
  */
 
@@ -79,12 +79,14 @@ bool posta_sim_step(struct posta_sim *sim);
 void posta_sim_settle(struct posta_sim *sim);
 /* Lets ms pass, and runs what they bring, in order of time. */
 void posta_sim_advance(struct posta_sim *sim, uint64_t ms);
-/* Runs, moving the clock when nothing else can be done, until done(context) or ms have passed. Returns: whether done. */
+/*
+ * Runs, moving the clock when nothing else can be done, until done(context) or ms have passed. Returns: whether done.
+ */
 bool posta_sim_run_until(struct posta_sim *sim, bool (*done)(void *context), void *context, uint64_t ms);
 uint64_t posta_sim_now_ns(const struct posta_sim *sim);
 /*
- * Inside a handler: other workers may run here, as if this thread had been interrupted. It does nothing in a system that is
- * not simulated, so it may stay where it is.
+ * Inside a handler: other workers may run here, as if this thread had been interrupted. It does nothing in a system
+ * that is not simulated, so it may stay where it is.
  */
 void posta_sim_yield(struct posta_actor *self);
 /* No more crashes, failures, losses: to look whether everything recovers. */
@@ -94,6 +96,7 @@ void posta_sim_calm(struct posta_sim *sim);
 
 /* Uniform 64 bits of the simulation's own generator. */
 uint64_t posta_sim_random(struct posta_sim *sim);
+/* True in per_mille of a thousand cases. */
 bool posta_sim_chance(struct posta_sim *sim, uint32_t per_mille);
 /* Words of the test's own in the trace and its hash. No addresses and no wall clock: they differ from run to run. */
 void posta_sim_note(struct posta_sim *sim, const char *format, ...)
@@ -103,6 +106,7 @@ void posta_sim_note(struct posta_sim *sim, const char *format, ...)
 	;
 /* Of everything that happened until now: two runs with the same hash went the same way. */
 uint64_t posta_sim_hash(const struct posta_sim *sim);
+/* Steps taken until now. */
 uint64_t posta_sim_steps(const struct posta_sim *sim);
 /* What is wrong with the runtime itself (a worker that sleeps on its work, a run that never rests); NULL: nothing. */
 const char *posta_sim_problem(const struct posta_sim *sim);

@@ -39,16 +39,16 @@ struct posta_child_spec {
 	struct posta_spawn_options spawn;
 	enum posta_restart restart;
 	/*
-	 * Time to stop; then it, and all below it at once, are told again as a kill (EKILLED), and those before it in line wait
-	 * for it no longer. A handler that runs is never torn from its thread. 0: 5,000 for a worker, infinity for a supervisor.
+	 * Time to stop; then it, and all below it at once, are told again as a kill (EKILLED), and those before it in
+	 * line wait for it no longer. A handler that runs is never torn from its thread. 0: 5,000 for a worker,
+	 * infinity for a supervisor.
 	 */
 	uint64_t shutdown_ms;
 	bool supervisor;    /* the child is a supervisor itself */
 	bool significant;   /* only with auto_shutdown; not with PERMANENT */
 	uint32_t intensity; /* restarts of this child in period_ms; 0: only the supervisor's limit */
 	uint64_t period_ms;
-	uint32_t
-		redeliver_max; /* a message that failed the child is handled again this often, then it is a dead letter */
+	uint32_t redeliver_max; /* a message that failed the child is handled again so often, then a dead letter */
 	enum posta_when_down when_down;
 	struct posta_backoff backoff; /* all zero: the supervisor's */
 	uint32_t when_down_max;       /* messages, with POSTA_DOWN_BOUNDED */
@@ -70,8 +70,8 @@ struct posta_supervisor_options {
 };
 
 /*
- * A supervisor as a child of self. Its children start in order, each start awaited; if one fails the started ones stop in
- * reverse and the supervisor ends with that reason. Errors: EINVAL names the spec and the field; EEXISTS; ENOMEM.
+ * A supervisor as a child of self. Its children start in order, each start awaited; if one fails the started ones stop
+ * in reverse and the supervisor ends with that reason. Errors: EINVAL names the spec and the field; EEXISTS; ENOMEM.
  */
 posta_ref posta_supervise(struct posta_actor *self, const struct posta_supervisor_options *options,
 			  struct posta_error *error);
@@ -79,8 +79,8 @@ posta_ref posta_supervise(struct posta_actor *self, const struct posta_superviso
 posta_ref posta_system_supervise(struct posta_system *system, const struct posta_supervisor_options *options,
 				 struct posta_error *error);
 /*
- * A child spec whose child is a supervisor with these options (id and the rest remain to be filled). Takes on success of the
- * call that is given the spec: what spec->argument holds, once. Errors: as posta_supervise.
+ * A child spec whose child is a supervisor with these options (id and the rest remain to be filled). Takes on success
+ * of the call that is given the spec: what spec->argument holds, once. Errors: as posta_supervise.
  */
 enum posta_err posta_supervisor_spec(struct posta_system *system, const struct posta_supervisor_options *options,
 				     struct posta_child_spec *spec, struct posta_error *error);
@@ -101,22 +101,26 @@ struct posta_child_info {
 
 /*
  * Control. Each answers by on_done in self's thread: result, and the child's reference where one runs.
- * Errors in result: EEXISTS (id taken; or running), ENOTFOUND (id), EFULL (children_max), ESTATE (restarting), EINVAL (not with
- * its strategy; or it is no supervisor), ENOMEM, the start's own. spec is copied. Thread: the actor's own.
+ * Errors in result: EEXISTS (id taken; or running), ENOTFOUND (id), EFULL (children_max), ESTATE (restarting), EINVAL
+ * (not with its strategy; or it is no supervisor), ENOMEM, the start's own. spec is copied. Thread: the actor's own.
  */
 typedef enum posta_err posta_control_fn(struct posta_actor *self, void *state, enum posta_err result, posta_ref child,
 					void *context);
+/* Adds a child and starts it. */
 enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor, const struct posta_child_spec *spec,
 				 posta_control_fn *on_done, void *context);
 /* With SIMPLE_ONE_FOR_ONE: the template with this argument; one that is a supervisor has its own. */
 enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supervisor, void *argument,
 					posta_control_fn *on_done, void *context);
+/* Stops it; its spec stays, to be started again by posta_restart_child. _simple: and forgets it. */
 enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id,
 				posta_control_fn *on_done, void *context);
 enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref supervisor, posta_ref child,
 				       posta_control_fn *on_done, void *context);
+/* Starts one again that was stopped or ended; one that runs is EEXISTS. */
 enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id,
 				   posta_control_fn *on_done, void *context);
+/* Forgets one that does not run; one that does is ESTATE. */
 enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor, const char *id,
 				  posta_control_fn *on_done, void *context);
 struct posta_child_count {
@@ -135,9 +139,13 @@ typedef enum posta_err posta_children_fn(struct posta_actor *self, void *state, 
 					 const struct posta_child_info *children, size_t count, void *context);
 enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done,
 				    void *context);
-/* The same for a thread that is none of posta's: blocks at most timeout_ms. *count: in, room in children; out, how many there are. */
+/*
+ * The same for a thread that is none of posta's: blocks at most timeout_ms. *count: in, room in children; out, how many
+ * there are.
+ */
 enum posta_err posta_system_which_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
 					   struct posta_child_info *children, size_t *count);
+/* Each as its asynchronous form, blocking. */
 enum posta_err posta_system_count_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
 					   struct posta_child_count *count);
 enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor,

@@ -8,8 +8,9 @@
  *
  * fork(): the child has none of the threads, and locks as they were: it must not touch a system of its parent's, not
  * even stop it; it may exec, or start one of its own. Descriptors are closed on exec.
- * Signals: none is taken, blocked or ignored (a client library may have SIGPIPE ignored: see its bridge). A signal of the
- * process may be delivered on a worker: block those you handle before posta_system_start(), whose threads inherit the mask.
+ * Signals: none is taken, blocked or ignored (a client library may have SIGPIPE ignored: see its bridge). A signal of
+ * the process may be delivered on a worker: block those you handle before posta_system_start(), whose threads inherit
+ * the mask.
  */
 
 #include <posta/actor.h>
@@ -24,8 +25,8 @@ extern "C" {
 #endif
 
 /*
- * Memory of the runtime comes from here. alloc may return NULL; size is what was asked for. One thing does not: the table of
- * actors is a stretch of addresses reserved from the kernel, of which only what is used becomes memory.
+ * Memory of the runtime comes from here. alloc may return NULL; size is what was asked for. One thing does not: the
+ * table of actors is a stretch of addresses reserved from the kernel, of which only what is used becomes memory.
  */
 struct posta_allocator {
 	void *(*alloc)(void *context, size_t alignment, size_t size);
@@ -65,17 +66,18 @@ struct posta_stuck {
 struct posta_system_options {
 	size_t size;
 	const char *name; /* of its threads; NULL: "posta" */
-	int workers;      /* threads; 0: one per CPU of the affinity mask and the control group's quota; POSTA_HOST_DRIVEN: none */
-	struct ev_loop *
-		loop; /* host-driven: run on this loop of the host's (its default or own); NULL: a loop of posta's own, stepped */
-	uint32_t
-		actors_max; /* 0: 16,777,216, or fewer where addresses are scarce: 192 bytes of them are reserved for each */
+	/* Threads. 0: one per CPU of the affinity mask and the control group's quota; POSTA_HOST_DRIVEN: none. */
+	int workers;
+	/* Host-driven: run on this loop of the host's (its default or own); NULL: a loop of posta's own, stepped. */
+	struct ev_loop *loop;
+	/* 0: 16,777,216, or fewer where addresses are scarce: 192 bytes of them are reserved for each. */
+	uint32_t actors_max;
 	uint32_t dedicated_max; /* 0: 64; at most 200 */
 	bool pin_cpus;          /* worker n on the n-th CPU of the process's mask */
 	uint64_t turn_us_max;   /* longest turn before others run; 0: 100 */
 	bool virtual_clock; /* time stands still but in posta_system_advance and calls that wait; host-driven only */
-	uint64_t
-		seed; /* of posta_random; 0: from the system's entropy. With virtual_clock also the order of ready actors */
+	/* Of posta_random; 0: from the system's entropy. With virtual_clock also the order of ready actors. */
+	uint64_t seed;
 	struct posta_allocator allocator; /* all NULL: aligned_alloc and free */
 	void (*log)(void *context, int level, const char *event, const char *text); /* see log.h */
 	void *log_context;
@@ -83,8 +85,9 @@ struct posta_system_options {
 	void (*dead_letter)(void *context, const struct posta_dead_letter *letter); /* any worker; must not block */
 	void *dead_letter_context;
 	/*
-	 * Handlers that run longer are logged ("actor.stuck": class, reference, message type) and told to stuck(), once each, from a
-	 * thread of the watchdog's own. Actors with threads of their own may block. 0: no watchdog, and it costs nothing.
+	 * Handlers that run longer are logged ("actor.stuck": class, reference, message type) and told to stuck(), once
+	 * each, from a thread of the watchdog's own. Actors with threads of their own may block. 0: no watchdog, and it
+	 * costs nothing.
 	 */
 	uint64_t watchdog_ms;
 	void (*stuck)(void *context, const struct posta_stuck *stuck); /* may be NULL; must not call into the system */
@@ -103,15 +106,16 @@ struct posta_stop_report {
 };
 
 /*
- * Stops all actors, children before parents, waits for it up to deadline_ms, then ends the threads and frees everything.
- * Thread: none of posta's own (host-driven: the driving one, outside of callbacks). NULL is allowed. report may be NULL.
- * Errors: ETIMEDOUT: actors were left and were abandoned (nothing of theirs is freed by their stop()). EWRONGTHREAD.
+ * Stops all actors, children before parents, waits for it up to deadline_ms, then ends the threads and frees
+ * everything. Thread: none of posta's own (host-driven: the driving one, outside of callbacks). NULL is allowed. report
+ * may be NULL. Errors: ETIMEDOUT: actors were left and were abandoned (nothing of theirs is freed by their stop()).
+ * EWRONGTHREAD.
  */
 enum posta_err posta_system_stop(struct posta_system *system, uint64_t deadline_ms, struct posta_stop_report *report);
 
 /*
- * The same in peace: first waits, within the same deadline, until no worker has anything to do, so that what was sent is
- * handled, and what came of it too; timers are not waited for. Whoever goes on sending keeps it from being quiet.
+ * The same in peace: first waits, within the same deadline, until no worker has anything to do, so that what was sent
+ * is handled, and what came of it too; timers are not waited for. Whoever goes on sending keeps it from being quiet.
  */
 enum posta_err posta_system_drain(struct posta_system *system, uint64_t deadline_ms, struct posta_stop_report *report);
 
@@ -121,6 +125,7 @@ posta_ref posta_system_spawn(struct posta_system *system, const struct posta_act
 /* Thread: any, also one that is none of posta's. Errors: as posta_send; ECLOSED: the system stops. */
 enum posta_err posta_system_send(struct posta_system *system, posta_ref to, uint32_t type, const void *data,
 				 size_t size);
+/* The same around memory that is handed over. Takes: slice, always: its release is called on an error too. */
 enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to, uint32_t type,
 				       const struct posta_slice *slice);
 /*
@@ -129,6 +134,7 @@ enum posta_err posta_system_send_slice(struct posta_system *system, posta_ref to
  */
 enum posta_err posta_system_send_wait(struct posta_system *system, posta_ref to, uint32_t type, const void *data,
 				      size_t size, uint64_t timeout_ms);
+/* As posta_stop. Thread: any. */
 void posta_system_stop_actor(struct posta_system *system, posta_ref ref, enum posta_err reason);
 
 /*
@@ -165,6 +171,7 @@ struct posta_metrics {
 	uint64_t parked; /* senders that had to wait for room */
 	uint64_t dead_letters_by[POSTA_DEAD_REASONS];
 };
+/* Thread: any. */
 void posta_system_metrics(struct posta_system *system, struct posta_metrics *metrics);
 
 /* "posta 0.1.0" */

@@ -27,13 +27,14 @@ enum posta_task_priority { POSTA_TASK_LOW = 1, POSTA_TASK_NORMAL = 5, POSTA_TASK
 struct posta_task;
 
 /*
- * payload_json: any JSON value, copied; NULL: {}. Three attempts. Returns: owned; NULL: out of memory, type empty or NULL,
- * payload_json no JSON.
+ * payload_json: any JSON value, copied; NULL: {}. Three attempts. Returns: owned; NULL: out of memory, type empty or
+ * NULL, payload_json no JSON.
  */
 struct posta_task *posta_task_create(const char *type, const char *payload_json, enum posta_task_priority priority);
+/* Returns: the same one. The last unref frees it; NULL is allowed there. Thread: any. */
 struct posta_task *posta_task_ref(const struct posta_task *task);
 void posta_task_unref(const struct posta_task *task);
-/* 1 or more. Errors: EINVAL, ESTATE (published already). */
+/* 1 to 1,000,000. Errors: EINVAL, ESTATE (published already). */
 enum posta_err posta_task_set_max_attempts(struct posta_task *task, uint32_t max_attempts);
 
 /* Borrows: as long as the task. */
@@ -46,7 +47,9 @@ uint32_t posta_task_attempts(const struct posta_task *task);  /* failed ones so 
 uint32_t posta_task_max_attempts(const struct posta_task *task);
 /* The form on the wire, unknown fields of a received one included. Returns: owned, free(); NULL when out of memory. */
 char *posta_task_to_json(const struct posta_task *task, size_t *len);
-/* What lacks id, createdAt, priority, attempts or maxAttempts gets them. Errors: EFORMAT (says why), ETOOBIG, ENOMEM. */
+/*
+ * What lacks id, createdAt, priority, attempts or maxAttempts gets them. Errors: EFORMAT (says why), ETOOBIG, ENOMEM.
+ */
 enum posta_err posta_task_from_json(const char *json, size_t len, struct posta_task **task, struct posta_error *error);
 
 struct posta_task_queue;
@@ -66,6 +69,7 @@ struct posta_subscription *posta_task_queue_subscribe(struct posta_task_queue *q
 						      posta_task_fn *handler, void *context,
 						      const struct posta_consume_options *options,
 						      struct posta_error *error);
+/* The same for an actor. */
 struct posta_task_message { /* payload of POSTA_MSG_TASK; rules as of struct posta_event_message */
 	const struct posta_task *task;
 	struct posta_job *job;
@@ -75,6 +79,7 @@ struct posta_subscription *posta_task_queue_subscribe_actor(struct posta_task_qu
 							    const struct posta_consume_options *options,
 							    struct posta_error *error);
 
+/* As of the event bus. */
 enum posta_err posta_task_queue_connection_status(struct posta_task_queue *queue,
 						  struct posta_connection_status *status);
 char *posta_task_queue_connection_status_json(struct posta_task_queue *queue);

@@ -4,8 +4,8 @@
 
 /*
  * Telemetry over MQTT (or any bridge with topics and filters): health, API and free metrics, each a JSON object with a
- * "timestamp". While the broker is away the last metrics wait in a ring (100 unless the options say otherwise): a new one
- * pushes the oldest out, which ends with EFULL and is counted. Thread: any.
+ * "timestamp". While the broker is away the last metrics wait in a ring (100 unless the options say otherwise): a new
+ * one pushes the oldest out, which ends with EFULL and is counted. Thread: any.
  */
 
 #include <posta/service.h>
@@ -31,7 +31,10 @@ struct posta_metric_options {
 	int qos; /* 0, 1, 2; -1: 1. With NULL options: 1 */
 	bool retain;
 };
-/* json: one JSON value; an object without "timestamp" gets one. Errors: EINVAL (topic), EFORMAT (json), ECLOSED, ENOMEM. */
+/*
+ * json: one JSON value; an object without "timestamp" gets one. Errors: EINVAL (topic), EFORMAT (json), ECLOSED,
+ * ENOMEM.
+ */
 enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry, const char *topic, const char *json,
 					      const struct posta_metric_options *options, posta_done_fn *on_done,
 					      void *context);
@@ -39,6 +42,7 @@ enum posta_err posta_telemetry_publish_metric(struct posta_telemetry *telemetry,
 enum posta_err posta_telemetry_publish_metric_from(struct posta_actor *self, struct posta_telemetry *telemetry,
 						   const char *topic, const char *json,
 						   const struct posta_metric_options *options, uint64_t cookie);
+/* Blocks, as posta_event_bus_publish_wait does. */
 enum posta_err posta_telemetry_publish_metric_wait(struct posta_telemetry *telemetry, const char *topic,
 						   const char *json, const struct posta_metric_options *options,
 						   uint64_t timeout_ms, struct posta_error *error);
@@ -56,6 +60,7 @@ struct posta_subscription *posta_telemetry_subscribe(struct posta_telemetry *tel
 						     const struct posta_consume_options *options,
 						     struct posta_error *error);
 
+/* As of the event bus. */
 enum posta_err posta_telemetry_connection_status(struct posta_telemetry *telemetry,
 						 struct posta_connection_status *status);
 char *posta_telemetry_connection_status_json(struct posta_telemetry *telemetry);

@@ -22,7 +22,8 @@ posta_timer posta_send_after(struct posta_actor *self, uint64_t delay_ms, posta_
 posta_timer posta_send_every(struct posta_actor *self, uint64_t period_ms, posta_ref to, uint32_t type,
 			     const void *data, size_t size);
 /*
- * Exact: after it returns true the message will not come (a periodic one: not again). False: it fired already, or never was.
+ * Exact: after it returns true the message will not come (a periodic one: not again). False: it fired already, or never
+ * was.
  */
 bool posta_cancel(struct posta_actor *self, posta_timer timer);
 

@@ -32,6 +32,7 @@ posta_monitor posta_watch(struct posta_actor *self, posta_ref ref);
 void posta_unwatch(struct posta_actor *self, posta_monitor monitor);
 /* Errors: ENOMEM. Linking to a dead actor is an exit signal with EDEAD. Idempotent. */
 enum posta_err posta_link(struct posta_actor *self, posta_ref ref);
+/* Undoes it. Idempotent. */
 void posta_unlink(struct posta_actor *self, posta_ref ref);
 
 #ifdef __cplusplus
