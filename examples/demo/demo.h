@@ -55,8 +55,8 @@ void demo_fini(struct demo *demo);
 /* The number in "reservaId" of a body; UINT_MAX where there is none. */
 unsigned demo_number(const char *json);
 void demo_sent(struct demo *demo, enum leg leg, unsigned number);
-/* Returns: whether it is new. */
-bool demo_received(struct demo *demo, enum leg leg, unsigned number);
+bool demo_was_sent(const struct demo *demo, enum leg leg, unsigned number);
+void demo_received(struct demo *demo, enum leg leg, unsigned number);
 /* A hook for the system's log; context: the demo. */
 void demo_log(void *context, int level, const char *event, const char *text);
 /* Waits until that many different ones were received. Returns: whether they were, before the time was up. */

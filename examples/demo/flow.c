@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two actors between the services. Each keeps the message that brought its work until the broker behind it has confirmed
- * what came of it, and only then acknowledges: a crash in between gives the work back, and nothing is lost.
+ * Two actors between the services. Each keeps the message that brought its work until the broker behind it has
+ * confirmed what came of it, and only then acknowledges: a crash in between gives the work back, and nothing is lost.
  */
 #include "demo.h"
 
@@ -37,8 +37,9 @@ static enum posta_err route_event(struct posta_actor *self, struct relay *relay,
 	struct demo *demo = relay->demo;
 	const struct posta_event_message *arrived = posta_data(message);
 	unsigned number = demo_number(posta_event_data(arrived->event, NULL));
-	if (!demo_received(demo, LEG_EVENTS, number)) {
-		posta_job_done(arrived->job, POSTA_OK); /* seen before */
+	demo_received(demo, LEG_EVENTS, number);
+	if (demo_was_sent(demo, LEG_TASKS, number)) {
+		posta_job_done(arrived->job, POSTA_OK); /* its task is safe already */
 		return POSTA_OK;
 	}
 	struct posta_task *task =
@@ -79,8 +80,9 @@ static enum posta_err work(struct posta_actor *self, struct relay *relay, struct
 	const struct posta_task_message *arrived = posta_data(message);
 	unsigned number = demo_number(posta_task_payload(arrived->task, NULL));
 	char metric[64];
-	if (!demo_received(demo, LEG_TASKS, number)) {
-		posta_job_done(arrived->job, POSTA_OK); /* done before */
+	demo_received(demo, LEG_TASKS, number);
+	if (demo_was_sent(demo, LEG_METRICS, number)) {
+		posta_job_done(arrived->job, POSTA_OK); /* done before, and told */
 		return POSTA_OK;
 	}
 	snprintf(metric, sizeof metric, "{\"reservaId\":\"%u\"}", number);

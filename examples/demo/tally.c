@@ -45,14 +45,19 @@ void demo_sent(struct demo *demo, enum leg leg, unsigned number)
 		atomic_fetch_add(&demo->legs[leg].sent, 1);
 }
 
-bool demo_received(struct demo *demo, enum leg leg, unsigned number)
+bool demo_was_sent(const struct demo *demo, enum leg leg, unsigned number)
+{
+	return number < demo->count && atomic_load(&demo->legs[leg].was_sent[number]);
+}
+
+void demo_received(struct demo *demo, enum leg leg, unsigned number)
 {
 	struct tally *tally = &demo->legs[leg];
 	if (number >= demo->count)
-		return false;
+		return;
 	if (atomic_exchange(&tally->was_received[number], 1)) {
 		atomic_fetch_add(&tally->redelivered, 1);
-		return false;
+		return;
 	}
 	unsigned received = atomic_fetch_add(&tally->received, 1) + 1;
 	if (received == demo->count || received == demo->count / 2) {
@@ -60,7 +65,6 @@ bool demo_received(struct demo *demo, enum leg leg, unsigned number)
 		pthread_cond_broadcast(&demo->changed);
 		pthread_mutex_unlock(&demo->lock);
 	}
-	return true;
 }
 
 bool demo_await(struct demo *demo, enum leg leg, unsigned received, unsigned seconds)
