@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include <posta/posta.h>
-enum { GREET = 1, COUNT }; /* two types of messages, and below a state: how many it has greeted */
+#include <stdio.h>
+enum { GREET, COUNT };
 
-static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
+static enum posta_err greet(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	unsigned *greeted = state;
 	if (message->type == COUNT)
 		return posta_reply(self, COUNT, greeted, sizeof *greeted);
-	++*greeted;
+	printf("hello, %s: you are number %u\n", (const char *)posta_data(message), ++*greeted);
 	return POSTA_OK;
 }
 
 int main(void)
 {
-	static const struct posta_actor_class greeter = { .state_size = sizeof(unsigned), .receive = receive };
+	static const struct posta_actor_class greeter = { .state_size = sizeof(unsigned), .receive = greet };
 	struct posta_system *system;
 	unsigned count = 0;
 	if (posta_system_start(NULL, &system, NULL))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An HTTP service that publishes an event: POST /reservas answers 201 once the broker has the event, 503 when it can't be
- * reached. "http_reservas 3000" serves on that port; without an argument it sends itself one request and ends.
+ * An HTTP service that publishes an event: POST /reservas answers 201 once the broker has the event, 503 when it can't
+ * be reached. "http_reservas 3000" serves on that port; without an argument it sends itself one request and ends.
  */
 #include <posta/messaging.h>
 

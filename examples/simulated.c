@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A test by simulation: a teller sends deposits over a link that loses, repeats and reorders them to an account on another
- * host, which crashes now and then and keeps only what is in its store. Whatever the seed, no deposit may be lost or counted
- * twice. `simulated` plays 500 seeds; `simulated SEED` plays one and prints its trace. docs/guides/simulation.md goes
- * through it.
+ * A test by simulation: a teller sends deposits over a link that loses, repeats and reorders them to an account on
+ * another host, which crashes now and then and keeps only what is in its store. Whatever the seed, no deposit may be
+ * lost or counted twice. `simulated` plays 500 seeds; `simulated SEED` plays one and prints its trace.
+ * docs/guides/simulation.md goes through it.
  */
 #include <posta/posta.h>
 #include <posta/sim.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The broker is a list of connections under a lock. A publication is put into the queue of every subscription to its topic,
- * whose connection hands it on from its own worker: it is woken by an ev_async.
+ * The broker is a list of connections under a lock. A publication is put into the queue of every subscription to its
+ * topic, whose connection hands it on from its own worker: it is woken by an ev_async.
  */
 #include "pipe.h"
 
@@ -57,7 +57,6 @@ void pipe_set_away(bool away)
 static bool put(struct subscription *subscription, struct posta_envelope *envelope)
 {
 	struct item *item = subscription->count < QUEUE_MAX ? malloc(sizeof *item) : NULL;
-
 	if (!item)
 		return false;
 	*item = (struct item){ .envelope = posta_envelope_ref(envelope) };
@@ -71,11 +70,9 @@ static bool put(struct subscription *subscription, struct posta_envelope *envelo
 static struct posta_envelope *get(struct subscription *subscription)
 {
 	struct item *item = subscription->first;
-
 	if (!item)
 		return NULL;
 	struct posta_envelope *envelope = item->envelope;
-
 	subscription->first = item->next;
 	if (!subscription->first)
 		subscription->last = &subscription->first;
@@ -87,7 +84,6 @@ static struct posta_envelope *get(struct subscription *subscription)
 static void subscription_free(struct subscription *subscription)
 {
 	struct posta_envelope *envelope;
-
 	while ((envelope = get(subscription)))
 		posta_envelope_unref(envelope);
 	free(subscription);
@@ -96,7 +92,6 @@ static void subscription_free(struct subscription *subscription)
 static struct subscription **find(struct connection *connection, uint32_t id)
 {
 	struct subscription **at = &connection->subscriptions;
-
 	while (*at && (*at)->id != id)
 		at = &(*at)->next;
 	return at;
@@ -108,7 +103,6 @@ static struct subscription **find(struct connection *connection, uint32_t id)
 static struct posta_envelope *next_delivery(struct connection *connection, uint32_t *id)
 {
 	struct posta_envelope *envelope = NULL;
-
 	pthread_mutex_lock(&broker.lock);
 	for (struct subscription *at = connection->subscriptions; at && !envelope; at = at->next) {
 		envelope = at->paused ? NULL : get(at);
@@ -122,7 +116,6 @@ static void deliver_all(struct connection *connection)
 {
 	struct posta_envelope *envelope;
 	uint32_t id;
-
 	while ((envelope = next_delivery(connection, &id)))
 		/* False: its credit is used up. The core pauses it, but only later. */
 		if (!posta_bridge_deliver(connection->bridge, id, envelope, ++connection->next_id, false)) {
@@ -136,7 +129,6 @@ static void deliver_all(struct connection *connection)
 static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 {
 	struct connection *connection = wake->data;
-
 	(void)loop, (void)events;
 	pthread_mutex_lock(&broker.lock);
 	bool away = broker.away;
@@ -159,7 +151,6 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 static enum posta_err pipe_connect(struct posta_bridge *bridge, void *state, struct posta_error *error)
 {
 	struct connection *connection = state;
-
 	(void)error;
 	connection->bridge = bridge;
 	connection->loop = posta_bridge_loop(bridge);
@@ -184,7 +175,6 @@ static struct posta_envelope *carried(const struct posta_publication *publicatio
 	enum posta_err err = !envelope ? POSTA_ENOMEM
 			     : raw     ? posta_envelope_set_body(envelope, body.data, body.len)
 				       : posta_envelope_edit(&envelope);
-
 	if (!err)
 		err = posta_envelope_set_text(envelope, POSTA_ATTR_TOPIC, publication->target->topic);
 	if (!err)
@@ -197,7 +187,6 @@ static enum posta_err publish_one(const struct posta_publication *publication)
 {
 	struct posta_envelope *envelope = carried(publication);
 	bool all = envelope != NULL;
-
 	pthread_mutex_lock(&broker.lock);
 	for (struct connection *to = broker.connections; to && all; to = to->next) {
 		for (struct subscription *at = to->subscriptions; at && all; at = at->next)
@@ -229,7 +218,6 @@ static void pipe_subscribe(struct posta_bridge *bridge, void *state, uint32_t id
 	struct connection *connection = state;
 	size_t size = strlen(source->topic) + 1;
 	struct subscription *made = calloc(1, sizeof *made + size);
-
 	if (made) {
 		made->id = id;
 		made->last = &made->first;
@@ -246,7 +234,6 @@ static void pipe_unsubscribe(struct posta_bridge *bridge, void *state, uint32_t 
 	(void)bridge;
 	pthread_mutex_lock(&broker.lock);
 	struct subscription **at = find(state, id), *gone = *at;
-
 	if (gone)
 		*at = gone->next;
 	pthread_mutex_unlock(&broker.lock);
@@ -285,7 +272,6 @@ static void pipe_resume(struct posta_bridge *bridge, void *state, uint32_t id)
 static void pipe_finish(struct posta_bridge *bridge, void *state)
 {
 	struct connection *connection = state;
-
 	(void)bridge;
 	connection->finishing = true;
 	ev_async_send(connection->loop, &connection->wake);
@@ -294,13 +280,11 @@ static void pipe_finish(struct posta_bridge *bridge, void *state)
 static void pipe_close(struct posta_bridge *bridge, void *state)
 {
 	struct connection *connection = state;
-
 	(void)bridge;
 	if (!connection->listed)
 		return;
 	pthread_mutex_lock(&broker.lock);
 	struct connection **at = &broker.connections;
-
 	while (*at != connection)
 		at = &(*at)->next;
 	*at = connection->next;
@@ -308,7 +292,6 @@ static void pipe_close(struct posta_bridge *bridge, void *state)
 	ev_async_stop(connection->loop, &connection->wake);
 	while (connection->subscriptions) {
 		struct subscription *next = connection->subscriptions->next;
-
 		subscription_free(connection->subscriptions);
 		connection->subscriptions = next;
 	}
