@@ -258,11 +258,14 @@ series(Computer, X, Wanted, Asked, Master) ->
         get -> series(Computer, X, Wanted, true, Master)
     end.
 
+%% Long queues off the heap: else each collection of garbage would go through them.
 bank(N) ->
+    OffHeap = {message_queue_data, off_heap},
     Teller = self(),
-    Pids = [spawn_link(fun() -> receive {all, All} -> account(0, All, Teller) end end) || _ <- lists:seq(1, 1000)],
+    process_flag(message_queue_data, off_heap),
+    Pids = [spawn_opt(fun() -> account(0, Teller) end, [link, OffHeap]) || _ <- lists:seq(1, 1000)],
     All = list_to_tuple(Pids),
-    [P ! {all, All} || P <- Pids],
+    persistent_term:put(accounts, All), % not a copy for each
     transfers(N, All, 1),
     done(N),
     [P ! close || P <- Pids],
@@ -282,18 +285,26 @@ transfers(Left, All, Seed) ->
 done(0) -> ok;
 done(Left) -> receive done -> done(Left - 1) end.
 
-account(Balance, All, Teller) ->
+%% Keeps the transfers that come while it waits by itself: a selective receive would look at all of them for each answer.
+account(Balance, Teller) ->
     receive
-        {transfer, To, Amount} ->
-            element(To, All) ! {deposit, self(), Amount},
-            account_waiting(Balance - Amount, All, Teller);
-        {deposit, From, Amount} -> From ! deposited, account(Balance + Amount, All, Teller);
+        {transfer, To, Amount} -> account_begin(Balance, To, Amount, Teller, queue:new());
+        {deposit, From, Amount} -> From ! deposited, account(Balance + Amount, Teller);
         close -> Teller ! {balance, Balance}
     end.
 
-%% A selective receive keeps the transfers that come meanwhile.
-account_waiting(Balance, All, Teller) ->
+account_begin(Balance, To, Amount, Teller, Kept) ->
+    element(To, persistent_term:get(accounts)) ! {deposit, self(), Amount},
+    account_waiting(Balance - Amount, Teller, Kept).
+
+account_waiting(Balance, Teller, Kept) ->
     receive
-        deposited -> Teller ! done, account(Balance, All, Teller);
-        {deposit, From, Amount} -> From ! deposited, account_waiting(Balance + Amount, All, Teller)
+        {transfer, To, Amount} -> account_waiting(Balance, Teller, queue:in({To, Amount}, Kept));
+        {deposit, From, Amount} -> From ! deposited, account_waiting(Balance + Amount, Teller, Kept);
+        deposited ->
+            Teller ! done,
+            case queue:out(Kept) of
+                {empty, _} -> account(Balance, Teller);
+                {{value, {To, Amount}}, Rest} -> account_begin(Balance, To, Amount, Teller, Rest)
+            end
     end.
