@@ -3,18 +3,15 @@
  * A*: 20 workers search a grid of n x n x n nodes for the corner opposite of the start, nearest first, until every node is
  * closed. A worker opens 1,024 nodes of what it is given, then gives what is left on its heap to the master, which deals it out.
  */
-#include "savina.h"
+#include "dealer.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { NODE = 1, DONE };
-enum { WORKERS = 20, THRESHOLD = 1024 };
+enum { THRESHOLD = 1024 };
 
-static posta_ref workers[WORKERS], master;
 static uint32_t side;
 static _Atomic(uint8_t) *seen; /* kept from run to run; a worker takes a node by setting it */
-static uint64_t closed;        /* the master's */
 
 struct open {
 	uint32_t distance, node;
@@ -23,10 +20,6 @@ struct open {
 struct worker {
 	struct open *heap;
 	uint32_t count, capacity;
-};
-
-struct master {
-	uint64_t missing, dealt;
 };
 
 static uint32_t distance(uint32_t node)
@@ -87,12 +80,6 @@ static bool expand(struct worker *worker, uint32_t node)
 	return true;
 }
 
-static enum posta_err worker_start(struct posta_actor *self, void *state, void *argument)
-{
-	workers[savina_index(argument)] = posta_self(self);
-	return POSTA_OK;
-}
-
 static enum posta_err worker_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct worker *worker = state;
@@ -102,9 +89,11 @@ static enum posta_err worker_receive(struct posta_actor *self, void *state, stru
 	for (; opened < THRESHOLD && worker->count > 0; opened++)
 		if (!expand(worker, pop(worker)))
 			return POSTA_ENOMEM;
-	while (worker->count > 0)
-		savina_send(self, master, NODE, pop(worker));
-	return savina_send(self, master, DONE, opened);
+	while (worker->count > 0) {
+		uint64_t node = pop(worker);
+		savina_deal(self, &node, sizeof node);
+	}
+	return savina_dealt(self, opened);
 }
 
 static void worker_stop(struct posta_actor *self, void *state, enum posta_err reason)
@@ -112,39 +101,11 @@ static void worker_stop(struct posta_actor *self, void *state, enum posta_err re
 	free(((struct worker *)state)->heap);
 }
 
-static enum posta_err deal(struct posta_actor *self, struct master *here, uint64_t node)
-{
-	here->missing++;
-	return savina_send(self, workers[here->dealt++ % WORKERS], NODE, node);
-}
-
-static enum posta_err master_start(struct posta_actor *self, void *state, void *argument)
-{
-	master = posta_self(self);
-	closed = 0;
-	take(0);
-	return deal(self, state, 0);
-}
-
-static enum posta_err master_receive(struct posta_actor *self, void *state, struct posta_message *message)
-{
-	struct master *here = state;
-	if (message->type == NODE)
-		return deal(self, here, savina_value(message));
-	closed += savina_value(message);
-	if (--here->missing == 0)
-		savina_done();
-	return POSTA_OK;
-}
-
 static const struct posta_actor_class worker_class = { .name = "worker",
 						       .state_size = sizeof(struct worker),
-						       .start = worker_start,
+						       .start = savina_worker_start,
 						       .receive = worker_receive,
 						       .stop = worker_stop };
-static const struct posta_actor_class master_class = {
-	.name = "master", .state_size = sizeof(struct master), .start = master_start, .receive = master_receive
-};
 
 static void setup(struct savina_run *run)
 {
@@ -155,14 +116,13 @@ static void setup(struct savina_run *run)
 		abort();
 	for (uint64_t i = 0; i < run->n * run->n * run->n; i++)
 		atomic_init(&seen[i], 0);
-	for (size_t i = 0; i < WORKERS; i++)
-		savina_add(run, &worker_class, savina_argument(i));
-	savina_add(run, &master_class, NULL);
+	take(0);
+	savina_add_dealer(run, &worker_class, &(uint64_t){ 0 }, sizeof(uint64_t));
 }
 
 static bool verify(uint64_t n)
 {
-	return closed == n * n * n && seen[n * n * n - 1];
+	return savina_dealer_sum() == n * n * n && seen[n * n * n - 1];
 }
 
 const struct savina_workload savina_astar = { "astar", "run", NULL, setup, verify };

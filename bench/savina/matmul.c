@@ -3,24 +3,18 @@
  * The product of two n x n matrices of doubles that all actors share: a master deals blocks of the result to 20 workers, which
  * give the quarters of large ones back to it and compute those of 32 x 32. n: a power of two, from 32.
  */
-#include "savina.h"
+#include "dealer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 1, DONE };
-enum { WORKERS = 20, SMALL = 32 };
+enum { SMALL = 32 };
 
-static posta_ref workers[WORKERS], master;
 static double *a, *b, *c; /* kept from run to run */
 static uint64_t size;
 
 struct block {
 	uint32_t row, column, size;
-};
-
-struct master {
-	uint64_t missing, dealt;
 };
 
 static double a_at(uint64_t row, uint64_t column)
@@ -47,12 +41,6 @@ static void multiply(const struct block *block)
 	}
 }
 
-static enum posta_err worker_start(struct posta_actor *self, void *state, void *argument)
-{
-	workers[savina_index(argument)] = posta_self(self);
-	return POSTA_OK;
-}
-
 static enum posta_err worker_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	const struct block *block = posta_data(message);
@@ -62,41 +50,15 @@ static enum posta_err worker_receive(struct posta_actor *self, void *state, stru
 	} else {
 		for (uint32_t i = 0; i < 4; i++) {
 			struct block quarter = { block->row + i / 2 * half, block->column + i % 2 * half, half };
-			posta_send(self, master, BLOCK, &quarter, sizeof quarter);
+			savina_deal(self, &quarter, sizeof quarter);
 		}
 	}
-	return savina_send(self, master, DONE, 0);
-}
-
-static enum posta_err deal(struct posta_actor *self, struct master *here, const struct block *block)
-{
-	here->missing++;
-	return posta_send(self, workers[here->dealt++ % WORKERS], BLOCK, block, sizeof *block);
-}
-
-static enum posta_err master_start(struct posta_actor *self, void *state, void *argument)
-{
-	const struct block whole = { 0, 0, (uint32_t)size };
-	master = posta_self(self);
-	return deal(self, state, &whole);
-}
-
-static enum posta_err master_receive(struct posta_actor *self, void *state, struct posta_message *message)
-{
-	struct master *here = state;
-	if (message->type == BLOCK)
-		return deal(self, here, posta_data(message));
-	if (--here->missing == 0)
-		savina_done();
-	return POSTA_OK;
+	return savina_dealt(self, 0);
 }
 
 static const struct posta_actor_class worker_class = { .name = "worker",
-						       .start = worker_start,
+						       .start = savina_worker_start,
 						       .receive = worker_receive };
-static const struct posta_actor_class master_class = {
-	.name = "master", .state_size = sizeof(struct master), .start = master_start, .receive = master_receive
-};
 
 static void fill(uint64_t n)
 {
@@ -112,9 +74,7 @@ static void setup(struct savina_run *run)
 {
 	if (!a)
 		fill(run->n);
-	for (size_t i = 0; i < WORKERS; i++)
-		savina_add(run, &worker_class, savina_argument(i));
-	savina_add(run, &master_class, NULL);
+	savina_add_dealer(run, &worker_class, &(struct block){ 0, 0, (uint32_t)size }, sizeof(struct block));
 }
 
 /* Every seventh row, by its definition; clears the result for the next run. */
