@@ -8,7 +8,7 @@
  */
 #include "bridges/bridge.h"
 #include "bridges/codec/cloudevents.h"
-#include "runtime/mailbox.h"
+#include "runtime/neighbour.h"
 
 #include <posta/log.h>
 
@@ -97,22 +97,9 @@ static void watcher_ended(struct posta_bridge *bridge, posta_ref watcher)
 
 /* -- Neighbours -- */
 
-struct posta_bridge *posta__front_near(struct posta_actor *self, posta_ref ref)
+struct posta_bridge *posta__front_near(struct posta_actor *self, posta_ref front)
 {
-	struct posta__worker *worker = posta__worker_running(self);
-	const struct posta_actor *front = posta__slot(worker, ref);
-	/* Relaxed: both change on this thread only, if the front is at home here. */
-	if (atomic_load_explicit(&front->self, memory_order_relaxed) != ref ||
-	    atomic_load_explicit(&front->home, memory_order_relaxed) != (uintptr_t)worker ||
-	    front->klass != &posta__front_class || front->status != POSTA__RUNNING)
-		return NULL;
-	/* From other workers; relaxed: what self sent from another one, before it came here, is seen here as well. */
-	if (atomic_load_explicit(&front->stack, memory_order_relaxed))
-		return NULL;
-	const struct posta_message *first = front->head;
-	if (first && (first->type != POSTA__FRONT_FLUSH || first->next_))
-		return NULL;
-	return front->state;
+	return posta__neighbour(self, front, &posta__front_class, POSTA__FRONT_FLUSH);
 }
 
 /* -- The end of a turn -- */
