@@ -245,6 +245,10 @@ static void target__not_for_memory__says_why(void **state)
 	const struct posta_target wild = { .size = sizeof wild, .topic = "a/+" };
 	assert_null(posta_target_prepare(scene.bridges[0], &wild, &error));
 	assert_int_equal(error.code, POSTA_EINVAL);
+	const struct posta_target late = { .size = sizeof late, .topic = "t", .delay_ms = 5 };
+	assert_null(posta_target_prepare(scene.bridges[0], &late, &error));
+	assert_int_equal(error.code, POSTA_EINVAL);
+	assert_non_null(strstr(error.text, "queue"));
 	scene_stop(&scene);
 }
 

@@ -4,14 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 struct tally {
 	int passed, failed, left_out;
@@ -24,7 +16,7 @@ static void run_one(const struct kit_bridge *bridge, const struct kit_behaviour 
 		tally->left_out++;
 		return;
 	}
-	uint64_t began = now_ms();
+	uint64_t began = kit_now_ms();
 	struct kit_world *world = malloc(sizeof *world);
 	if (!world)
 		exit(1);
@@ -32,7 +24,7 @@ static void run_one(const struct kit_bridge *bridge, const struct kit_behaviour 
 	behaviour->run(world);
 	kit_world_fini(world);
 	printf("%s  %s %s (%llu ms)\n", world->failed ? "FAILED  " : "ok      ", bridge->name, behaviour->name,
-	       (unsigned long long)(now_ms() - began));
+	       (unsigned long long)(kit_now_ms() - began));
 	*(world->failed ? &tally->failed : &tally->passed) += 1;
 	fflush(stdout);
 	free(world);

@@ -6,7 +6,6 @@
 #include "conformance_world.h"
 
 #include <string.h>
-#include <time.h>
 
 #define HEARTBEAT_MS 2000u /* when silence matters */
 
@@ -132,22 +131,15 @@ static void network__far_away__all_comes_once_and_in_order(struct kit_world *wor
 	KIT_EXPECT(world, kit_in_order(flow.user, 0, 0, 200) && flow.user->delivered == 200);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void close__into_silence__ends_in_time(struct kit_world *world)
 {
 	struct kit_flow flow;
 	KIT_EXPECT(world, far_flow(world, &flow, 0));
 	kit_fault(world, KIT_FAULT_HOLE, 0);
 	publish(&flow, 0, 5);
-	uint64_t began = now_ms();
+	uint64_t began = kit_now_ms();
 	KIT_EXPECT(world, kit_close(world, flow.bridge, 500));
-	KIT_EXPECT(world, now_ms() - began < 8000); /* the deadline, 2 s to say goodbye, and a busy machine */
+	KIT_EXPECT(world, kit_now_ms() - began < 8000); /* the deadline, 2 s to say goodbye, and a busy machine */
 	KIT_EXPECT(world, kit_wait(world, &flow.user->answered, 5));
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PATIENCE_MS 20000u
 #define DO 1u
@@ -454,6 +455,13 @@ void kit_fault(struct kit_world *world, enum kit_fault fault, size_t value)
 }
 
 /* -- Waiting -- */
+
+uint64_t kit_now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 static uint64_t patience(const struct kit_world *world)
 {

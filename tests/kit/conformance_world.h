@@ -84,6 +84,8 @@ void kit_up(struct kit_world *world);
 /* In force until another one, or the end of the behaviour. */
 void kit_fault(struct kit_world *world, enum kit_fault fault, size_t value);
 
+/* Monotonic. */
+uint64_t kit_now_ms(void);
 /* Waits at most the kit's patience. */
 bool kit_wait(struct kit_world *world, const size_t *counter, size_t at_least);
 bool kit_wait_state(struct kit_world *world, struct posta_bridge *bridge, enum posta_bridge_state state);
