@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		 (const char *)data + half);
 	redact(url);
 	hosts(url);
-	snprintf(url, sizeof url, "%.*s", (int)size, (const char *)data);
+	snprintf(url, sizeof url, "mqtt://%.*s", (int)size, (const char *)data);
 	hosts(url);
 	return 0;
 }
