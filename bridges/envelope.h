@@ -34,25 +34,26 @@ struct posta__header {
 struct posta__view;
 
 struct posta_envelope {
+	/* All that letting go looks at: by then the rest may be in no cache any more. */
 	_Atomic uint32_t refs;
-	int8_t priority;
 	uint16_t header_count;
 	uint16_t header_room;
-	uint16_t lengths[POSTA_ATTR_COUNT];
-	const char *values[POSTA_ATTR_COUNT]; /* NULL: absent */
+	void (*release)(void *context); /* of the body */
+	void *context;
+	struct posta_envelope *body_owner; /* the one whose body this is, where it is another's */
+	struct posta__chunk *chunks;       /* newest first */
+	/* What posta_envelope_field() found out about the body; several threads may ask at once. */
+	_Atomic(struct posta__view *) view;
+	struct posta_bytes body;
 	int64_t time_ms;
 	int64_t expiry_ms;
 	struct posta__header *headers;
-	struct posta_bytes body;
-	struct posta_envelope *body_owner; /* the one whose body this is, where it is another's */
-	void (*release)(void *context);
-	void *context;
-	struct posta__chunk *chunks; /* newest first */
-	size_t used;                 /* bytes handed out by the arena */
-	size_t wasted;               /* of these, no longer reachable */
+	size_t used;   /* bytes handed out by the arena */
+	size_t wasted; /* of these, no longer reachable */
 	uint32_t inline_used;
-	/* What posta_envelope_field() found out about the body; several threads may ask at once. */
-	_Atomic(struct posta__view *) view;
+	int8_t priority;
+	uint16_t lengths[POSTA_ATTR_COUNT];
+	const char *values[POSTA_ATTR_COUNT]; /* NULL: absent */
 	char inline_bytes[POSTA__ENVELOPE_INLINE];
 };
 

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define KEPT_MAX 1024u
+#define KEPT_MAX 8192u /* a broker confirms as many at once */
 
 #if POSTA__POOLED
 

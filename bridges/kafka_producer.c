@@ -16,7 +16,7 @@
 #endif
 
 #define EVENTS_MAX 64    /* a turn; one holds many reports */
-#define COPIED_MAX 1024u /* bytes: copying costs less than a flight */
+#define COPIED_MAX 256u  /* bytes: copying costs less than a flight */
 #define RUN_MAX 256u
 
 struct flight {

@@ -14,6 +14,7 @@
 
 #define RING_FIRST 256u
 #define RETRY_MS 100u
+#define WARM 4u /* publications ahead */
 
 static struct posta__pending **place(struct posta__pendings *pendings, uint64_t id)
 {
@@ -250,10 +251,20 @@ static void done(struct posta_bridge *bridge, struct posta__pending *pending, en
 	answer(bridge, pending, result, text);
 }
 
+/* Confirmations come in their order, long after everybody else has used the caches. */
+static void warm(struct posta__pendings *pendings, uint64_t id)
+{
+	if (in_ring(pendings, id + WARM))
+		__builtin_prefetch((*place(pendings, id + WARM))->publication.envelope);
+	if (in_ring(pendings, id + 2 * WARM))
+		__builtin_prefetch(*place(pendings, id + 2 * WARM));
+}
+
 void posta__pending_confirm(struct posta_bridge *bridge, uint64_t id, enum posta_err result, const char *text)
 {
 	if (!in_ring(&bridge->pendings, id))
 		return;
+	warm(&bridge->pendings, id);
 	struct posta__pending *pending = *place(&bridge->pendings, id);
 	if (pending->state != POSTA__PENDING_OFFERED || (result && again(bridge, pending, result)))
 		return;
