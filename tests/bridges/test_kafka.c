@@ -225,25 +225,27 @@ static void publish__more_bare_ones_than_there_is_room_for__the_rest_later_in_or
 	kafka_finish(core);
 }
 
-/* More topics than the producer keeps at hand. */
-static void publish__a_hundred_topics__each_gets_its_own(void **state)
+/* More topics than the producer keeps at hand; made one by one, since the broker's own making of so many takes its time. */
+static void publish__seventy_topics__each_gets_its_own(void **state)
 {
-	const char *prefix = kafka_name("hundred");
-	struct posta_bridge *core = kafka_connected(url);
-	struct posta_target targets[100];
-	char names[100][96];
+	const char *prefix = kafka_name("seventy");
+	struct posta_bridge *core = kafka_at(url);
+	struct posta_target targets[70];
+	char names[70][96];
 
 	(void)state;
-	for (int i = 0; i < 100; i++) {
+	core->options.topic_partitions = 1;
+	core_connected(core);
+	for (int i = 0; i < 70; i++) {
 		snprintf(names[i], sizeof names[i], "%s-%d", prefix, i);
 		targets[i] = kafka_to(names[i]);
 	}
-	for (int i = 0; i < 300; i++)
-		kafka_send(core, &targets[i % 100], i % 100, i % 100 + 1, NULL);
-	core_wait(core, core->confirm_count == 300);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 210; i++)
+		kafka_send(core, &targets[i % 70], i % 70, i % 70 + 1, NULL);
+	core_wait(core, core->confirm_count == 210);
+	for (int i = 0; i < 210; i++)
 		assert_int_equal(core->confirms[i].result, POSTA_OK);
-	for (uint32_t i = 0; i < 100; i += 33) {
+	for (uint32_t i = 0; i < 70; i += 23) {
 		size_t before = core->delivery_count;
 		kafka_subscribe(core, 1 + i, names[i], NULL);
 		core_wait(core, core->delivery_count == before + 3);
@@ -557,7 +559,7 @@ int main(void)
 		cmocka_unit_test(publish__bare_ones_at_once__in_order_with_their_key),
 		cmocka_unit_test(publish__one_of_many_bare_ones_is_too_large__that_one_is_refused),
 		cmocka_unit_test(publish__more_bare_ones_than_there_is_room_for__the_rest_later_in_order),
-		cmocka_unit_test(publish__a_hundred_topics__each_gets_its_own),
+		cmocka_unit_test(publish__seventy_topics__each_gets_its_own),
 		cmocka_unit_test(settle__out_of_order__commits_only_what_has_no_gap),
 		cmocka_unit_test(settle__reject__is_not_seen_again),
 		cmocka_unit_test(settle__requeue__comes_again_as_redelivered),
