@@ -168,7 +168,7 @@ static void ask_to_stop(struct posta_actor *self, struct posta__child *child, bo
 	child->phase = POSTA__CHILD_STOPPING;
 	signal_child(self, child, POSTA__SIGNAL_STOP,
 		     shutdown_ms == POSTA_SHUTDOWN_BRUTAL ? POSTA_EKILLED : POSTA_ESHUTDOWN, release);
-	if (shutdown_ms != POSTA_SHUTDOWN_INFINITY && shutdown_ms != POSTA_SHUTDOWN_BRUTAL)
+	if (shutdown_ms != POSTA_SHUTDOWN_INFINITY)
 		arm_child(self, child, shutdown_ms, POSTA__DUE_SHUTDOWN);
 }
 
@@ -188,25 +188,15 @@ static void give_up(struct posta_actor *self, enum posta_err reason)
 	posta_stop(self, posta_self(self), reason);
 }
 
-static void forget(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
-{
-	posta__child_answer(self, child, POSTA_ESHUTDOWN);
-	posta__child_remove(self, &supervisor->children, child);
-}
-
 /* The many of a simple one have no order: all at once. */
 static void exit_simple(struct posta_actor *self, struct posta__supervisor *supervisor)
 {
 	if (supervisor->exiting)
 		return;
 	supervisor->exiting = true;
-	for (struct posta__child *child = supervisor->children.last, *before; child; child = before) {
-		before = child->prev;
-		if (!child->slot)
-			forget(self, supervisor, child);
-		else if (!child->released)
+	for (struct posta__child *child = supervisor->children.last; child; child = child->prev)
+		if (child->slot && !child->released)
 			posta__child_stop(self, child, POSTA__THEN_NOTHING);
-	}
 }
 
 /* From the last to the first, one after the other; the core ends us when the last is gone. */
@@ -216,12 +206,9 @@ static void exit_step(struct posta_actor *self, struct posta__supervisor *superv
 		exit_simple(self, supervisor);
 		return;
 	}
-	for (struct posta__child *child = supervisor->children.last, *before; child; child = before) {
-		before = child->prev;
-		if (!child->slot) {
-			forget(self, supervisor, child);
+	for (struct posta__child *child = supervisor->children.last; child; child = child->prev) {
+		if (!child->slot)
 			continue;
-		}
 		if (!child->released)
 			posta__child_stop(self, child, POSTA__THEN_NOTHING);
 		if (!child->killed)
@@ -471,14 +458,15 @@ static void child_suspended(struct posta_actor *self, struct posta__supervisor *
 	}
 }
 
-/* Its slot is going. */
+/* Its slot is going. Who waits for its stop has it; who waits for a start that was to come never will. */
 static void child_gone(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
+	bool stop_asked = child->then != POSTA__THEN_NOTHING || child->start == POSTA__START_RESTART;
 	disarm(self, child);
 	posta__child_clear_slot(&supervisor->children, child);
 	child->phase = POSTA__CHILD_DOWN;
 	child->start = POSTA__START_RESTART;
-	posta__child_answer(self, child, POSTA_OK);
+	posta__child_answer(self, child, stop_asked ? POSTA_OK : POSTA_ESHUTDOWN);
 	if (child->then == POSTA__THEN_DELETE || child->spec.restart == POSTA_TEMPORARY ||
 	    supervisor->procedure == POSTA__PROCEDURE_EXIT)
 		posta__child_remove(self, &supervisor->children, child);
@@ -575,8 +563,6 @@ static void supervisor_stop(struct posta_actor *self, void *state, enum posta_er
 {
 	(void)reason;
 	struct posta__supervisor *supervisor = state;
-	while (supervisor->children.last)
-		forget(self, supervisor, supervisor->children.last);
 	posta__children_free(self, &supervisor->children);
 	posta__window_free(system_of(self), &supervisor->window);
 	memset(supervisor, 0, sizeof *supervisor);

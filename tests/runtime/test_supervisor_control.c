@@ -114,6 +114,56 @@ static void control__restart_child_fails__is_answered_and_stays_down(void **stat
 	tree_end(&tree);
 }
 
+/* The name it wants is another's: it cannot even be made. */
+static void control__restart_child__cannot_be_made__says_why(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.specs[1].spawn.name = "wanted";
+	tree_start(&tree);
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	struct kit_log log = { 0 };
+	posta_ref other = kit_spawn(tree.system, &log, &(struct posta_spawn_options){ .name = "wanted" });
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_EEXISTS);
+	struct posta_child_info infos[MEMBERS];
+	size_t count = MEMBERS;
+	assert_int_equal(posta_system_which_children(tree.system, tree.supervisor, 50, infos, &count), POSTA_OK);
+	assert_int_equal(count, MEMBERS);
+	assert_int_equal(infos[1].last_reason, POSTA_EEXISTS);
+	assert_non_null(strstr(infos[1].last_error, "wanted"));
+	assert_false(infos[1].running || infos[1].restarting);
+	posta_system_stop_actor(tree.system, other, POSTA_OK);
+	kit_settle(tree.system);
+	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_OK);
+	assert_int_equal(posta_lookup(tree.system, "wanted"), tree.members[1].self);
+	tree_end(&tree);
+}
+
+/* The supervisor ends before the child has started: that is no success. */
+static void control__start_child__supervisor_ends_meanwhile__says_so(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree_start(&tree);
+	tree.members[3].fail_start = POSTA_EPENDING;
+	const struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree.members[3] };
+	struct caller caller;
+	caller_spawn(&caller, tree.system, tree.supervisor);
+	caller.spec = &spec;
+	kit_send(tree.system, caller.self, CALL_START);
+	kit_settle(tree.system);
+	assert_int_equal(caller.answers, 0);
+	posta_system_stop_actor(tree.system, tree.supervisor, POSTA_ESHUTDOWN);
+	kit_settle(tree.system);
+	assert_int_equal(caller.answers, 1);
+	assert_int_equal(caller.result, POSTA_ESHUTDOWN);
+	tree_end(&tree);
+}
+
 /* A child that waits for its restart can be stopped; it does not come back. */
 static void control__stop_child__waits_for_its_restart__stays_down(void **state)
 {
@@ -127,6 +177,9 @@ static void control__stop_child__waits_for_its_restart__stays_down(void **state)
 	caller_spawn(&caller, tree.system, tree.supervisor);
 	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_ESTATE);
 	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_system_metrics(tree.system, &metrics);
+	assert_int_equal(metrics.timers, 0);
 	posta_system_advance(tree.system, 1000);
 	starts_are(&tree, 1, 1, 1);
 	tree_end(&tree);
@@ -418,6 +471,8 @@ int main(void)
 		cmocka_unit_test(control__of_the_other_kind_of_supervisor__is_refused),
 		cmocka_unit_test(control__asked_of_no_supervisor__is_refused),
 		cmocka_unit_test(control__start_child_reaches_nobody__a_supervisor_can_be_given_again),
+		cmocka_unit_test(control__restart_child__cannot_be_made__says_why),
+		cmocka_unit_test(control__start_child__supervisor_ends_meanwhile__says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,6 @@ static void timer__of_a_stop_that_is_over__kills_nobody(void **state)
 	starts_are(&tree, 2, 2, 2);
 	assert_true(child->epoch > 0);
 	assert_int_equal(timers(&tree), 0);
-	fire(&tree, POSTA__DUE_SHUTDOWN, child->ref, child->epoch);
 	child->phase = POSTA__CHILD_STOPPING; /* another stop, which has no time */
 	fire(&tree, POSTA__DUE_SHUTDOWN, child->ref, child->epoch);
 	assert_false(child->killed);

@@ -132,6 +132,24 @@ static void intensity__none__first_failure_ends_it(void **state)
 	tree_end(&tree);
 }
 
+/* It has given up, and does not restart one that fails before it comes to stop it. */
+static void intensity__exceeded__another_fails_at_once__is_not_restarted(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.specs[0].intensity = POSTA_INTENSITY_NONE;
+	tree_start(&tree);
+	kit_send(tree.system, tree.members[1].self, KIT_FAIL);
+	kit_send(tree.system, tree.members[0].self, KIT_FAIL); /* whoever is told last runs first */
+	kit_settle(tree.system);
+	assert_false(supervisor_lives(&tree));
+	for (int i = 0; i < MEMBERS; i++)
+		assert_int_equal(tree.members[i].stops, 1);
+	starts_are(&tree, 1, 1, 1);
+	tree_end(&tree);
+}
+
 static void intensity__failed_tries_to_restart__count(void **state)
 {
 	(void)state;
@@ -370,6 +388,7 @@ int main(void)
 		cmocka_unit_test(backoff__decorrelated_jitter__after_a_reset__is_a_first_one),
 		cmocka_unit_test(backoff__of_a_group__is_the_failed_ones),
 		cmocka_unit_test(backoff__no_cap__grows_and_is_reset),
+		cmocka_unit_test(intensity__exceeded__another_fails_at_once__is_not_restarted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,20 @@ static void start__pending_one_fails_late__all_is_off(void **state)
 	tree_end(&tree);
 }
 
+static void start__one_cannot_be_made__all_is_off(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	struct kit_log log = { 0 };
+	kit_spawn(tree.system, &log, &(struct posta_spawn_options){ .name = "wanted" });
+	tree.specs[1].spawn.name = "wanted";
+	tree_start(&tree);
+	trace_is(&tree, "+a-a");
+	assert_false(supervisor_lives(&tree));
+	tree_end(&tree);
+}
+
 /* Asked to stop while a start is awaited: it does not wait for that. */
 static void start__stopped_meanwhile__ends(void **state)
 {
@@ -357,6 +371,7 @@ int main(void)
 		cmocka_unit_test(simple_one_for_one__a_hundred_thousand__come_fail_and_go),
 		cmocka_unit_test(strategies__other_workers__children_restart_there),
 		cmocka_unit_test(simple_one_for_one__of_supervisors__each_has_its_children),
+		cmocka_unit_test(start__one_cannot_be_made__all_is_off),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

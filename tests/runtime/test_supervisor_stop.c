@@ -96,7 +96,7 @@ static void on_log(void *context, int level, const char *event, const char *text
 /*
  * Its time is over: it is named, and the others do not wait for it. The same whether it or a supervisor above it has the time.
  */
-static void stuck(bool below)
+static void stuck(bool below, uint64_t shutdown_ms)
 {
 	struct log_lines lines = { 0 };
 	const struct posta_system_options system_options = {
@@ -107,15 +107,15 @@ static void stuck(bool below)
 	assert_int_equal(posta_system_start(&system_options, &system, NULL), POSTA_OK);
 	struct kit_log *log = calloc(1, sizeof *log);
 	struct posta_child_spec stuck_spec = {
-		.id = "stuck", .klass = &stuck_class, .spawn = { .dedicated = true, .name = "stuck" }, .shutdown_ms = 20
+		.id = "stuck", .klass = &stuck_class, .spawn = { .dedicated = true, .name = "stuck" }
 	};
 	struct posta_child_spec first = { .id = "first", .klass = &kit_noter, .argument = log };
 	struct posta_child_spec under[2] = { first, stuck_spec };
-	under[1].shutdown_ms = below ? POSTA_SHUTDOWN_INFINITY : 20;
+	under[1].shutdown_ms = below ? POSTA_SHUTDOWN_INFINITY : shutdown_ms;
 	const struct posta_supervisor_options sub = { .children = under, .child_count = 2 };
 	struct posta_child_spec top = { .id = "sub" };
 	assert_int_equal(posta_supervisor_spec(system, &sub, &top, NULL), POSTA_OK);
-	top.shutdown_ms = below ? 20 : 0;
+	top.shutdown_ms = below ? shutdown_ms : 0;
 	const struct posta_supervisor_options options = { .children = &top, .child_count = 1 };
 	posta_ref supervisor = posta_system_supervise(system, &options, NULL);
 	posta_ref ref;
@@ -137,13 +137,15 @@ static void stuck(bool below)
 static void shutdown__time_is_over__others_do_not_wait(void **state)
 {
 	(void)state;
-	stuck(false);
+	stuck(false, 20);
+	stuck(false, POSTA_SHUTDOWN_BRUTAL);
 }
 
 static void shutdown__time_of_a_subtree_is_over__all_below_are_killed(void **state)
 {
 	(void)state;
-	stuck(true);
+	stuck(true, 20);
+	stuck(true, POSTA_SHUTDOWN_BRUTAL);
 }
 
 /* While one child is stuck in its start or waits for years, the supervisor answers and sees to the others. */
@@ -208,6 +210,19 @@ static void significant__all__last_one_shuts_down(void **state)
 	tree_end(&tree);
 }
 
+/* Both at once: one is on its way out, and counts as ended, when the other ends. */
+static void significant__all__two_end_at_once__shuts_down(void **state)
+{
+	(void)state;
+	struct tree tree;
+	auto_shutdown_prepare(&tree, POSTA_SHUTDOWN_ALL_SIGNIFICANT);
+	kit_send(tree.system, tree.members[0].self, KIT_STOP);
+	kit_send(tree.system, tree.members[1].self, KIT_STOP);
+	kit_settle(tree.system);
+	assert_false(supervisor_lives(&tree));
+	tree_end(&tree);
+}
+
 /* One that waits for its restart is no one that ended. */
 static void significant__all__one_waits_for_its_restart__goes_on(void **state)
 {
@@ -263,6 +278,7 @@ int main(void)
 		cmocka_unit_test(significant__all__one_waits_for_its_restart__goes_on),
 		cmocka_unit_test(significant__stopped_by_the_supervisor__goes_on),
 		cmocka_unit_test(significant__temporary_fails__any__shuts_down),
+		cmocka_unit_test(significant__all__two_end_at_once__shuts_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
