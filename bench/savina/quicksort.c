@@ -116,19 +116,21 @@ static enum posta_err give(struct posta_actor *self, struct posta_message *messa
 
 static enum posta_err split(struct posta_actor *self, struct sorter *sorter, const struct array *array)
 {
-	int64_t pivot = array->items[array->count / 2];
+	const int64_t *restrict items = array->items;
+	const size_t count = array->count;
+	int64_t pivot = items[count / 2];
 	size_t less = 0, equal = 0;
-	for (size_t i = 0; i < array->count; i++) {
-		less += array->items[i] < pivot;
-		equal += array->items[i] == pivot;
+	for (size_t i = 0; i < count; i++) {
+		less += items[i] < pivot;
+		equal += items[i] == pivot;
 	}
 	struct posta_message *left = new_array(self, SORT, LEFT, less);
-	struct posta_message *rest = new_array(self, SORT, RIGHT, array->count - less - equal);
+	struct posta_message *rest = new_array(self, SORT, RIGHT, count - less - equal);
 	if (!left || !rest)
 		return POSTA_ENOMEM;
 	int64_t *below = ((struct array *)posta_data(left))->items, *above = ((struct array *)posta_data(rest))->items;
-	for (size_t i = 0; i < array->count; i++) {
-		int64_t item = array->items[i];
+	for (size_t i = 0; i < count; i++) {
+		int64_t item = items[i];
 		*below = *above = item;
 		below += item < pivot, above += item > pivot;
 	}
