@@ -12,6 +12,14 @@
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
+/* What came from outside, an id or a broker's words, begins no record of its own. */
+static void make_one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7F)
+			*text = ' ';
+}
+
 void posta_log(struct posta_system *system, enum posta_log_level level, const char *event, const char *format, ...)
 {
 	if (!system->options.log || (int)level > system->options.log_level)
@@ -21,6 +29,7 @@ void posta_log(struct posta_system *system, enum posta_log_level level, const ch
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	make_one_line(text);
 	system->options.log(system->options.log_context, (int)level, event, text);
 }
 

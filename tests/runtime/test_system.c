@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -356,6 +357,26 @@ static void stop__actor_never_yields_its_end__is_reported(void **state)
 	assert_true(report.messages_left >= 1);
 }
 
+static void keep_text(void *context, int level, const char *event, const char *text)
+{
+	(void)level, (void)event;
+	snprintf(context, 64, "%s", text);
+}
+
+static void log__words_from_outside__stay_one_line(void **state)
+{
+	(void)state;
+	char text[64] = "";
+	const struct posta_system_options options = {
+		.workers = POSTA_HOST_DRIVEN, .log = keep_text, .log_context = text, .log_level = POSTA_LOG_ERROR
+	};
+	struct posta_system *system;
+	assert_int_equal(posta_system_start(&options, &system, NULL), POSTA_OK);
+	posta_log(system, POSTA_LOG_ERROR, "test", "id=%s \303\241", "1\r\nx error id=2\033[0m\177");
+	assert_string_equal(text, "id=1  x error id=2 [0m  \303\241");
+	assert_int_equal(posta_system_stop(system, 0, NULL), POSTA_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +392,7 @@ int main(void)
 		cmocka_unit_test(balance__talkers_gather),
 		cmocka_unit_test(stop__actor_never_yields_its_end__is_reported),
 		cmocka_unit_test(dedicated__spawn_fails__thread_is_free_again),
+		cmocka_unit_test(log__words_from_outside__stay_one_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
