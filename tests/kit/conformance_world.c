@@ -18,7 +18,7 @@ bool kit_expect(struct kit_world *world, bool holds, const char *what, const cha
 	if (holds || world->failed)
 		return holds;
 	const char *base = strrchr(file, '/');
-	fprintf(stderr, "    %s:%d: not true: %s\n", base ? base + 1 : file, line, what);
+	fprintf(stderr, "    %s: %s:%d: not true: %s\n", world->kit->name, base ? base + 1 : file, line, what);
 	world->failed = true;
 	return false;
 }
