@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,9 +44,20 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 	return command == BIO_CTRL_FLUSH;
 }
 
+static int bio_type;
+
+static void make_type(void)
+{
+	bio_type = BIO_TYPE_SOURCE_SINK | BIO_get_new_index();
+}
+
+/* Every connection has a method of its own, but one type does for all: there are no more than 127 of them. */
 static BIO_METHOD *make_method(void)
 {
-	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "posta socket");
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_type);
+	BIO_METHOD *method = BIO_meth_new(bio_type, "posta socket");
 
 	if (!method)
 		return NULL;

@@ -382,6 +382,26 @@ static void close__at_any_moment__leaves_nothing(void **state)
 
 /* -- checks */
 
+/* There are 127 types of BIO in a process; a number beyond them is taken for flags. */
+static void tls__opened_300_times__its_socket_is_of_the_same_type(void **state)
+{
+	(void)state;
+	const struct posta_tls options = { .insecure = true };
+	struct posta_error error;
+	int type = 0;
+
+	for (int i = 0; i < 300; i++) {
+		struct posta__tls *tls = posta__tls_new("test", &options, &error);
+		SSL *ssl = tls ? posta__tls_open(tls, 0, "localhost") : NULL;
+
+		assert_non_null(ssl);
+		type = i ? type : BIO_method_type(SSL_get_rbio(ssl));
+		assert_int_equal(BIO_method_type(SSL_get_rbio(ssl)), type);
+		SSL_free(ssl);
+		posta__tls_free(tls);
+	}
+}
+
 static void check__what_amqp_has_no_use_for__is_named(void **state)
 {
 	(void)state;
@@ -460,6 +480,7 @@ int main(void)
 		cmocka_unit_test(connection_closed__by_the_broker__its_words),
 		cmocka_unit_test(finish__no_answer__ends_all_the_same),
 		cmocka_unit_test(close__at_any_moment__leaves_nothing),
+		cmocka_unit_test(tls__opened_300_times__its_socket_is_of_the_same_type),
 		cmocka_unit_test(check__what_amqp_has_no_use_for__is_named),
 		cmocka_unit_test(check__url_and_extras__errors_hide_the_password),
 	};
