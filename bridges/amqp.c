@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define FINISH_S 2.
+#define BINDINGS_MAX 64 /* half of POSTA__KEPT_LIST_MAX */
 
 static void set_deadline(struct posta__amqp *amqp, double after_s)
 {
@@ -181,6 +182,22 @@ static enum posta_err check_target(const struct posta_target *target, struct pos
 	return code ? code : check_delay(target, error);
 }
 
+static enum posta_err check_bindings(const char *const *list, struct posta_error *error)
+{
+	size_t n = 0;
+
+	for (; list && list[n]; n += 2) {
+		if (!list[n + 1])
+			return posta_error_set(error, POSTA_EINVAL, "amqp: bindings are exchanges and routing keys in turn");
+		if (!*list[n] || strlen(list[n]) > UINT8_MAX || strlen(list[n + 1]) > UINT8_MAX)
+			return posta_error_set(error, POSTA_EINVAL,
+					       "amqp: a binding needs an exchange with a name, of at most 255 bytes");
+		if (n / 2 == BINDINGS_MAX)
+			return posta_error_set(error, POSTA_EINVAL, "amqp: more than %d bindings", BINDINGS_MAX);
+	}
+	return list && !n ? posta_error_set(error, POSTA_EINVAL, "amqp: the list of bindings is empty") : POSTA_OK;
+}
+
 static enum posta_err check_source(const struct posta_source *source, struct posta_error *error)
 {
 	if (source->topic || source->group || source->filter || source->share)
@@ -189,7 +206,7 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 				: source->filter ? "filter"
 						 : "share",
 				error);
-	if (!source->queue && !source->exchange)
+	if (!source->queue && !source->exchange && !source->bindings)
 		return posta_error_set(error, POSTA_EINVAL,
 				       "amqp: a source needs a queue, or an exchange to bind one to");
 	if (source->routing_key && !source->exchange)
@@ -200,6 +217,8 @@ static enum posta_err check_source(const struct posta_source *source, struct pos
 		check_names(source->queue, source->exchange, source->routing_key, source->queue_priority_max, error);
 	if (!code)
 		code = check_exchange_type(source->exchange_type, source->exchange, error);
+	if (!code)
+		code = check_bindings(source->bindings, error);
 	return code ? code : posta__amqp_arguments_check(source->queue_arguments, !source->passive, error);
 }
 

@@ -91,36 +91,7 @@ static uint16_t free_channel(struct posta__amqp_consumer *consumer)
 static void ask(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s, amqp_method_number_t method,
 		const void *fields)
 {
-	if (posta__amqp_ask(wire(consumer), s->channel, method, fields))
-		s->rpcs++;
-}
-
-static void declare(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s)
-{
-	struct posta__amqp_arguments room;
-	amqp_queue_declare_t fields = {
-		.queue = posta__amqp_text(s->queue),
-		.durable = !s->exclusive,
-		.exclusive = s->exclusive,
-		.arguments = posta__amqp_arguments(s->arguments, s->priority_max, &room),
-	};
-	amqp_exchange_declare_t exchange = {
-		.exchange = posta__amqp_text(s->exchange),
-		.type = posta__amqp_text(s->exchange_type),
-		.durable = 1,
-	};
-	amqp_queue_bind_t bind = {
-		.queue = posta__amqp_text(s->queue),
-		.exchange = posta__amqp_text(s->exchange),
-		.routing_key = posta__amqp_text(s->routing_key),
-	};
-
-	if (s->declare)
-		ask(consumer, s, AMQP_QUEUE_DECLARE_METHOD, &fields);
-	if (s->exchange_type)
-		ask(consumer, s, AMQP_EXCHANGE_DECLARE_METHOD, &exchange);
-	if (s->exchange)
-		ask(consumer, s, AMQP_QUEUE_BIND_METHOD, &bind);
+	posta__amqp_subscription_ask(s, wire(consumer), method, fields);
 }
 
 static amqp_bytes_t consumer_tag(const struct posta__amqp_subscription *s, char out[32])
@@ -157,7 +128,7 @@ static void start(struct posta__amqp_consumer *consumer, struct posta__amqp_subs
 
 	ask(consumer, s, AMQP_CHANNEL_OPEN_METHOD, &open);
 	s->channel_state = POSTA__AMQP_CHANNEL_OPEN;
-	declare(consumer, s);
+	posta__amqp_subscription_declare(s, wire(consumer));
 	ask(consumer, s, AMQP_BASIC_QOS_METHOD, &qos);
 	consume(consumer, s);
 	posta__amqp_flush(wire(consumer));
@@ -414,7 +385,7 @@ static void take_method(struct posta__amqp_consumer *consumer, struct posta__amq
 {
 	switch (method) {
 	case AMQP_BASIC_DELIVER_METHOD:
-		if (!posta__amqp_on_deliver(consumer->amqp, s, decoded))
+		if (!posta__amqp_on_deliver(s, decoded))
 			protocol_error(consumer, "a delivery within a delivery");
 		return;
 	case AMQP_BASIC_CANCEL_METHOD:

@@ -4,19 +4,7 @@
 
 /* One subscription on its channel: shared by amqp_consumer.c (channels) and amqp_delivery.c (messages). */
 
-#include "bridges/amqp.h"
-
-/* A message in the coming: basic.deliver, header, body frames. */
-struct posta__amqp_content {
-	enum { POSTA__AMQP_NO_CONTENT, POSTA__AMQP_WANT_HEADER, POSTA__AMQP_WANT_BODY } want;
-	uint64_t tag;
-	bool redelivered;
-	uint8_t routing_key_len;
-	char routing_key[UINT8_MAX];
-	struct posta_envelope *envelope; /* NULL: refused, the body is skipped */
-	uint8_t *body;                   /* NULL while it may come in one frame */
-	size_t body_len, body_got;
-};
+#include "bridges/amqp_content.h"
 
 /* A delivery that would be more than the credit: a resumed consumer has its whole prefetch, whatever is still out. */
 struct posta__amqp_held {
@@ -30,7 +18,7 @@ struct posta__amqp_subscription {
 	uint16_t channel;
 	/* The source. Strings are owned; queue is never NULL. */
 	char *queue, *exchange, *routing_key, *exchange_type;
-	const char *const *arguments; /* in a block of their own */
+	const char *const *arguments, *const *bindings; /* each in a block of its own */
 	bool declare, exclusive;
 	int priority_max;
 	uint16_t prefetch; /* the credit, as far as 16 bits go */
@@ -63,6 +51,11 @@ struct posta__amqp_subscription {
 /* Returns: owned, with copies of the source's strings; NULL when out of memory. */
 struct posta__amqp_subscription *posta__amqp_subscription_new(uint32_t id, const struct posta_source *source);
 void posta__amqp_subscription_free(struct posta__amqp_subscription *s);
+/* A request on its channel. */
+void posta__amqp_subscription_ask(struct posta__amqp_subscription *s, struct posta__amqp_connection *connection,
+				  amqp_method_number_t method, const void *fields);
+/* The requests that make its queue, exchange and bindings what the source says. */
+void posta__amqp_subscription_declare(struct posta__amqp_subscription *s, struct posta__amqp_connection *connection);
 
 /* A delivery's name in the core: tags begin anew with each channel. */
 static inline uint64_t posta__amqp_delivery_id(const struct posta__amqp_subscription *subscription, uint64_t tag)
@@ -76,8 +69,7 @@ static inline uint64_t posta__amqp_delivery_tag(uint64_t id)
 }
 
 /* The frames of a delivery. False: not as they should come. */
-bool posta__amqp_on_deliver(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
-			    const amqp_basic_deliver_t *method);
+bool posta__amqp_on_deliver(struct posta__amqp_subscription *subscription, const amqp_basic_deliver_t *method);
 bool posta__amqp_on_header(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription,
 			   const struct posta__amqp_content_header *header);
 bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription, const uint8_t *bytes,
@@ -86,7 +78,6 @@ bool posta__amqp_on_body(struct posta__amqp *amqp, struct posta__amqp_subscripti
 void posta__amqp_release_held(struct posta__amqp *amqp, struct posta__amqp_subscription *subscription);
 /* Gives it back to the broker, or, when the channel is gone, only forgets it. */
 void posta__amqp_drop_held(struct posta__amqp_subscription *subscription, bool give_back);
-void posta__amqp_content_reset(struct posta__amqp_content *content);
 
 /* Something was settled: acknowledgements are written at the end of this round of the loop. */
 void posta__amqp_consumer_kick(struct posta__amqp_consumer *consumer);

@@ -355,14 +355,15 @@ static void subscription_release(void *data, void *context)
 static enum posta_err check_source(const struct posta_bridge *bridge, const struct posta_source *source,
 				   struct posta_error *error)
 {
-	if (!source->topic && !source->queue && !source->exchange && !source->filter)
+	if (!source->topic && !source->queue && !source->exchange && !source->filter && !source->bindings)
 		return posta_error_set(error, POSTA_EINVAL,
 				       "%s: a source needs a topic, a queue, an exchange or a filter",
 				       bridge->ops->name);
 	if (source->qos < -1 || source->qos > 2)
 		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default",
 				       bridge->ops->name, source->qos);
-	if (!(bridge->ops->capabilities & POSTA_CAN_DECLARE) && (source->exchange_type || source->queue_arguments))
+	if (!(bridge->ops->capabilities & POSTA_CAN_DECLARE) && 
+	    (source->exchange_type || source->queue_arguments || source->bindings))
 		return posta_error_set(error, POSTA_EUNSUPPORTED, "%s: nothing is declared here", bridge->ops->name);
 	return bridge->ops->check_source ? bridge->ops->check_source(source, error) : POSTA_OK;
 }

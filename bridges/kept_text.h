@@ -38,20 +38,21 @@ static inline size_t posta__kept_list_size(const char *const *list)
 	size_t n = posta__kept_list_count(list), size = list ? (n + 1) * sizeof *list : 0;
 	for (size_t i = 0; i < n; i++)
 		size += posta__kept_size(list[i]);
-	return size;
+	return (size + sizeof *list - 1) & ~(sizeof *list - 1);
 }
 
-/* As posta__kept_move, of a list and its texts; before all texts, where *at is aligned for pointers. */
+/* As posta__kept_move, of a list and its texts; before all single texts: *at is aligned for pointers, and stays so. */
 static inline void posta__kept_list_move(const char *const **list, char **at)
 {
 	size_t n = posta__kept_list_count(*list);
 	if (!*list)
 		return;
 	const char **copy = (const char **)(void *)*at;
-	*at += (n + 1) * sizeof *copy;
+	char *texts = *at + (n + 1) * sizeof *copy;
+	*at += posta__kept_list_size(*list);
 	for (size_t i = 0; i < n; i++) {
 		copy[i] = (*list)[i];
-		posta__kept_move(&copy[i], at);
+		posta__kept_move(&copy[i], &texts);
 	}
 	copy[n] = NULL;
 	*list = copy;

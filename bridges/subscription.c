@@ -21,7 +21,7 @@ struct posta__subscription *posta__subscription_make(posta_ref subscriber, const
 	const char *const texts[] = { source->topic,    source->group,       source->queue,
 				      source->exchange, source->routing_key, source->filter,
 				      source->share,    source->member,      source->exchange_type };
-	size_t size = posta__kept_list_size(source->queue_arguments);
+	size_t size = posta__kept_list_size(source->queue_arguments) + posta__kept_list_size(source->bindings);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		size += posta__kept_size(texts[i]);
 	struct posta__subscription *made = calloc(1, sizeof *made + size);
@@ -40,6 +40,7 @@ struct posta__subscription *posta__subscription_make(posta_ref subscriber, const
 	if (!made->source.credit)
 		made->source.credit = CREDIT_DEFAULT;
 	posta__kept_list_move(&made->source.queue_arguments, &at);
+	posta__kept_list_move(&made->source.bindings, &at);
 	posta__kept_move(&made->source.topic, &at);
 	posta__kept_move(&made->source.group, &at);
 	posta__kept_move(&made->source.queue, &at);

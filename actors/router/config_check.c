@@ -21,6 +21,20 @@ static bool listed(const char *list, const char *name)
 	return false;
 }
 
+static bool binds(const char *exchange, const char *routing_key, const struct posta_target *to)
+{
+	return same_text(to->exchange, exchange) &&
+	       (!routing_key || posta__amqp_match(routing_key, to->routing_key ? to->routing_key : ""));
+}
+
+static bool bound(const struct posta_source *from, const struct posta_target *to)
+{
+	bool is_bound = binds(from->exchange, from->routing_key, to);
+	for (const char *const *at = from->bindings; at && at[0] && !is_bound; at += 2)
+		is_bound = binds(at[0], at[1], to);
+	return is_bound;
+}
+
 /* Whether what is written to target comes out of source. A pattern of Kafka is not followed. */
 static bool feeds(const struct posta_router_config *config, const struct posta__endpoint *target,
 		  const struct posta__endpoint *source)
@@ -32,9 +46,7 @@ static bool feeds(const struct posta_router_config *config, const struct posta__
 	if (to->queue && from->queue)
 		return same_text(to->queue, from->queue);
 	if (to->exchange)
-		return same_text(to->exchange, from->exchange) &&
-		       (!from->routing_key ||
-			posta__amqp_match(from->routing_key, to->routing_key ? to->routing_key : ""));
+		return bound(from, to);
 	if (!to->topic)
 		return false;
 	const char *filter = from->filter ? from->filter : from->topic;

@@ -10,6 +10,7 @@
 
 #define ANY (POSTA__KAFKA | POSTA__AMQP | POSTA__MQTT | POSTA__MEMORY)
 #define TOPICS_MAX 64
+#define BINDINGS_MAX 64
 
 struct reading {
 	struct posta__endpoint *endpoint;
@@ -35,6 +36,7 @@ static const struct {
 	{ "queue", POSTA__AMQP | POSTA__MEMORY, POSTA__AMQP | POSTA__MEMORY },
 	{ "exchange", POSTA__AMQP, POSTA__AMQP },
 	{ "routing_key", POSTA__AMQP, POSTA__AMQP },
+	{ "bindings", POSTA__AMQP, 0 },
 	{ "declare", POSTA__AMQP, POSTA__AMQP },
 	{ "passive", POSTA__AMQP, POSTA__AMQP },
 	{ "priority", POSTA__AMQP | POSTA__MEMORY, POSTA__AMQP | POSTA__MEMORY },
@@ -125,6 +127,47 @@ static void read_topics(struct posta__reader *reader, const char *key, struct fy
 	}
 	reader->no_memory |= !all;
 	reading->endpoint->source.topic = used ? all : NULL;
+}
+
+static void read_binding_text(struct posta__reader *reader, const char *key, struct fy_node *key_node,
+			      struct fy_node *node, void *owner)
+{
+	const char **binding = owner;
+	bool exchange = strcmp(key, "exchange") == 0;
+	const char *text;
+	if (!posta__read_text(reader, node, &text))
+		return;
+	if (exchange && !*text)
+		posta__wrong(reader, node, NULL, "nothing can be bound to the default exchange");
+	binding[exchange ? 0 : 1] = text;
+	(void)key_node;
+}
+
+static void read_bindings(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,
+			  void *owner)
+{
+	static const struct posta__key keys[] = { { "exchange", read_binding_text, NULL },
+						  { "routing_key", read_binding_text, NULL },
+						  { NULL, NULL, NULL } };
+	struct reading *reading = owner;
+	if (!allowed(reader, reading, key, key_node))
+		return;
+	int count = node && fy_node_is_sequence(node) ? fy_node_sequence_item_count(node) : 0;
+	if (count < 1 || count > BINDINGS_MAX) {
+		posta__wrong(reader, node, "bindings: [{ exchange: NAME, routing_key: KEY }]",
+			     "a list of 1 to %d bindings is expected here", BINDINGS_MAX);
+		return;
+	}
+	const char **list = posta__arena_alloc(reader->arena, (2 * (size_t)count + 1) * sizeof *list);
+	void *at = NULL;
+	reader->no_memory |= !list;
+	reading->endpoint->source.bindings = list;
+	for (struct fy_node *item; list && (item = fy_node_sequence_iterate(node, &at)); list += 2) {
+		list[1] = "";
+		posta__read_mapping(reader, item, "a binding", keys, list);
+		if (!list[0])
+			posta__wrong(reader, item, "{ exchange: NAME, routing_key: KEY }", "a binding needs an exchange");
+	}
 }
 
 static void read_pattern(struct posta__reader *reader, const char *key, struct fy_node *key_node, struct fy_node *node,
@@ -233,6 +276,7 @@ static const struct posta__key endpoint_keys[] = {
 	{ "queue", read_string, NULL },
 	{ "exchange", read_string, NULL },
 	{ "routing_key", read_string, NULL },
+	{ "bindings", read_bindings, NULL },
 	{ "declare", read_flag, NULL },
 	{ "passive", read_flag, NULL },
 	{ "priority", read_number, NULL },
@@ -244,7 +288,6 @@ static const struct posta__key endpoint_keys[] = {
 	{ "prefetch", read_number, NULL },
 	{ "key", read_key, NULL },
 	{ "format", read_word, NULL },
-	{ "bindings", NULL, "one exchange and routing_key a source; bind more at the broker" },
 	{ "switch", NULL, "use one route with a filter for each target" },
 	{ NULL, NULL, NULL },
 };
@@ -259,7 +302,8 @@ static void check_names(struct posta__reader *reader, struct fy_node *node, cons
 	const char *queue = reading->source ? source->queue : target->queue;
 	const char *exchange = reading->source ? source->exchange : target->exchange;
 	const char *filter = reading->source ? source->filter : NULL;
-	int places = !!topic + !!filter + (queue || (exchange && reading->source)) + (exchange && !reading->source);
+	bool bound = reading->source && (exchange || source->bindings);
+	int places = !!topic + !!filter + (queue || bound) + (exchange && !reading->source);
 	enum posta_err err = POSTA_OK;
 	if (places != 1) {
 		static const char *const wants[] = { "a topic", "a queue or an exchange", "a topic or filter",

@@ -162,6 +162,11 @@ struct posta_source {
 	const char *member;        /* Kafka: static membership: a restart within the session causes no rebalance */
 	const char *exchange_type; /* AMQP: declare the exchange, as in a target */
 	const char *const *queue_arguments; /* AMQP: as in a target */
+	/*
+	 * AMQP: what else the queue is bound to, beside exchange and routing_key: NULL-terminated exchange, routing key,
+	 * exchange, routing key; at most 64 pairs. Bindings made before stay.
+	 */
+	const char *const *bindings;
 };
 
 /* Names one delivery to its bridge. Copy it freely; settle it once (a second time is counted and ignored). */

@@ -124,6 +124,37 @@ static void exchange__with_a_type__is_declared_by_both_sides(void **state)
 	free(later);
 }
 
+static void bindings__several__each_leads_to_the_queue(void **state)
+{
+	(void)state;
+	struct posta_bridge *core = connected();
+	char *key = kit_unique("key"), *direct = kit_unique("direct"), *queue = kit_unique("bound");
+	const char *const bindings[] = { "amq.direct", direct, "amq.topic", direct, NULL };
+	struct posta_source source = { .size = sizeof source,
+				       .queue = queue,
+				       .exchange = "amq.topic",
+				       .routing_key = key,
+				       .bindings = bindings };
+	struct posta_target target = { .size = sizeof target, .exchange = "amq.topic", .routing_key = key };
+
+	subscribe_from(core, 1, &source);
+	publish_numbers(core, &target, 0, 1);
+	target.routing_key = direct;
+	publish_numbers(core, &target, 1, 2);
+	target.exchange = "amq.direct";
+	publish_numbers(core, &target, 2, 3);
+	core_wait(core, core->delivery_count == 3);
+	/* Without a queue's name, and nothing but the list. */
+	source = (struct posta_source){ .size = sizeof source, .bindings = bindings };
+	subscribe_from(core, 2, &source);
+	publish_numbers(core, &target, 3, 4);
+	core_wait(core, core->delivery_count == 5);
+	core_free(core);
+	free(key);
+	free(direct);
+	free(queue);
+}
+
 /* In tiers: each delay has a queue of its own, so that a long one does not hold up a short one. */
 static void delay__in_tiers__each_comes_when_its_time_is_over(void **state)
 {
@@ -180,6 +211,7 @@ int main(void)
 		cmocka_unit_test(queue__quorum_with_a_limit__dead_letters_what_comes_too_often),
 		cmocka_unit_test(queue__arguments_it_was_not_made_with__its_own_are_refused),
 		cmocka_unit_test(exchange__with_a_type__is_declared_by_both_sides),
+		cmocka_unit_test(bindings__several__each_leads_to_the_queue),
 		cmocka_unit_test(delay__in_tiers__each_comes_when_its_time_is_over),
 		cmocka_unit_test(check__declarations__say_what_is_wrong),
 	};

@@ -409,8 +409,12 @@ static void check__what_amqp_has_no_use_for__is_named(void **state)
 	const struct posta_bridge_ops *ops = core->ops;
 	struct posta_error error;
 	char long_name[300] = { 0 };
+	const char *const odd[] = { "e", NULL }, *const unnamed[] = { "", "k", NULL }, *const none[] = { NULL },
+			  *const too_long[] = { "e", long_name, NULL }, *many[2 * 65 + 1] = { 0 };
 
 	memset(long_name, 'n', 256);
+	for (size_t i = 0; i < 2 * 65; i++)
+		many[i] = "e";
 	const struct {
 		struct posta_target target;
 		const char *word;
@@ -426,7 +430,12 @@ static void check__what_amqp_has_no_use_for__is_named(void **state)
 	} sources[] = { { { .queue = "q", .group = "g" }, "group" },
 			{ { .filter = "f" }, "filter" },
 			{ { 0 }, "needs" },
-			{ { .queue = "q", .routing_key = "k" }, "exchange" } };
+			{ { .queue = "q", .routing_key = "k" }, "exchange" },
+			{ { .queue = "q", .bindings = odd }, "in turn" },
+			{ { .queue = "q", .bindings = unnamed }, "with a name" },
+			{ { .queue = "q", .bindings = none }, "empty" },
+			{ { .queue = "q", .bindings = too_long }, "255" },
+			{ { .queue = "q", .bindings = many }, "more than 64" } };
 
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
 		assert_int_equal(ops->check_target(&targets[i].target, &error), POSTA_EINVAL);

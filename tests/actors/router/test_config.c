@@ -81,6 +81,42 @@ static void parse__whole_file__is_read(void **state)
 	posta_router_config_free(config);
 }
 
+static void parse__bindings__are_read_in_order(void **state)
+{
+	struct posta_router_config *config =
+		parse(BROKERS "routes:\n  - name: r\n    from:\n      broker: work\n      queue: q\n      bindings:\n"
+			      "        - { exchange: one, routing_key: a.* }\n        - { exchange: two }\n"
+			      "    to: { broker: bus, topic: a }\n");
+	if (!config)
+		fail_msg("%s", findings);
+	const char *const *bindings = config->routes[0].from.source.bindings;
+	assert_string_equal(bindings[0], "one");
+	assert_string_equal(bindings[1], "a.*");
+	assert_string_equal(bindings[2], "two");
+	assert_string_equal(bindings[3], "");
+	assert_null(bindings[4]);
+	posta_router_config_free(config);
+}
+
+static void parse__bindings_with_faults__are_pointed_at(void **state)
+{
+	static const char *const faults[][2] = {
+		{ "[]", "error: a list of 1 to 64 bindings is expected here" },
+		{ "[{ routing_key: k }]", "f:4:40: error: a binding needs an exchange" },
+		{ "[{ exchange: '' }]", "error: nothing can be bound to the default exchange" },
+		{ "[{ exchange: e, key: k }]", "unknown key \"key\" in a binding" },
+		{ "[e]", "error: a binding must be a mapping" },
+	};
+	char text[512];
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+		snprintf(text, sizeof text,
+			 BROKERS "routes:\n  - name: r\n    from: { broker: work, bindings: %s }\n" TO, faults[i][0]);
+		assert_finding(text, faults[i][1]);
+	}
+	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: bus, topic: a, bindings: [{ exchange: e }] }\n" TO,
+		       "error: \"bindings\" in from is not possible with Kafka");
+}
+
 static void parse__unknown_key__names_the_nearest(void **state)
 {
 	assert_finding(BROKERS "routes:\n  - name: r\n    form: { broker: bus, topic: a }\n" TO,
@@ -201,6 +237,9 @@ static void check__loop__is_a_warning(void **state)
 		       "  - name: one\n    from: { broker: field, filter: a/+ }\n    to: { broker: mem, topic: x }\n"
 		       "  - name: two\n    from: { broker: mem, topic: x }\n    to: { broker: field, topic: a/b }\n",
 		       "f:3:11: warning: route \"one\" leads back to its own source");
+	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: work, bindings: [{ exchange: e, routing_key: 'a.#' }] }\n"
+			       "    to: { broker: work, exchange: e, routing_key: a.b }\n",
+		       "f:3:11: warning: route \"r\" leads back to its own source");
 	assert_finding(BROKERS "routes:\n  - name: r\n" FROM TO, "f:1:");
 	assert_null(strstr(findings, "leads back"));
 }
@@ -233,6 +272,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse__whole_file__is_read),
+		cmocka_unit_test(parse__bindings__are_read_in_order),
+		cmocka_unit_test(parse__bindings_with_faults__are_pointed_at),
 		cmocka_unit_test(parse__unknown_key__names_the_nearest),
 		cmocka_unit_test(parse__later_key__says_so),
 		cmocka_unit_test(parse__several_errors__are_told_in_one_pass),
