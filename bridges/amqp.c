@@ -348,6 +348,21 @@ static void close_(struct posta_bridge *bridge, void *state)
 	free(amqp->url);
 }
 
+/* -- questions */
+
+/* They come by themselves: there is nothing to subscribe to. */
+static void replies(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source)
+{
+	(void)source;
+	strcpy(address, POSTA__AMQP_DIRECT_REPLY_TO);
+}
+
+static void reply_target(const char *address, struct posta_target *target)
+{
+	target->queue = address;
+	target->passive = true;
+}
+
 /* -- ops */
 
 static size_t publish(struct posta_bridge *bridge, void *state, const struct posta_publication *const *batch, size_t n)
@@ -400,7 +415,7 @@ const struct posta_bridge_ops posta__amqp_ops = {
 	.name = "amqp",
 	.schemes = schemes,
 	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS | POSTA_CAN_REQUEUE |
-			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT | POSTA_CAN_DECLARE | POSTA_CAN_DELAY,
+			POSTA_CAN_HEADERS | POSTA_CAN_CREDIT | POSTA_CAN_DECLARE | POSTA_CAN_DELAY | POSTA_CAN_ASK,
 	.state_size = sizeof(struct posta__amqp),
 	.check = check,
 	.check_target = check_target,
@@ -413,6 +428,8 @@ const struct posta_bridge_ops posta__amqp_ops = {
 	.settle = settle,
 	.pause = pause_,
 	.resume = resume,
+	.replies = replies,
+	.reply_target = reply_target,
 	.finish = finish,
 	.close = close_,
 };

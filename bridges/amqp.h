@@ -8,9 +8,10 @@
  *
  *   amqp.c ───────────── the ops table, opening both connections, the end
  *   amqp_publisher.c ─── the order of publications, confirms      amqp_consumer.c ── subscriptions on their channels
- *   amqp_publish.c ───── one publication as frames                amqp_delivery.c ── one delivery from frames
+ *   amqp_publish.c ───── one publication as frames                amqp_delivery.c ── deliveries within the credit
  *   amqp_return.c ────── which publication was returned           amqp_subscription.c  its source and state
- *   amqp_target.c ────── queues declared, exchanges looked up     amqp_settle.c ──── which deliveries are outstanding
+ *   amqp_reply.c ─────── replies to questions                     amqp_settle.c ──── which deliveries are outstanding
+ *   amqp_target.c ────── queues declared, exchanges looked up     amqp_content.c ─── one message from frames, for both
  *   amqp_arguments.c ─── arguments of declarations
  *   amqp_connection.c ── frames, handshake, heartbeats            amqp_codec.c ───── properties and envelopes
  *   amqp_socket.c ────── TCP and TLS on the loop                  amqp_frame.c ───── the bounded look at hostile bytes
@@ -31,6 +32,9 @@ struct posta__amqp_publisher;
 struct posta__amqp_consumer;
 
 extern const struct posta_bridge_ops posta__amqp_ops;
+
+/* A reply-to that means: back to the channel this was published by. */
+#define POSTA__AMQP_DIRECT_REPLY_TO "amq.rabbitmq.reply-to"
 
 /* Publications are taken while no more than this waits to be written. */
 #define POSTA__AMQP_HIGH_WATER (1u << 20)

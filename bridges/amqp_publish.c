@@ -6,14 +6,21 @@
 
 #define PUBLISH_METHOD_MAX 1024u
 
+/* RabbitMQ returns a mandatory message to an address of direct reply-to, which is no queue, though it delivers it. */
+static bool is_direct_reply(const char *routing_key)
+{
+	return strncmp(routing_key, POSTA__AMQP_DIRECT_REPLY_TO, strlen(POSTA__AMQP_DIRECT_REPLY_TO)) == 0;
+}
+
 /* Returns: bytes written to out, which has PUBLISH_METHOD_MAX. */
 static size_t put_method(const struct posta_target *target, uint8_t *out)
 {
 	char wait_queue[UINT8_MAX + 1];
+	const char *routing_key = posta__amqp_routing_key_of(target, wait_queue);
 	amqp_basic_publish_t fields = {
 		.exchange = posta__amqp_text(posta__amqp_exchange_of(target)),
-		.routing_key = posta__amqp_text(posta__amqp_routing_key_of(target, wait_queue)),
-		.mandatory = 1,
+		.routing_key = posta__amqp_text(routing_key),
+		.mandatory = !is_direct_reply(routing_key),
 	};
 	amqp_bytes_t bytes = { PUBLISH_METHOD_MAX - POSTA__AMQP_FRAME_OVERHEAD - 4,
 			       out + POSTA__AMQP_FRAME_HEADER + 4 };

@@ -22,6 +22,11 @@
 #define RING_MAX 16384u
 #define PUMP_ROUNDS 8
 
+static void protocol_error(struct posta__amqp *amqp, const char *what)
+{
+	posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL, "the broker sent %s", what);
+}
+
 /* -- the ring */
 
 static bool grow(struct posta__amqp_publisher *publisher)
@@ -101,6 +106,8 @@ static bool send_next(struct posta__amqp_publisher *publisher)
 			return true;
 		}
 	}
+	if (!publisher->hears_replies && posta__amqp_is_question(entry->publication))
+		posta__amqp_hear_replies(publisher);
 	enum posta_err code = posta__amqp_entry_put(publisher, entry, &why);
 
 	if (code == POSTA_ENOMEM) {
@@ -221,6 +228,8 @@ static void open_channel(struct posta__amqp_publisher *publisher)
 	publisher->ready = false;
 	publisher->tag = 0;
 	publisher->returned = (struct posta__amqp_returned){ 0 };
+	posta__amqp_content_reset(&publisher->reply);
+	publisher->hears_replies = false;
 	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD,
 			&open);
 	posta__amqp_ask(posta__amqp_publisher_wire(publisher), POSTA__AMQP_PUBLISH_CHANNEL, AMQP_CONFIRM_SELECT_METHOD,
@@ -327,6 +336,7 @@ static void take_method(struct posta__amqp_publisher *publisher, amqp_method_num
 	switch (method) {
 	case AMQP_CHANNEL_OPEN_OK_METHOD:
 	case AMQP_CONFIRM_SELECT_OK_METHOD:
+	case AMQP_BASIC_CONSUME_OK_METHOD:
 		on_answer(publisher, method == AMQP_CONFIRM_SELECT_OK_METHOD);
 		return;
 	case AMQP_BASIC_ACK_METHOD:
@@ -338,6 +348,13 @@ static void take_method(struct posta__amqp_publisher *publisher, amqp_method_num
 	case AMQP_BASIC_RETURN_METHOD:
 		posta__amqp_return_method(publisher, decoded);
 		return;
+	case AMQP_BASIC_DELIVER_METHOD:
+		if (!posta__amqp_reply_method(publisher, decoded))
+			protocol_error(publisher->amqp, "a delivery that nobody waits for");
+		return;
+	case AMQP_BASIC_CANCEL_METHOD:
+		publisher->hears_replies = false;
+		return;
 	case AMQP_CHANNEL_CLOSE_METHOD:
 		on_channel_close(publisher, decoded);
 		return;
@@ -346,8 +363,7 @@ static void take_method(struct posta__amqp_publisher *publisher, amqp_method_num
 				 AMQP_CHANNEL_FLOW_OK_METHOD, decoded);
 		return;
 	default:
-		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL,
-					"the broker sent a method that means nothing to a publisher");
+		protocol_error(publisher->amqp, "a method that means nothing to a publisher");
 	}
 }
 
@@ -360,23 +376,32 @@ static void on_method(struct posta__amqp *amqp, uint16_t channel, amqp_method_nu
 	else if (channel == POSTA__AMQP_PUBLISH_CHANNEL)
 		take_method(publisher, method, decoded);
 	else
-		posta__amqp_socket_fail(&posta__amqp_publisher_wire(publisher)->sock, POSTA_EPROTOCOL,
-					"the broker used a channel that is not open");
+		protocol_error(amqp, "a method on a channel that is not open");
+}
+
+static bool is_return(const struct posta__amqp_publisher *publisher)
+{
+	return publisher->returned.want != POSTA__AMQP_NO_RETURN;
 }
 
 static void on_header(struct posta__amqp *amqp, uint16_t channel, const struct posta__amqp_content_header *header)
 {
-	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !posta__amqp_return_header(amqp->publisher, header))
-		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL,
-					"the broker sent content without a basic.return");
+	struct posta__amqp_publisher *publisher = amqp->publisher;
+
+	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !(is_return(publisher)
+								? posta__amqp_return_header(publisher, header)
+								: posta__amqp_reply_header(publisher, header)))
+		protocol_error(amqp, "a content header out of its turn");
 }
 
 static void on_body(struct posta__amqp *amqp, uint16_t channel, const uint8_t *bytes, size_t len)
 {
-	(void)bytes;
-	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !posta__amqp_return_body(amqp->publisher, len))
-		posta__amqp_socket_fail(&amqp->publishing.sock, POSTA_EPROTOCOL,
-					"the broker sent more content than it announced");
+	struct posta__amqp_publisher *publisher = amqp->publisher;
+
+	if (channel != POSTA__AMQP_PUBLISH_CHANNEL || !(is_return(publisher)
+								? posta__amqp_return_body(publisher, len)
+								: posta__amqp_reply_body(publisher, bytes, len)))
+		protocol_error(amqp, "content out of its turn, or more than announced");
 }
 
 static void on_opened(struct posta__amqp *amqp)
@@ -423,6 +448,7 @@ void posta__amqp_publisher_free(struct posta__amqp_publisher *publisher)
 	if (!publisher)
 		return;
 	posta__amqp_targets_fini(&publisher->targets);
+	posta__amqp_content_reset(&publisher->reply);
 	free(publisher->scratch.bytes);
 	free(publisher->ring);
 	free(publisher);

@@ -2,9 +2,12 @@
 #ifndef POSTA_BRIDGES_AMQP_PUBLISHER_H
 #define POSTA_BRIDGES_AMQP_PUBLISHER_H
 
-/* The ring of publications: shared by amqp_publisher.c (order, confirms, channel), amqp_publish.c (frames), amqp_return.c. */
+/*
+ * The ring of publications: shared by amqp_publisher.c (order, confirms, channel), amqp_publish.c (frames), amqp_return.c
+ * and amqp_reply.c (what comes back).
+ */
 
-#include "bridges/amqp.h"
+#include "bridges/amqp_content.h"
 
 #define POSTA__AMQP_PUBLISH_CHANNEL 1u
 #define POSTA__AMQP_TARGET_CHANNEL 2u
@@ -42,6 +45,8 @@ struct posta__amqp_publisher {
 	struct posta__amqp_entry *ring;
 	size_t capacity;
 	struct posta__amqp_returned returned;
+	struct posta__amqp_content reply;
+	bool hears_replies; /* the channel consumes them */
 	struct posta__amqp_scratch scratch;
 };
 
@@ -84,5 +89,13 @@ void posta__amqp_return_method(struct posta__amqp_publisher *publisher, const am
 bool posta__amqp_return_header(struct posta__amqp_publisher *publisher,
 			       const struct posta__amqp_content_header *header);
 bool posta__amqp_return_body(struct posta__amqp_publisher *publisher, size_t len);
+
+/* Whether its reply is to come by the publishing channel, which must hear them before it is sent. */
+bool posta__amqp_is_question(const struct posta_publication *publication);
+void posta__amqp_hear_replies(struct posta__amqp_publisher *publisher);
+/* basic.deliver of a reply, its header and body. False: not as they should come. */
+bool posta__amqp_reply_method(struct posta__amqp_publisher *publisher, const amqp_basic_deliver_t *method);
+bool posta__amqp_reply_header(struct posta__amqp_publisher *publisher, const struct posta__amqp_content_header *header);
+bool posta__amqp_reply_body(struct posta__amqp_publisher *publisher, const uint8_t *bytes, size_t len);
 
 #endif

@@ -112,6 +112,7 @@ static enum posta_err missing_op(const struct posta_bridge_ops *ops, struct post
 			      : !ops->resume      ? "resume"
 			      : !ops->finish      ? "finish"
 			      : !ops->close       ? "close"
+			      : !ops->replies && ops->capabilities & POSTA_CAN_ASK ? "replies"
 						  : NULL;
 	return missing ? posta_error_set(error, POSTA_EINVAL, "bridge: the required \"%s\" is missing from the ops",
 					 missing)
@@ -259,8 +260,10 @@ static struct posta_bridge *make(struct posta_system *system, const struct posta
 	char client_id[64], uuid[37];
 	posta_uuid7(uuid);
 	snprintf(client_id, sizeof client_id, "posta-%s", uuid + 24);
-	if (strings_copy(bridge, client_id))
+	if (strings_copy(bridge, client_id)) {
+		posta__questions_init(bridge);
 		return bridge;
+	}
 	bridge_free(bridge);
 	return NULL;
 }
@@ -362,7 +365,7 @@ static enum posta_err check_source(const struct posta_bridge *bridge, const stru
 	if (source->qos < -1 || source->qos > 2)
 		return posta_error_set(error, POSTA_EINVAL, "%s: qos is %d: 0, 1, 2, or -1 for the default",
 				       bridge->ops->name, source->qos);
-	if (!(bridge->ops->capabilities & POSTA_CAN_DECLARE) && 
+	if (!(bridge->ops->capabilities & POSTA_CAN_DECLARE) &&
 	    (source->exchange_type || source->queue_arguments || source->bindings))
 		return posta_error_set(error, POSTA_EUNSUPPORTED, "%s: nothing is declared here", bridge->ops->name);
 	return bridge->ops->check_source ? bridge->ops->check_source(source, error) : POSTA_OK;
@@ -472,6 +475,7 @@ void posta_bridge_status(const struct posta_bridge *bridge, struct posta_bridge_
 		.settled = figure(&bridge->settled),
 		.stale = figure(&bridge->stale),
 		.unsettled = figure(&bridge->unsettled),
+		.late_replies = figure(&bridge->late_replies),
 		.subscriptions = atomic_load_explicit(&bridge->subscribed, memory_order_relaxed),
 		.lag = atomic_load_explicit(&bridge->lag, memory_order_relaxed),
 	};

@@ -9,6 +9,7 @@
  *   front.c         the front actor: what a bridge's users talk to; durable
  *   pending.c       publications without a confirmation
  *   subscription.c  subscriptions and their unsettled deliveries
+ *   question.c      questions and their replies
  *   connection.c    the connection actor, which fails and is restarted, and what a broker's file calls
  *   target.c        targets, prepared
  *
@@ -57,7 +58,9 @@ struct posta__pending {
 	struct posta_route_target *target;
 	posta_ref publisher;
 	uint64_t cookie;
+	uint64_t question; /* its number; 0: it is none */
 	size_t bytes;
+	uint32_t timeout_ms; /* of a question */
 	uint8_t attempts;
 	uint8_t state; /* enum posta__pending_state */
 };
@@ -96,6 +99,38 @@ void posta__pending_reset(struct posta_bridge *bridge);
 /* Nobody will confirm it any more: each publisher is told. */
 void posta__pending_fail_all(struct posta_bridge *bridge, enum posta_err result);
 void posta__pending_fini(struct posta_bridge *bridge);
+
+/* -- Questions -- */
+
+struct posta__question;
+
+struct posta__questions {
+	/* For any thread */
+	char tag[37]; /* of this bridge in this run: the first part of correlation ids */
+	char address[POSTA_REPLY_ADDRESS_SIZE];
+	struct posta_source source; /* of replies; its strings are in address */
+	_Atomic(uint64_t) last_number;
+	/* The worker's */
+	struct posta__question **buckets; /* by number */
+	struct posta__question *held, **held_end;
+	uint32_t count;
+	uint32_t subscription; /* of source; 0: none yet */
+	bool heard;            /* replies would come now */
+};
+
+void posta__questions_init(struct posta_bridge *bridge);
+/* A pending that asks something is about to be taken in. False: it was kept or refused. */
+bool posta__question_open(struct posta_bridge *bridge, struct posta__pending *pending);
+/* What became of its publication. */
+void posta__question_published(struct posta_bridge *bridge, uint64_t number, enum posta_err result, const char *text);
+void posta__question_overdue(struct posta_bridge *bridge, uint64_t number);
+void posta__questions_subscribed(struct posta_bridge *bridge, const struct posta_subscribed *subscribed);
+void posta__questions_delivered(struct posta_bridge *bridge, const struct posta_delivery *delivery);
+/* The connection is gone: what is asked next waits for the subscription. */
+void posta__questions_down(struct posta_bridge *bridge);
+/* No reply is wanted any more: the broker may forget where they went. */
+void posta__questions_unsubscribe(struct posta_bridge *bridge);
+void posta__questions_fini(struct posta_bridge *bridge);
 
 /* -- Subscriptions -- */
 
@@ -180,11 +215,12 @@ struct posta_bridge {
 	int32_t lags_known;
 	int64_t lag_sum; /* of those that are known */
 	struct posta__subscription *touched;
+	struct posta__questions questions;
 	posta_ref *watchers;
 	uint32_t watcher_count, watcher_room;
 	/* Status */
 	_Atomic(uint64_t) connects, published, publish_failed, pending_count, delivered, redelivered, settled, stale,
-		unsettled;
+		unsettled, late_replies;
 	_Atomic(uint32_t) subscribed;
 	_Atomic(int64_t) lag;
 	pthread_mutex_t lock;
@@ -222,7 +258,8 @@ enum posta__front_message {
 	POSTA__FRONT_RESUBSCRIBE,      /* uint32_t */
 	POSTA__FRONT_WATCH_SUBSCRIBER, /* uint32_t: the subscription */
 	POSTA__FRONT_DEADLINE,
-	POSTA__FRONT_SEEK, /* struct posta__seek */
+	POSTA__FRONT_SEEK,    /* struct posta__seek */
+	POSTA__FRONT_OVERDUE, /* uint64_t: the number of a question */
 	POSTA__CONNECTION_CONNECT,
 	POSTA__CONNECTION_TIMER,
 };

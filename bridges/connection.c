@@ -72,6 +72,7 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 	bridge->up = false;
 	bridge->connection = NULL;
 	posta__subscriptions_down(bridge);
+	posta__questions_down(bridge);
 	posta__pending_reset(bridge);
 }
 

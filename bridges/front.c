@@ -132,6 +132,7 @@ void posta__front_end(struct posta_bridge *bridge)
 static void finish(struct posta_bridge *bridge)
 {
 	bridge->finishing = true;
+	posta__questions_unsubscribe(bridge);
 	posta__settle_flush(bridge);
 	if (!bridge->up || bridge->failing) {
 		posta__front_end(bridge);
@@ -240,6 +241,19 @@ static uint32_t number_of(const struct posta_message *message)
 	return number;
 }
 
+static void publish(struct posta_bridge *bridge, struct posta__pending *pending)
+{
+	if (!pending->question || posta__question_open(bridge, pending))
+		posta__pending_accept(bridge, pending);
+}
+
+static void overdue(struct posta_bridge *bridge, const struct posta_message *message)
+{
+	uint64_t number;
+	memcpy(&number, posta_data(message), sizeof number);
+	posta__question_overdue(bridge, number);
+}
+
 static void settle(struct posta_bridge *bridge, const struct posta_message *message)
 {
 	struct posta__settlement settlement;
@@ -302,7 +316,7 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	case POSTA__FRONT_BEGIN:
 		return begin(bridge);
 	case POSTA__FRONT_PUBLISH:
-		posta__pending_accept(bridge, posta__pending_take(bridge, message));
+		publish(bridge, posta__pending_take(bridge, message));
 		break;
 	case POSTA__FRONT_SETTLE:
 		settle(bridge, message);
@@ -336,6 +350,15 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		bridge->pendings.retry = 0;
 		posta__pending_offer(bridge);
 		break;
+	case POSTA__FRONT_OVERDUE:
+		overdue(bridge, message);
+		break;
+	case POSTA_MSG_SUBSCRIBED:
+		posta__questions_subscribed(bridge, posta_data(message));
+		break;
+	case POSTA_MSG_DELIVERY:
+		posta__questions_delivered(bridge, posta_data(message));
+		break;
 	case POSTA__FRONT_WATCH:
 		watch(bridge, message->sender);
 		break;
@@ -358,6 +381,7 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 	struct posta_bridge *bridge = state;
 	bridge->closing = bridge->finishing = true;
 	posta__pending_fini(bridge);
+	posta__questions_fini(bridge);
 	posta__subscriptions_fini(bridge);
 	posta__front_state(bridge, POSTA_BRIDGE_CLOSED, reason ? posta_strerror(reason) : NULL);
 	posta_message_free(self, bridge->flush_message);

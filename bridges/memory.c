@@ -400,6 +400,16 @@ static void deliver_all(struct posta__memory_connection *connection)
 		deliver_next(connection);
 }
 
+static void replies(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source)
+{
+	source->queue = address;
+}
+
+static void reply_target(const char *address, struct posta_target *target)
+{
+	target->queue = address;
+}
+
 static const char *const schemes[] = { "memory", NULL };
 
 const struct posta_bridge_ops posta__memory_ops = {
@@ -407,7 +417,7 @@ const struct posta_bridge_ops posta__memory_ops = {
 	.schemes = schemes,
 	.capabilities = POSTA_CAN_PRIORITY | POSTA_CAN_GROUPS | POSTA_CAN_QUEUES | POSTA_CAN_WILDCARDS |
 			POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_REPLAY |
-			POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT | POSTA_CAN_DELAY,
+			POSTA_CAN_KEY_ORDER | POSTA_CAN_CREDIT | POSTA_CAN_DELAY | POSTA_CAN_ASK,
 	.state_size = sizeof(struct posta__memory_connection),
 	.check = check,
 	.check_target = check_target,
@@ -421,6 +431,8 @@ const struct posta_bridge_ops posta__memory_ops = {
 	.resume = resume_subscription,
 	.seek = seek,
 	.timer = keep_time,
+	.replies = replies,
+	.reply_target = reply_target,
 	.finish = finish,
 	.close = close_connection,
 };

@@ -280,13 +280,21 @@ static enum posta_err op_check_source(const struct posta_source *source, struct 
 	return check_share(source->share, error);
 }
 
+/* A topic of its own for each client: MQTT knows no queues. */
+static void op_replies(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source)
+{
+	memcpy(address, "posta/reply/", strlen("posta.reply."));
+	source->filter = address;
+}
+
 static const char *const schemes[] = { "mqtt", "mqtts", NULL };
 
 const struct posta_bridge_ops posta__mqtt_ops = {
 	.name = "mqtt",
 	.schemes = schemes,
 	.capabilities =
-		POSTA_CAN_WILDCARDS | POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_CREDIT,
+		POSTA_CAN_WILDCARDS | POSTA_CAN_RETAIN | POSTA_CAN_REQUEUE | POSTA_CAN_HEADERS | POSTA_CAN_CREDIT |
+		POSTA_CAN_ASK,
 	.state_size = sizeof(struct posta__mqtt),
 	.check = op_check,
 	.check_target = op_check_target,
@@ -299,6 +307,7 @@ const struct posta_bridge_ops posta__mqtt_ops = {
 	.settle = op_settle,
 	.pause = op_pause,
 	.resume = op_resume,
+	.replies = op_replies,
 	.finish = op_finish,
 	.close = op_close,
 };

@@ -85,6 +85,10 @@ static void answer(struct posta_bridge *bridge, const struct posta__pending *pen
 		   const char *text)
 {
 	posta__bump(result ? &bridge->publish_failed : &bridge->published, 1);
+	if (pending->question) {
+		posta__question_published(bridge, pending->question, result, text);
+		return;
+	}
 	struct posta_message *message =
 		posta_message_new(bridge->front, POSTA_MSG_PUBLISHED, sizeof(struct posta_published));
 	if (!message)

@@ -188,7 +188,8 @@ enum posta_bridge_message {
 	POSTA_MSG_DELIVERY = 0x7FFE0000, /* struct posta_delivery */
 	POSTA_MSG_PUBLISHED,             /* struct posta_published */
 	POSTA_MSG_SUBSCRIBED,            /* struct posta_subscribed */
-	POSTA_MSG_BRIDGE_STATE           /* struct posta_bridge_status */
+	POSTA_MSG_BRIDGE_STATE,          /* struct posta_bridge_status */
+	POSTA_MSG_REPLIED                /* struct posta_replied */
 };
 
 struct posta_delivery {
@@ -203,6 +204,14 @@ struct posta_published {
 	 * OK: confirmed by the broker. ETOOBIG, EREFUSED, EEXPIRED, EINVAL, ECLOSED, EFULL, EFORMAT: it will never be.
 	 */
 	enum posta_err result;
+	char text[POSTA_ERROR_TEXT_MAX]; /* the broker's own words, "" on success */
+};
+
+struct posta_replied {
+	uint64_t cookie; /* the asker's own */
+	enum posta_err
+		result; /* OK; ETIMEDOUT: no reply in time; else what became of the question, as in struct posta_published */
+	struct posta_envelope *envelope; /* the reply, borrowed for the turn; NULL unless OK */
 	char text[POSTA_ERROR_TEXT_MAX]; /* the broker's own words, "" on success */
 };
 
@@ -235,6 +244,26 @@ void posta_target_unref(struct posta_route_target *target);
 enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_bridge *bridge,
 				       struct posta_route_target *target, struct posta_envelope *envelope,
 				       uint64_t cookie);
+
+/*
+ * A question: publishes the envelope with a reply-to of the bridge's own and a correlation id that names this question
+ * (whatever it had of both), and to expire with the time-out unless it has an expiry. The answer is one
+ * POSTA_MSG_REPLIED to self, and no POSTA_MSG_PUBLISHED. A reply that comes later is counted in the status and
+ * forgotten; the same question may be handled twice (at least once). At most pending_max may be open.
+ * timeout_ms 0: 5,000. Thread: the actor's own. Errors: as posta_bridge_publish; EUNSUPPORTED (Kafka); EINVAL (a target
+ * in POSTA_FORMAT_RAW, which tells nobody where to reply).
+ */
+enum posta_err posta_bridge_ask(struct posta_actor *self, struct posta_bridge *bridge,
+				const struct posta_target *target, struct posta_envelope *envelope, uint32_t timeout_ms,
+				uint64_t cookie);
+/*
+ * The other side: publishes the envelope to where the request's reply-to says, with the request's correlation id. A
+ * publication like any other: one POSTA_MSG_PUBLISHED, which says that the broker has it, not that somebody waits for it.
+ * Errors: as posta_bridge_publish; EINVAL: the request names no place, or none that this broker can have.
+ */
+enum posta_err posta_bridge_reply(struct posta_actor *self, struct posta_bridge *bridge,
+				  const struct posta_envelope *request, struct posta_envelope *envelope,
+				  uint64_t cookie);
 
 /*
  * Deliveries come to self until it unsubscribes or ends; POSTA_MSG_SUBSCRIBED says when it is in force (again after
@@ -289,6 +318,7 @@ struct posta_bridge_status {
 	char last_error[POSTA_ERROR_TEXT_MAX];
 	bool permanent; /* DOWN, and trying again will not help: see permanent_retry_ms */
 	int64_t lag;    /* Kafka (some seconds old), memory: messages in what we read that are not settled; -1: not known */
+	uint64_t late_replies; /* to questions that are not open: given up, answered already, or of an earlier run */
 };
 
 /* A snapshot. Thread: any; never waits for the bridge. */

@@ -46,8 +46,11 @@ enum posta_capability {
 	POSTA_CAN_KEY_ORDER = 1 << 8,
 	POSTA_CAN_CREDIT = 1 << 9,   /* keeps to source->credit by itself: the core need not pause it */
 	POSTA_CAN_DECLARE = 1 << 10, /* exchange_type, queue_arguments */
-	POSTA_CAN_DELAY = 1 << 11    /* delay_ms of a queue */
+	POSTA_CAN_DELAY = 1 << 11,   /* delay_ms of a queue */
+	POSTA_CAN_ASK = 1 << 12      /* replies: posta_bridge_ask() */
 };
+
+#define POSTA_REPLY_ADDRESS_SIZE 256
 
 struct posta_bridge_ops {
 	const char *name;           /* "kafka" */
@@ -90,6 +93,14 @@ struct posta_bridge_ops {
 	void (*seek)(struct posta_bridge *bridge, void *state, uint32_t subscription, struct posta_position position);
 	/* Optional. What posta_bridge_timer() was set to has come. */
 	void (*timer)(struct posta_bridge *bridge, void *state);
+	/*
+	 * With CAN_ASK. Where replies to questions come. address, which goes into their reply-to, holds "posta.reply.<client id>"
+	 * and may be changed. If replies come as deliveries, source is set to what the core subscribes to before it asks, its
+	 * strings in address; else it stays empty, and each reply is handed over by posta_bridge_replied(). Any thread.
+	 */
+	void (*replies)(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source);
+	/* Optional. Any thread. Where a reply-to leads; borrowed. Without it, to the topic of that name. */
+	void (*reply_target)(const char *address, struct posta_target *target);
 	/*
 	 * Required. Begins an orderly end after the last settle and confirm (flush acknowledgements, leave the group);
 	 * calls posta_bridge_ended() when done, at once if there is nothing to do. Not called after posta_bridge_down.
@@ -137,6 +148,8 @@ void posta_bridge_confirm_through(struct posta_bridge *bridge, uint64_t id);
  */
 bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope,
 			  uint64_t id, bool redelivered);
+/* A reply to a question, with its correlation id. Takes: envelope. */
+void posta_bridge_replied(struct posta_bridge *bridge, struct posta_envelope *envelope);
 /* The broker answered a subscription (again, if it was canceled by the broker later). */
 void posta_bridge_subscribed(struct posta_bridge *bridge, uint32_t subscription, enum posta_err result,
 			     const char *text);

@@ -115,6 +115,13 @@ void posta_bridge_confirm_through(struct posta_bridge *bridge, uint64_t id)
 	bridge->confirmed_through = id;
 }
 
+void posta_bridge_replied(struct posta_bridge *bridge, struct posta_envelope *envelope)
+{
+	posta_envelope_unref(bridge->reply);
+	bridge->reply = envelope;
+	bridge->replied++;
+}
+
 bool posta_bridge_deliver(struct posta_bridge *bridge, uint32_t subscription, struct posta_envelope *envelope,
 			  uint64_t id, bool redelivered)
 {
@@ -242,6 +249,7 @@ void core_free(struct posta_bridge *core)
 		posta_envelope_unref(core->deliveries[i].envelope);
 	for (uint64_t i = 0; i < core->next_id; i++)
 		posta_envelope_unref(core->publications[i].envelope);
+	posta_envelope_unref(core->reply);
 	posta_system_stop(core->system, 1000, NULL);
 	ev_loop_destroy(core->loop);
 	free(core);

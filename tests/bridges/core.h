@@ -37,6 +37,8 @@ struct posta_bridge {
 	const char *client_id; /* NULL: the same for all */
 	uint32_t attempt;
 	int64_t lag;
+	struct posta_envelope *reply; /* the last one */
+	int replied;
 	int ups, downs, blocked, unblocked, writables, ended, revoked;
 	enum posta_err down_code;
 	char down_text[POSTA_ERROR_TEXT_MAX];

@@ -34,7 +34,8 @@ int kit_conformance(const struct kit_bridge *bridge, const char *only)
 {
 	const struct kit_behaviour *const themes[] = { kit_publish_behaviours, kit_consume_behaviours,
 						       kit_life_behaviours, kit_edge_behaviours,
-						       kit_log_behaviours,     kit_network_behaviours };
+						       kit_log_behaviours,     kit_network_behaviours,
+						       kit_ask_behaviours };
 	struct tally tally = { 0 };
 	if (bridge->start)
 		bridge->start();

@@ -23,6 +23,12 @@ struct kit_delivery {
 	bool redelivered;
 };
 
+struct kit_reply {
+	uint64_t cookie;
+	enum posta_err result;
+	struct posta_envelope *envelope; /* a reference of ours; NULL: none came */
+};
+
 struct kit_user {
 	struct kit_world *world;
 	posta_ref ref;
@@ -31,6 +37,8 @@ struct kit_user {
 	size_t delivered;
 	struct posta_published *published;
 	size_t answered, confirmed;
+	struct kit_reply *replies;
+	size_t replied;
 	size_t subscribed, refused, closed; /* POSTA_MSG_SUBSCRIBED by result */
 	enum posta_bridge_state states[KIT_STATES_MAX];
 	size_t state_count;
@@ -66,6 +74,8 @@ struct kit_behaviour {
 	} while (0)
 bool kit_expect(struct kit_world *world, bool holds, const char *what, const char *file, int line);
 
+/* Ends the program when it is NULL. */
+void *kit_must(void *memory);
 void kit_world_init(struct kit_world *world, const struct kit_bridge *kit);
 void kit_world_fini(struct kit_world *world);
 
@@ -79,6 +89,7 @@ struct posta_bridge_options kit_options(struct kit_world *world);
 bool kit_close(struct kit_world *world, struct posta_bridge *bridge, uint32_t deadline_ms);
 struct kit_user *kit_user(struct kit_world *world);
 void kit_user_end(struct kit_user *user);
+void kit_user_fini(struct kit_user *user);
 void kit_down(struct kit_world *world);
 void kit_up(struct kit_world *world);
 /* In force until another one, or the end of the behaviour. */
@@ -107,6 +118,10 @@ void kit_publish_numbers(struct kit_user *user, struct posta_bridge *bridge, con
 /* The same, and the broker goes away in that very turn: the bridge offers them to a connection that is dead already. */
 void kit_publish_and_down(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
 			  unsigned first, unsigned count);
+enum posta_err kit_ask(struct kit_user *user, struct posta_bridge *bridge, const struct posta_target *target,
+		       const char *text, uint32_t timeout_ms, uint64_t cookie);
+/* To a delivery; its PUBLISHED has the cookie 0. */
+enum posta_err kit_reply(struct kit_user *user, struct posta_bridge *bridge, size_t delivery, const char *text);
 /* Waits until it is in force. Returns: its number, 0 when it did not come. */
 uint32_t kit_subscribe(struct kit_user *user, struct posta_bridge *bridge, const struct posta_source *source);
 enum posta_err kit_try_subscribe(struct kit_user *user, struct posta_bridge *bridge, const struct posta_source *source,
@@ -146,5 +161,6 @@ extern const struct kit_behaviour kit_life_behaviours[];
 extern const struct kit_behaviour kit_edge_behaviours[];
 extern const struct kit_behaviour kit_log_behaviours[];
 extern const struct kit_behaviour kit_network_behaviours[];
+extern const struct kit_behaviour kit_ask_behaviours[];
 
 #endif
