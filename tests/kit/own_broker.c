@@ -83,6 +83,11 @@ void kit_own_kill(struct posta_system *system)
 	kit_broker_kill9(broker);
 }
 
+void kit_own_ctl(const char *const argv[])
+{
+	kit_broker_ctl(broker, argv);
+}
+
 void kit_own_shutdown(struct posta_system *system)
 {
 	(void)system;

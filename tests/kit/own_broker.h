@@ -19,6 +19,8 @@ void kit_own_patience(struct posta_bridge_options *options);
 void kit_own_kill(struct posta_system *system);
 void kit_own_shutdown(struct posta_system *system);
 void kit_own_up(struct posta_system *system);
+/* rabbitmqctl with these arguments, NULL-terminated. */
+void kit_own_ctl(const char *const argv[]);
 
 /* A name that nobody has used, for every bridge. */
 void kit_fresh(char name[KIT_NAME_MAX], const char *prefix);
