@@ -306,14 +306,21 @@ struct posta_bridge *posta_bridge_open(struct posta_system *system, const char *
 	return bridge;
 }
 
+/* Without memory to say so it is stopped, which needs none: what is pending ends unconfirmed. */
+static void ask_to_close(struct posta_bridge *bridge, uint32_t deadline_ms)
+{
+	if (posta_system_send(bridge->system, bridge->public_ref, POSTA__FRONT_CLOSE, &deadline_ms,
+			      sizeof deadline_ms) == POSTA_ENOMEM)
+		posta_system_stop_actor(bridge->system, bridge->public_ref, POSTA_OK);
+}
+
 void posta_bridge_close(struct posta_bridge *bridge, uint32_t deadline_ms)
 {
 	if (!bridge)
 		return;
 	/* Acquire: PAIRS with the front's release at its end; after that the system may be gone. */
 	if (!atomic_load_explicit(&bridge->ended, memory_order_acquire))
-		posta_system_send(bridge->system, bridge->public_ref, POSTA__FRONT_CLOSE, &deadline_ms,
-				  sizeof deadline_ms);
+		ask_to_close(bridge, deadline_ms);
 	posta__bridge_unref(bridge);
 }
 
