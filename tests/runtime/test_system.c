@@ -222,7 +222,7 @@ static void dedicated__spawn_fails__thread_is_free_again(void **state)
 	struct posta_system *system;
 	struct posta_error error;
 	assert_int_equal(posta_system_start(&options, &system, NULL), POSTA_OK);
-	struct kit_log *log = calloc(1, sizeof *log);
+	struct kit_log *log = calloc(1, sizeof *log), *own = calloc(1, sizeof *own); /* a thread each */
 	const struct posta_spawn_options plain = { .name = "taken" };
 	kit_spawn(system, log, &plain);
 	struct posta_spawn_options dedicated = { .name = "taken", .dedicated = true };
@@ -231,11 +231,12 @@ static void dedicated__spawn_fails__thread_is_free_again(void **state)
 		assert_int_equal(error.code, POSTA_EEXISTS);
 	}
 	dedicated.name = "free";
-	kit_spawn(system, log, &dedicated);
+	kit_spawn(system, own, &dedicated);
 	dedicated.name = "one too many";
 	assert_int_equal(posta_system_spawn(system, &kit_noter, log, &dedicated, &error), POSTA_NOBODY);
 	assert_int_equal(error.code, POSTA_EFULL);
 	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
+	free(own);
 	free(log);
 }
 
