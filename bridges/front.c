@@ -309,22 +309,9 @@ static enum posta_err on_down(struct posta_bridge *bridge, const struct posta_me
 	return POSTA_OK;
 }
 
-static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
+static enum posta_err on_subscription(struct posta_bridge *bridge, struct posta_message *message)
 {
-	struct posta_bridge *bridge = state;
 	switch (message->type) {
-	case POSTA__FRONT_BEGIN:
-		return begin(bridge);
-	case POSTA__FRONT_PUBLISH:
-		publish(bridge, posta__pending_take(bridge, message));
-		break;
-	case POSTA__FRONT_SETTLE:
-		settle(bridge, message);
-		break;
-	case POSTA__FRONT_FLUSH:
-		bridge->flush_message = posta_keep(self, message);
-		flush(bridge);
-		break;
 	case POSTA__FRONT_SUBSCRIBE:
 		posta__subscription_add(bridge, take(message));
 		break;
@@ -345,6 +332,28 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		break;
 	case POSTA__FRONT_WATCH_SUBSCRIBER:
 		posta__subscription_watch(bridge, number_of(message));
+		break;
+	default:
+		return POSTA_EUNHANDLED;
+	}
+	return POSTA_OK;
+}
+
+static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct posta_bridge *bridge = state;
+	switch (message->type) {
+	case POSTA__FRONT_BEGIN:
+		return begin(bridge);
+	case POSTA__FRONT_PUBLISH:
+		publish(bridge, posta__pending_take(bridge, message));
+		break;
+	case POSTA__FRONT_SETTLE:
+		settle(bridge, message);
+		break;
+	case POSTA__FRONT_FLUSH:
+		bridge->flush_message = posta_keep(self, message);
+		flush(bridge);
 		break;
 	case POSTA__FRONT_OFFER:
 		bridge->pendings.retry = 0;
@@ -371,7 +380,7 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	case POSTA_MSG_DOWN:
 		return on_down(bridge, message);
 	default:
-		return POSTA_EUNHANDLED;
+		return on_subscription(bridge, message);
 	}
 	return POSTA_OK;
 }
