@@ -193,7 +193,8 @@ enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller call
 	if (size > POSTA_COPY_MAX)
 		return POSTA_EINVAL;
 	struct posta__worker *worker = posta__worker(self);
-	return answer_with(self, caller, posta__message_copy(worker, worker->system, type, data, size));
+	struct posta_message *reply = posta__message_copy(worker, worker->system, type, data, size);
+	return answer_with(self, caller, reply ? reply : posta__message_spare(worker->system, type, data, size));
 }
 
 void posta__reply_sure(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,

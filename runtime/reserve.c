@@ -58,6 +58,13 @@ static struct posta_message *take(struct posta_system *system, uint32_t type, co
 	return message;
 }
 
+struct posta_message *posta__message_spare(struct posta_system *system, uint32_t type, const void *data, size_t size)
+{
+	/* Relaxed: a hint; one more or less does no harm. */
+	uint32_t missing = atomic_load_explicit(&system->reserve_missing, memory_order_relaxed);
+	return size <= POSTA_INLINE_MAX && missing < RESERVE / 2 ? take(system, type, data, size) : NULL;
+}
+
 struct posta_message *posta__message_sure(struct posta__worker *worker, struct posta_system *system, uint32_t type,
 					  const void *data, size_t size)
 {

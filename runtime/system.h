@@ -82,6 +82,8 @@ void posta__dead_letter(struct posta_system *system, struct posta__worker *worke
  */
 struct posta_message *posta__message_sure(struct posta__worker *worker, struct posta_system *system, uint32_t type,
 					  const void *data, size_t size);
+/* For an answer, when there was no memory: from the reserve, half of which stays for what must be told. NULL: too large. */
+struct posta_message *posta__message_spare(struct posta_system *system, uint32_t type, const void *data, size_t size);
 enum posta_err posta__reserve_init(struct posta_system *system);
 void posta__reserve_fini(struct posta_system *system);
 void posta__root_ended(struct posta_system *system);

@@ -101,6 +101,7 @@ enum posta_err posta_post(struct posta_actor *self, posta_ref to, struct posta_m
 enum posta_err posta_forward(struct posta_actor *self, posta_ref to, struct posta_message *message);
 /*
  * Answers the message in work. A question asked by posta_ask() gets its reply, any other sender a message of that type.
+ * An answer of at most POSTA_INLINE_MAX bytes is also given while memory has run out, from a reserve.
  */
 enum posta_err posta_reply(struct posta_actor *self, uint32_t type, const void *data, size_t size);
 

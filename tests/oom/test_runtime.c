@@ -226,7 +226,7 @@ static void blocking_ask(void)
 	size_t size = sizeof reply;
 	if (ref != POSTA_NOBODY) {
 		enum posta_err result = posta_system_ask(system, ref, 7, "abc", 3, 50, &type, reply, &size);
-		assert_true(result == POSTA_OK || result == POSTA_ENOMEM || result == POSTA_ETIMEDOUT);
+		assert_true(result == POSTA_OK || result == POSTA_ENOMEM); /* an answer is never what lacks */
 	}
 	oom_stop(system);
 }
