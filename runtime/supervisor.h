@@ -82,6 +82,7 @@ enum posta__procedure {
 struct posta__plan {
 	struct posta_supervisor_options options; /* name and children owned */
 	_Atomic(bool) taken;                     /* by a tree: a plan has one place, so trees have no cycles */
+	struct posta_child_spec children[];
 };
 
 struct posta__supervisor {
@@ -163,8 +164,11 @@ enum posta_err posta__spec_check(const struct posta_child_spec *spec, enum posta
 /* A child that is a supervisor brings its plan, once. Errors: EINVAL: it has a place already. */
 enum posta_err posta__spec_take(const struct posta_child_spec *spec, struct posta_error *error);
 void posta__spec_give_back(const struct posta_child_spec *spec);
+/* What its caller's version of it says; the rest is 0. */
+struct posta_child_spec posta__spec_read(const struct posta_child_spec *given);
+/* Returns: false: out of memory; what there is of it is for posta__spec_free() all the same. */
 bool posta__spec_copy(struct posta_system *system, struct posta_child_spec *to, const struct posta_child_spec *from);
-void posta__spec_free(struct posta_system *system, struct posta_child_spec *spec);
+void posta__spec_free(struct posta_system *system, const struct posta_child_spec *spec);
 struct posta__plan *posta__plan_make(struct posta_system *system, const struct posta_supervisor_options *options,
 				     struct posta_error *error);
 void posta__plan_free(struct posta_system *system, void *plan);

@@ -112,6 +112,15 @@ struct posta__child *posta__child_by_ref(const struct posta__children *children,
 	return child;
 }
 
+static void child_free(struct posta_system *system, struct posta__child *child)
+{
+	if (child->owns_argument)
+		posta__plan_free(system, child->spec.argument);
+	posta__spec_free(system, &child->spec);
+	posta__window_free(system, &child->window);
+	posta__free(system, child, sizeof *child);
+}
+
 struct posta__child *posta__child_add(struct posta_actor *self, struct posta__children *children,
 				      const struct posta_child_spec *spec)
 {
@@ -122,7 +131,7 @@ struct posta__child *posta__child_add(struct posta_actor *self, struct posta__ch
 	if (!child)
 		return NULL;
 	if (!posta__spec_copy(system, &child->spec, spec)) {
-		posta__free(system, child, sizeof *child);
+		child_free(system, child);
 		return NULL;
 	}
 	child->id_hash = spec->id ? posta__hash(spec->id, strlen(spec->id), 0) : 0;
@@ -136,15 +145,6 @@ struct posta__child *posta__child_add(struct posta_actor *self, struct posta__ch
 	children->count++;
 	chain_id(children, child);
 	return child;
-}
-
-static void child_free(struct posta_system *system, struct posta__child *child)
-{
-	if (child->owns_argument)
-		posta__plan_free(system, child->spec.argument);
-	posta__spec_free(system, &child->spec);
-	posta__window_free(system, &child->window);
-	posta__free(system, child, sizeof *child);
 }
 
 void posta__child_remove(struct posta_actor *self, struct posta__children *children, struct posta__child *child)

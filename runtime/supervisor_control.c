@@ -285,9 +285,8 @@ static bool text_into(char *to, const char *text)
 
 static enum posta_err request_of_spec(const struct posta_child_spec *spec, struct posta__control_request *request)
 {
-	memset(request, 0, sizeof *request);
-	memcpy(&request->spec, spec, spec->size && spec->size < sizeof *spec ? spec->size : sizeof *spec);
-	if (!text_into(request->id, spec->id) || !text_into(request->name, spec->spawn.name))
+	*request = (struct posta__control_request){ .spec = posta__spec_read(spec) };
+	if (!text_into(request->id, request->spec.id) || !text_into(request->name, request->spec.spawn.name))
 		return POSTA_EINVAL;
 	struct posta_error error;
 	/* The supervisor knows better what significant means there; here it is only what no supervisor would take. */

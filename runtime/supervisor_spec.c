@@ -13,6 +13,12 @@ static enum posta_err bad(struct posta_error *error, const struct posta_child_sp
 			       what);
 }
 
+/* Of a field that an enum's values from 0 to last fill. */
+static bool no_value(unsigned value, unsigned last)
+{
+	return value > last;
+}
+
 static bool bad_intensity(uint32_t intensity)
 {
 	return intensity > POSTA__INTENSITY_MAX && intensity != POSTA_INTENSITY_UNLIMITED &&
@@ -30,7 +36,7 @@ static enum posta_err backoff_check(const struct posta_child_spec *spec, const s
 {
 	if (no_time(backoff->initial_ms) || no_time(backoff->max_ms) || no_time(backoff->reset_after_ms))
 		return bad(error, spec, "a time of backoff is negative or above 292 years");
-	if (backoff->jitter < POSTA_JITTER_NONE || backoff->jitter > POSTA_JITTER_DECORRELATED)
+	if (no_value(backoff->jitter, POSTA_JITTER_DECORRELATED))
 		return bad(error, spec, "unknown backoff.jitter");
 	if (backoff->factor != 0 && !(backoff->factor >= 1 && backoff->factor <= 1000))
 		return bad(error, spec, "backoff.factor must be 1 to 1000, or 0 for 2");
@@ -52,7 +58,7 @@ static enum posta_err times_check(const struct posta_child_spec *spec, struct po
 static enum posta_err rules_check(const struct posta_child_spec *spec, enum posta_auto_shutdown auto_shutdown,
 				  struct posta_error *error)
 {
-	if (spec->restart < POSTA_PERMANENT || spec->restart > POSTA_TEMPORARY)
+	if (no_value(spec->restart, POSTA_TEMPORARY))
 		return bad(error, spec, "unknown restart type");
 	if (spec->significant && spec->restart == POSTA_PERMANENT)
 		return bad(error, spec, "a permanent child cannot be significant");
@@ -60,7 +66,7 @@ static enum posta_err rules_check(const struct posta_child_spec *spec, enum post
 		return bad(error, spec, "a significant child needs a supervisor with auto_shutdown");
 	if (bad_intensity(spec->intensity))
 		return bad(error, spec, "intensity is above 65536");
-	if (spec->when_down < POSTA_DOWN_KEEP || spec->when_down > POSTA_DOWN_REJECT)
+	if (no_value(spec->when_down, POSTA_DOWN_REJECT))
 		return bad(error, spec, "unknown when_down policy");
 	if ((spec->when_down == POSTA_DOWN_BOUNDED) != (spec->when_down_max != 0))
 		return bad(error, spec, "when_down_max goes with POSTA_DOWN_BOUNDED, and is not 0 there");
@@ -101,10 +107,23 @@ void posta__spec_give_back(const struct posta_child_spec *spec)
 		atomic_store_explicit(&plan->taken, false, memory_order_relaxed);
 }
 
+/* Of a public struct whose caller was built with another version of it: the fields both know. 0: this version. */
+static size_t size_known(size_t given, size_t ours)
+{
+	return given && given < ours ? given : ours;
+}
+
+struct posta_child_spec posta__spec_read(const struct posta_child_spec *given)
+{
+	struct posta_child_spec spec = { 0 };
+	memcpy(&spec, given, size_known(given->size, sizeof spec));
+	return spec;
+}
+
 static char *text_copy(struct posta_system *system, const char *text)
 {
-	size_t size = strlen(text) + 1;
-	char *copy = posta__alloc(system, 1, size);
+	size_t size = text ? strlen(text) + 1 : 0;
+	char *copy = text ? posta__alloc(system, 1, size) : NULL;
 	return copy ? memcpy(copy, text, size) : NULL;
 }
 
@@ -116,22 +135,17 @@ static void text_free(struct posta_system *system, const char *text)
 
 bool posta__spec_copy(struct posta_system *system, struct posta_child_spec *to, const struct posta_child_spec *from)
 {
-	memset(to, 0, sizeof *to);
-	memcpy(to, from, from->size && from->size < sizeof *to ? from->size : sizeof *to);
-	to->id = from->id ? text_copy(system, from->id) : NULL;
-	to->spawn.name = from->spawn.name ? text_copy(system, from->spawn.name) : NULL;
-	if ((from->id && !to->id) || (from->spawn.name && !to->spawn.name)) {
-		posta__spec_free(system, to);
-		return false;
-	}
-	return true;
+	const struct posta_child_spec given = posta__spec_read(from);
+	*to = given;
+	to->id = text_copy(system, given.id);
+	to->spawn.name = text_copy(system, given.spawn.name);
+	return (to->id || !given.id) && (to->spawn.name || !given.spawn.name);
 }
 
-void posta__spec_free(struct posta_system *system, struct posta_child_spec *spec)
+void posta__spec_free(struct posta_system *system, const struct posta_child_spec *spec)
 {
 	text_free(system, spec->id);
 	text_free(system, spec->spawn.name);
-	spec->id = spec->spawn.name = NULL;
 }
 
 static int by_text(const void *a, const void *b)
@@ -140,11 +154,13 @@ static int by_text(const void *a, const void *b)
 }
 
 /* Sorted, so that many children do not take long. */
-static enum posta_err unique(const struct posta_supervisor_options *options, struct posta_error *error)
+static enum posta_err unique(struct posta_system *system, const struct posta_supervisor_options *options,
+			     struct posta_error *error)
 {
 	if (options->strategy == POSTA_SIMPLE_ONE_FOR_ONE || options->child_count < 2)
 		return POSTA_OK;
-	const char **ids = malloc(options->child_count * sizeof *ids);
+	const size_t size = options->child_count * sizeof(const char *);
+	const char **ids = posta__alloc(system, 16, size);
 	if (!ids)
 		return posta_error_set(error, POSTA_ENOMEM, "supervisor: out of memory");
 	for (size_t i = 0; i < options->child_count; i++)
@@ -155,17 +171,18 @@ static enum posta_err unique(const struct posta_supervisor_options *options, str
 		if (strcmp(ids[i - 1], ids[i]) == 0)
 			result = posta_error_set(error, POSTA_EINVAL, "supervisor: two children have the id \"%s\"",
 						 ids[i]);
-	free(ids);
+	posta__free(system, ids, size);
 	return result;
 }
 
-static enum posta_err options_check(const struct posta_supervisor_options *options, struct posta_error *error)
+static enum posta_err options_check(struct posta_system *system, const struct posta_supervisor_options *options,
+				    struct posta_error *error)
 {
-	if (options->strategy < POSTA_ONE_FOR_ONE || options->strategy > POSTA_SIMPLE_ONE_FOR_ONE)
+	if (no_value(options->strategy, POSTA_SIMPLE_ONE_FOR_ONE))
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: unknown strategy %d", (int)options->strategy);
 	if (bad_intensity(options->intensity))
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: intensity is above %u", POSTA__INTENSITY_MAX);
-	if (options->auto_shutdown < POSTA_SHUTDOWN_NEVER || options->auto_shutdown > POSTA_SHUTDOWN_ALL_SIGNIFICANT)
+	if (no_value(options->auto_shutdown, POSTA_SHUTDOWN_ALL_SIGNIFICANT))
 		return posta_error_set(error, POSTA_EINVAL, "supervisor: unknown auto_shutdown %d",
 				       (int)options->auto_shutdown);
 	if (options->strategy == POSTA_SIMPLE_ONE_FOR_ONE && options->child_count != 1)
@@ -181,7 +198,7 @@ static enum posta_err options_check(const struct posta_supervisor_options *optio
 	enum posta_err result = backoff_check(&own, &options->backoff, error);
 	for (size_t i = 0; !result && i < options->child_count; i++)
 		result = posta__spec_check(&options->children[i], options->strategy, options->auto_shutdown, error);
-	return result ? result : unique(options, error);
+	return result ? result : unique(system, options, error);
 }
 
 static void defaults(struct posta_supervisor_options *options)
@@ -194,70 +211,77 @@ static void defaults(struct posta_supervisor_options *options)
 		options->children_max = CHILDREN_MAX_DEFAULT;
 }
 
-static struct posta__plan *plan_copy(struct posta_system *system, const struct posta_supervisor_options *given)
+static size_t plan_size(size_t child_count)
 {
-	struct posta__plan *plan = posta__zalloc(system, sizeof *plan);
-	if (!plan)
-		return NULL;
-	struct posta_supervisor_options *options = &plan->options;
-	memcpy(options, given, given->size && given->size < sizeof *options ? given->size : sizeof *options);
-	options->name = given->name ? text_copy(system, given->name) : NULL;
-	struct posta_child_spec *children = posta__zalloc(system, (given->child_count + 1) * sizeof *children);
-	options->children = children;
-	bool whole = children && (options->name || !given->name);
-	for (size_t i = 0; whole && i < given->child_count; i++)
-		whole = posta__spec_copy(system, &children[i], &given->children[i]);
-	defaults(options);
-	if (whole)
-		return plan;
-	for (size_t i = 0; children && i < given->child_count; i++)
-		children[i].klass = NULL; /* what their arguments hold is the giver's still */
-	posta__plan_free(system, plan);
-	return NULL;
+	return sizeof(struct posta__plan) + child_count * sizeof(struct posta_child_spec);
 }
 
-/* The call that was given it fails: what its children's arguments hold is the giver's again. */
-static void plan_discard(struct posta_system *system, struct posta__plan *plan)
+/* But for what its children's arguments hold. */
+static void plan_drop(struct posta_system *system, struct posta__plan *plan)
 {
-	struct posta_child_spec *children = (struct posta_child_spec *)(uintptr_t)plan->options.children;
-	for (size_t i = 0; i < plan->options.child_count; i++) {
-		posta__spec_give_back(&children[i]);
-		children[i].klass = NULL;
-	}
-	posta__plan_free(system, plan);
+	for (size_t i = 0; i < plan->options.child_count; i++)
+		posta__spec_free(system, &plan->children[i]);
+	text_free(system, plan->options.name);
+	posta__free(system, plan, plan_size(plan->options.child_count));
 }
 
 void posta__plan_free(struct posta_system *system, void *memory)
 {
 	struct posta__plan *plan = memory;
-	if (!plan)
-		return;
-	struct posta_child_spec *children = (struct posta_child_spec *)(uintptr_t)plan->options.children;
-	for (size_t i = 0; children && i < plan->options.child_count; i++) {
-		if (children[i].klass == &posta__supervisor_class)
-			posta__plan_free(system, children[i].argument);
-		posta__spec_free(system, &children[i]);
-	}
-	posta__free(system, children, (plan->options.child_count + 1) * sizeof *children);
-	text_free(system, plan->options.name);
-	posta__free(system, plan, sizeof *plan);
+	for (size_t i = 0; i < plan->options.child_count; i++)
+		if (plan_of(&plan->children[i]))
+			posta__plan_free(system, plan->children[i].argument);
+	plan_drop(system, plan);
 }
 
-struct posta__plan *posta__plan_make(struct posta_system *system, const struct posta_supervisor_options *options,
+static struct posta__plan *plan_copy(struct posta_system *system, const struct posta_supervisor_options *given)
+{
+	struct posta__plan *plan = posta__zalloc(system, plan_size(given->child_count));
+	if (!plan)
+		return NULL;
+	plan->options = *given;
+	plan->options.children = plan->children;
+	plan->options.name = text_copy(system, given->name);
+	defaults(&plan->options);
+	bool whole = plan->options.name || !given->name;
+	for (size_t i = 0; whole && i < given->child_count; i++)
+		whole = posta__spec_copy(system, &plan->children[i], &given->children[i]);
+	if (whole)
+		return plan;
+	plan_drop(system, plan);
+	return NULL;
+}
+
+static void give_back(const struct posta_child_spec *children, size_t count)
+{
+	while (count--)
+		posta__spec_give_back(&children[count]);
+}
+
+/* The call that was given it fails: what its children's arguments hold is the giver's again. */
+static void plan_discard(struct posta_system *system, struct posta__plan *plan)
+{
+	give_back(plan->children, plan->options.child_count);
+	plan_drop(system, plan);
+}
+
+struct posta__plan *posta__plan_make(struct posta_system *system, const struct posta_supervisor_options *given,
 				     struct posta_error *error)
 {
-	static const struct posta_supervisor_options none = { 0 };
-	options = options ? options : &none;
-	if (options_check(options, error))
+	struct posta_supervisor_options options = { 0 };
+	if (given)
+		memcpy(&options, given, size_known(given->size, sizeof options));
+	if (options_check(system, &options, error))
 		return NULL;
 	size_t taken = 0;
-	while (taken < options->child_count && !posta__spec_take(&options->children[taken], error))
+	while (taken < options.child_count && !posta__spec_take(&options.children[taken], error))
 		taken++;
-	struct posta__plan *plan = taken == options->child_count ? plan_copy(system, options) : NULL;
-	if (taken == options->child_count && !plan)
+	bool all = taken == options.child_count;
+	struct posta__plan *plan = all ? plan_copy(system, &options) : NULL;
+	if (all && !plan)
 		posta_error_set(error, POSTA_ENOMEM, "supervisor: out of memory");
-	while (!plan && taken > 0)
-		posta__spec_give_back(&options->children[--taken]);
+	if (!plan)
+		give_back(options.children, taken);
 	return plan;
 }
 
@@ -315,9 +339,11 @@ posta_ref posta_system_supervise(struct posta_system *system, const struct posta
 enum posta_err posta_supervisor_spec(struct posta_system *system, const struct posta_supervisor_options *options,
 				     struct posta_child_spec *spec, struct posta_error *error)
 {
+	struct posta_error own;
+	error = error ? error : &own;
 	struct posta__plan *plan = posta__plan_make(system, options, error);
 	if (!plan)
-		return error ? error->code : POSTA_EINVAL;
+		return error->code;
 	spec->klass = &posta__supervisor_class;
 	spec->argument = plan;
 	spec->supervisor = true;
@@ -329,5 +355,6 @@ void posta_supervisor_spec_free(struct posta_system *system, struct posta_child_
 	struct posta__plan *plan = plan_of(spec);
 	if (plan && !atomic_load_explicit(&plan->taken, memory_order_relaxed))
 		posta__plan_free(system, plan);
+	spec->klass = NULL;
 	spec->argument = NULL;
 }

@@ -4,8 +4,8 @@
 
 /*
  * What the runtime's tests share: a system driven by hand, on a clock that is moved by hand, and on memory that is looked
- * after: each block is freed once, with the size it was asked for, none is left at the end, and what is in it before and
- * after is of no use.
+ * after: each block is freed once, with the size it was asked for, none is left at the end, nothing is written beside it, and what
+ * is in it before and after is of no use.
  */
 
 #include "runtime/system.h"
@@ -27,26 +27,41 @@ struct kit_heap {
 	long left;
 };
 
-enum { KIT_BEFORE = 64 }; /* bytes before a block: its size */
+enum { KIT_EDGE = 64, KIT_GUARD = 0xC3 }; /* bytes before a block, its size first, and at least as many behind it */
+
+static inline size_t kit_whole(size_t size)
+{
+	return (size + 3 * KIT_EDGE - 1) / KIT_EDGE * KIT_EDGE;
+}
 
 static inline void *kit_alloc(void *context, size_t alignment, size_t size)
 {
 	struct kit_heap *heap = context;
-	assert_true(alignment <= KIT_BEFORE);
+	assert_true(alignment && alignment <= KIT_EDGE);
 	if (heap->empty || (heap->counted && heap->left-- == 0))
 		return NULL;
-	char *memory = aligned_alloc(KIT_BEFORE, (KIT_BEFORE + size + KIT_BEFORE - 1) / KIT_BEFORE * KIT_BEFORE);
+	char *memory = aligned_alloc(KIT_EDGE, kit_whole(size));
+	memset(memory, KIT_GUARD, kit_whole(size));
 	memcpy(memory, &size, sizeof size);
 	heap->blocks++;
-	return memset(memory + KIT_BEFORE, 0xA5, size);
+	return memset(memory + KIT_EDGE, 0xA5, size);
+}
+
+static inline bool kit_guards(const char *at, const char *end)
+{
+	while (at < end && (unsigned char)*at == KIT_GUARD)
+		at++;
+	return at == end;
 }
 
 static inline void kit_free(void *context, void *memory, size_t size)
 {
-	char *whole = (char *)memory - KIT_BEFORE;
+	char *whole = (char *)memory - KIT_EDGE;
 	assert_memory_equal(whole, &size, sizeof size);
+	assert_true(kit_guards(whole + sizeof size, whole + KIT_EDGE));
+	assert_true(kit_guards(whole + KIT_EDGE + size, whole + kit_whole(size)));
 	((struct kit_heap *)context)->blocks--;
-	memset(whole, 0x5A, KIT_BEFORE + size);
+	memset(whole, 0x5A, kit_whole(size));
 	free(whole);
 }
 

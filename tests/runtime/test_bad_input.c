@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes of misuse: a defined result each, and the others go on. Specs: test_supervisor_control.c. */
+/* What comes of misuse: a defined result each, and the others go on. Specs: test_supervisor_spec.c. */
 #include "kit.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of the table: control; and what specs are refused. */
+/* Rows of the table: control. */
 #include "supervision.h"
 
 static void control__which_children__tells_all_of_each(void **state)
@@ -347,109 +347,6 @@ static void control__start_child_reaches_nobody__a_supervisor_can_be_given_again
 	tree_end(&tree);
 }
 
-static void refused(struct posta_system *system, const struct posta_supervisor_options *options, const char *word)
-{
-	struct posta_error error;
-	assert_int_equal(posta_system_supervise(system, options, &error), POSTA_NOBODY);
-	assert_int_equal(error.code, POSTA_EINVAL);
-	assert_non_null(strstr(error.text, word));
-}
-
-static void spec__bad__is_refused_with_words(void **state)
-{
-	(void)state;
-	static const struct {
-		struct posta_child_spec spec;
-		const char *word;
-	} cases[] = {
-		{ { .id = NULL, .klass = &member_class }, "id" },
-		{ { .id = "", .klass = &member_class }, "id" },
-		{ { .id = "x", .klass = &member_class }, "\"x\"" }, /* twice */
-		{ { .id = "y" }, "receive" },
-		{ { .id = "y", .klass = &member_class, .restart = (enum posta_restart)9 }, "restart" },
-		{ { .id = "y", .klass = &member_class, .significant = true }, "permanent" },
-		{ { .id = "y", .klass = &member_class, .significant = true, .restart = POSTA_TRANSIENT },
-		  "auto_shutdown" },
-		{ { .id = "y", .klass = &member_class, .intensity = 70000 }, "intensity" },
-		{ { .id = "y", .klass = &member_class, .when_down = (enum posta_when_down)9 }, "when_down" },
-		{ { .id = "y", .klass = &member_class, .when_down = POSTA_DOWN_BOUNDED }, "when_down_max" },
-		{ { .id = "y", .klass = &member_class, .period_ms = (uint64_t)-1000 }, "period_ms" },
-		{ { .id = "y", .klass = &member_class, .shutdown_ms = (uint64_t)-5 }, "shutdown_ms" },
-		{ { .id = "y", .klass = &member_class, .backoff = { .initial_ms = (uint64_t)-5 } }, "backoff" },
-		{ { .id = "y", .klass = &member_class, .backoff = { .reset_after_ms = (uint64_t)-5 } }, "backoff" },
-		{ { .id = "y", .klass = &member_class, .backoff = { .factor = 0.5 } }, "factor" },
-		{ { .id = "y", .klass = &member_class, .backoff = { .initial_ms = 10, .max_ms = 5 } }, "max_ms" },
-		{ { .id = "y", .klass = &member_class, .backoff = { .jitter = (enum posta_jitter)7 } }, "jitter" },
-	};
-	struct posta_system *system = kit_system(NULL);
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		const struct posta_child_spec specs[2] = { { .id = "x", .klass = &member_class }, cases[i].spec };
-		const struct posta_supervisor_options options = { .children = specs, .child_count = 2 };
-		refused(system, &options, cases[i].word);
-	}
-	kit_stop(system);
-}
-
-static void spec__of_the_supervisor_bad__is_refused_with_words(void **state)
-{
-	(void)state;
-	const struct posta_child_spec child = { .id = "x", .klass = &member_class };
-	const struct {
-		struct posta_supervisor_options options;
-		const char *word;
-	} cases[] = {
-		{ { .strategy = (enum posta_strategy)9 }, "strategy" },
-		{ { .strategy = POSTA_SIMPLE_ONE_FOR_ONE }, "template" },
-		{ { .intensity = 70000 }, "intensity" },
-		{ { .auto_shutdown = (enum posta_auto_shutdown)9 }, "auto_shutdown" },
-		{ { .period_ms = (uint64_t)-1 }, "period_ms" },
-		{ { .backoff = { .max_ms = (uint64_t)-1 } }, "backoff" },
-		{ { .child_count = 1 }, "children" },
-	};
-	struct posta_system *system = kit_system(NULL);
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		refused(system, &cases[i].options, cases[i].word);
-	const struct posta_supervisor_options good = { .children = &child, .child_count = 0 };
-	assert_true(posta_system_supervise(system, &good, NULL) != POSTA_NOBODY);
-	kit_stop(system);
-}
-
-/* A supervisor has one place in one tree: given twice, or inside itself, it is refused, and nothing is freed twice. */
-static void spec__a_cycle__is_refused_with_words(void **state)
-{
-	(void)state;
-	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree.options.name = NULL;
-	struct posta_child_spec subs[2] = { { .id = "one" }, { .id = "two" } };
-	struct posta_error error;
-	assert_int_equal(posta_supervisor_spec(tree.system, &tree.options, &subs[0], &error), POSTA_OK);
-	subs[1] = subs[0];
-	subs[1].id = "two";
-	const struct posta_supervisor_options twice = { .children = subs, .child_count = 2 };
-	refused(tree.system, &twice, "cycle");
-	const struct posta_supervisor_options once = { .children = subs, .child_count = 1 };
-	posta_ref top = posta_system_supervise(tree.system, &once, &error); /* the refusal took nothing */
-	assert_true(top != POSTA_NOBODY);
-	kit_settle(tree.system);
-	starts_are(&tree, 1, 1, 1);
-	refused(tree.system, &once, "cycle");
-	assert_int_equal(posta_system_start_child(tree.system, top, &subs[1], 1000, NULL), POSTA_EINVAL);
-	posta_supervisor_spec_free(tree.system, &subs[0]); /* it has its place: nothing to free */
-	tree_end(&tree);
-}
-
-static void spec__never_used__can_be_freed(void **state)
-{
-	(void)state;
-	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	struct posta_child_spec spec = { .id = "sub" };
-	assert_int_equal(posta_supervisor_spec(tree.system, &tree.options, &spec, NULL), POSTA_OK);
-	posta_supervisor_spec_free(tree.system, &spec);
-	tree_end(&tree);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -462,10 +359,6 @@ int main(void)
 		cmocka_unit_test(control__restart_child_fails__is_answered_and_stays_down),
 		cmocka_unit_test(control__stop_child__waits_for_its_restart__stays_down),
 		cmocka_unit_test(control__supervisor_is_dead__call_says_so),
-		cmocka_unit_test(spec__bad__is_refused_with_words),
-		cmocka_unit_test(spec__of_the_supervisor_bad__is_refused_with_words),
-		cmocka_unit_test(spec__a_cycle__is_refused_with_words),
-		cmocka_unit_test(spec__never_used__can_be_freed),
 		cmocka_unit_test(control__caller_ends_before_its_answer__supervisor_goes_on),
 		cmocka_unit_test(control__which_children__a_group_waits__are_restarting),
 		cmocka_unit_test(control__of_the_other_kind_of_supervisor__is_refused),
