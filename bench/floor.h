@@ -6,7 +6,9 @@
 
 #include <stddef.h>
 
-/* Two threads on two CPUs pass a word through one cache line. Returns: nanoseconds one way, a median; 0 with one CPU. */
+/*
+ * Two threads on two CPUs pass a word through one cache line. Returns: nanoseconds one way, a median; 0 with one CPU.
+ */
 double floor_line_ns(void);
 /* One thread sleeps in epoll on an eventfd that another writes. Fills ns with count times from write to awake. */
 void floor_wake_ns(double *ns, size_t count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_memory [--runs N] [--json FILE]: bytes that an idle actor keeps (resident memory, state not counted, after its first
- * message, so that all that it ever needs is there), and nanoseconds of spawn + stop, warm.
+ * bench_memory [--runs N] [--json FILE]: bytes that an idle actor keeps (resident memory, state not counted, after its
+ * first message, so that all that it ever needs is there), and nanoseconds of spawn + stop, warm.
  */
 #include "floor.h"
 #include "options.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_scale [--runs N] [--json FILE]: what a second worker brings or costs. Loads that talk much, free to be placed, must
- * stay together; handlers that take long must spread; and what is forced apart stands beside the cost of one cache line.
+ * bench_scale [--runs N] [--json FILE]: what a second worker brings or costs. Loads that talk much, free to be placed,
+ * must stay together; handlers that take long must spread; and what is forced apart stands beside the cost of one cache
+ * line.
  */
 #include "floor.h"
 #include "options.h"

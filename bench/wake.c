@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_wake [--runs N] [--json FILE]: from a send to the handler of an actor whose worker sleeps, beside a bare eventfd in
- * epoll, in turn, in rounds; and the CPU that 100,000 idle actors cost.
+ * bench_wake [--runs N] [--json FILE]: from a send to the handler of an actor whose worker sleeps, beside a bare
+ * eventfd in epoll, in turn, in rounds; and the CPU that 100,000 idle actors cost.
  */
 #include "floor.h"
 #include "options.h"
@@ -84,7 +84,7 @@ static double idle_cpu(void)
 
 static struct posta_system *start_system(int workers)
 {
-	/* The floor's sleeper sits on the second CPU and its waker on the first: so do ours, by a worker without work. */
+	/* The floor's sleeper sits on the second CPU, its waker on the first: so do ours, by a worker without work. */
 	const struct posta_system_options options = { .workers = workers, .pin_cpus = true };
 	struct posta_system *system;
 	struct posta_error error;

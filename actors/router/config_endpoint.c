@@ -166,7 +166,8 @@ static void read_bindings(struct posta__reader *reader, const char *key, struct 
 		list[1] = "";
 		posta__read_mapping(reader, item, "a binding", keys, list);
 		if (!list[0])
-			posta__wrong(reader, item, "{ exchange: NAME, routing_key: KEY }", "a binding needs an exchange");
+			posta__wrong(reader, item, "{ exchange: NAME, routing_key: KEY }",
+				     "a binding needs an exchange");
 	}
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* librdkafka by its own rules: producev and a poll loop with callbacks; consumer_poll, or consume_batch_queue. The settings are posta's. */
+/*
+ * librdkafka by its own rules: producev and a poll loop with callbacks; consumer_poll, or consume_batch_queue. The
+ * settings are posta's.
+ */
 #include "bridges.h"
 
 #include "bridges/kafka.h"

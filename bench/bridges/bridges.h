@@ -3,9 +3,9 @@
 #define POSTA_BENCH_BRIDGES_H
 
 /*
- * Each case is run twice a round against the same real broker: by a bare loop on the client library and by posta's bridge, with
- * the same settings, the same bytes on the wire and the same number of messages in flight. Every run is a process of its
- * own, so that its CPU time and memory are the client's alone.
+ * Each case is run twice a round against the same real broker: by a bare loop on the client library and by posta's
+ * bridge, with the same settings, the same bytes on the wire and the same number of messages in flight. Every run is a
+ * process of its own, so that its CPU time and memory are the client's alone.
  */
 
 #include "brokers.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A*: 20 workers search a grid of n x n x n nodes for the corner opposite of the start, nearest first, until every node is
- * closed. A worker opens 1,024 nodes of what it is given, then gives what is left on its heap to the master, which deals it out.
+ * A*: 20 workers search a grid of n x n x n nodes for the corner opposite of the start, nearest first, until every node
+ * is closed. A worker opens 1,024 nodes of what it is given, then gives what is left on its heap to the master, which
+ * deals it out.
  */
 #include "dealer.h"
 

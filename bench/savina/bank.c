@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * BankTransaction: a teller has money moved between 1,000 accounts. An account does one transfer at a time: it waits for the
- * other's word before it begins the next, and keeps what comes meanwhile. n: transfers; four messages each.
+ * BankTransaction: a teller has money moved between 1,000 accounts. An account does one transfer at a time: it waits
+ * for the other's word before it begins the next, and keeps what comes meanwhile. n: transfers; four messages each.
  */
 #include "savina.h"
 

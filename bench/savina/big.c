@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* 64 actors: each asks another one at random, waits for the answer, and asks again. n: messages, half of them answers. */
+/*
+ * 64 actors: each asks another one at random, waits for the answer, and asks again. n: messages, half of them answers.
+ */
 #include "savina.h"
 
 enum { ASK = 1, ANSWER, FINISHED };

@@ -3,8 +3,8 @@
 #define POSTA_BENCH_DEALER_H
 
 /*
- * A master that deals items to 20 workers in turn. A worker does an item, or gives parts of it back (savina_deal), and says with
- * a number that it is done (savina_dealt); when nothing is missing the run ends. One at a time.
+ * A master that deals items to 20 workers in turn. A worker does an item, or gives parts of it back (savina_deal), and
+ * says with a number that it is done (savina_dealt); when nothing is missing the run ends. One at a time.
  */
 
 #include "savina.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ConcurrentDictionary: 20 actors read (90 of 100) and write entries of one dictionary, an actor around a hash table of 4,096
- * keys, and wait for each answer. n: operations; two messages each.
+ * ConcurrentDictionary: 20 actors read (90 of 100) and write entries of one dictionary, an actor around a hash table of
+ * 4,096 keys, and wait for each answer. n: operations; two messages each.
  */
 #include "savina.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LogisticMap: ten series x' = r x (1 - x), each an actor that has an actor of its own compute the next term; a master wants
- * all terms at once. n: terms; three messages each.
+ * LogisticMap: ten series x' = r x (1 - x), each an actor that has an actor of its own compute the next term; a master
+ * wants all terms at once. n: terms; three messages each.
  */
 #include "savina.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The product of two n x n matrices of doubles that all actors share: a master deals blocks of the result to 20 workers, which
- * give the quarters of large ones back to it and compute those of 32 x 32. n: a power of two, from 32.
+ * The product of two n x n matrices of doubles that all actors share: a master deals blocks of the result to 20
+ * workers, which give the quarters of large ones back to it and compute those of 32 x 32. n: a power of two, from 32.
  */
 #include "dealer.h"
 

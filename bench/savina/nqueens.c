@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * N queens on a board of n x n: a master deals boards to 20 workers, which give boards with one queen more back to it until
- * four stand; from there they count alone.
+ * N queens on a board of n x n: a master deals boards to 20 workers, which give boards with one queen more back to it
+ * until four stand; from there they count alone.
  */
 #include "dealer.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quicksort of n numbers: an actor splits what it gets by a pivot, gives both sides to children, and sends its parent the whole
- * in order; below 2,048 numbers it sorts alone. Arrays go from hand to hand in messages of their own size.
+ * Quicksort of n numbers: an actor splits what it gets by a pivot, gives both sides to children, and sends its parent
+ * the whole in order; below 2,048 numbers it sorts alone. Arrays go from hand to hand in messages of their own size.
  */
 #include "savina.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RadixSort: numbers of 30 bits go through 30 actors, one a bit: zeros pass at once, ones when all have been seen. n: numbers;
- * 31 messages each.
+ * RadixSort: numbers of 30 bits go through 30 actors, one a bit: zeros pass at once, ones when all have been seen. n:
+ * numbers; 31 messages each.
  */
 #include "savina.h"
 

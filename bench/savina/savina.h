@@ -4,8 +4,8 @@
 
 /*
  * The Savina suite (Imam, Sarkar: AGERE 2014) on posta's public interface. A workload is a set of actors under one
- * supervisor; the start of the last of them begins it, and savina_done() from any of them ends it. The same workloads, with
- * the same parameter, stand in bench/peers for the other systems.
+ * supervisor; the start of the last of them begins it, and savina_done() from any of them ends it. The same workloads,
+ * with the same parameter, stand in bench/peers for the other systems.
  */
 
 #include <posta/posta.h>
@@ -35,8 +35,9 @@ struct savina_run {
 /* Adds a child to the run's supervisor; they start in the order in which they were added. */
 void savina_add(struct savina_run *run, const struct posta_actor_class *klass, void *argument);
 /*
- * Runs a workload once on a system, then stops its actors. adjust may change the children before they start; NULL: none.
- * Ends the program if the result is wrong. Returns: nanoseconds from the start of the supervisor to savina_done().
+ * Runs a workload once on a system, then stops its actors. adjust may change the children before they start; NULL:
+ * none. Ends the program if the result is wrong. Returns: nanoseconds from the start of the supervisor to
+ * savina_done().
  */
 double savina_measure(struct posta_system *system, const struct savina_workload *workload, uint64_t n,
 		      void (*adjust)(struct savina_run *run));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The sieve of Eratosthenes as a chain of actors, each with up to 1,000 primes; it grows at its end. n: numbers below it. */
+/*
+ * The sieve of Eratosthenes as a chain of actors, each with up to 1,000 primes; it grows at its end. n: numbers below
+ * it.
+ */
 #include "savina.h"
 
 enum { CANDIDATE = 1, END, MORE };

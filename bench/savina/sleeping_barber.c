@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Customers, each an actor, come to a barber's waiting room of 1,000 seats; who finds it full goes back to the door. Making a
- * customer and a haircut cost 50 iterations each. n: customers.
+ * Customers, each an actor, come to a barber's waiting room of 1,000 seats; who finds it full goes back to the door.
+ * Making a customer and a haircut cost 50 iterations each. n: customers.
  */
 #include "savina.h"
 

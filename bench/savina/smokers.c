@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* CigaretteSmokers: an arbiter gives one of 200 smokers at random what it needs, and goes on when it smokes. n: rounds. */
+/*
+ * CigaretteSmokers: an arbiter gives one of 200 smokers at random what it needs, and goes on when it smokes. n: rounds.
+ */
 #include "savina.h"
 
 enum { SMOKE = 1, STARTED };

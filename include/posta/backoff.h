@@ -25,7 +25,8 @@ struct posta_backoff {
 	uint64_t max_ms;     /* the cap; 0: none but UINT32_MAX */
 	double factor;       /* >= 1; 0: 2 */
 	enum posta_jitter jitter;
-	uint64_t reset_after_ms; /* healthy for this long: the next failure counts as the first. 0: max_ms, else the last wait */
+	/* Healthy for this long: the next failure counts as the first. 0: max_ms, else the last wait. */
+	uint64_t reset_after_ms;
 };
 
 /*

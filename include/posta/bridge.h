@@ -112,7 +112,8 @@ struct posta_target {
 	int qos;                /* MQTT: 0, 1, 2; -1: 1 */
 	bool retain;            /* MQTT, memory */
 	enum posta_format format;
-	const char *exchange_type; /* AMQP: declares the exchange, durable: direct, topic, fanout, headers; NULL: it exists */
+	/* AMQP: declares the exchange, durable: direct, topic, fanout, headers; NULL: it exists. */
+	const char *exchange_type;
 	/*
 	 * AMQP: arguments of the queue's declaration, NULL-terminated name, value, name, value: x-queue-type quorum,
 	 * x-dead-letter-exchange, x-message-ttl, x-delivery-limit, ... Whole numbers and true, false go as such.
@@ -163,8 +164,8 @@ struct posta_source {
 	const char *exchange_type; /* AMQP: declare the exchange, as in a target */
 	const char *const *queue_arguments; /* AMQP: as in a target */
 	/*
-	 * AMQP: what else the queue is bound to, beside exchange and routing_key: NULL-terminated exchange, routing key,
-	 * exchange, routing key; at most 64 pairs. Bindings made before stay.
+	 * AMQP: what else the queue is bound to, beside exchange and routing_key: NULL-terminated exchange, routing
+	 * key, exchange, routing key; at most 64 pairs. Bindings made before stay.
 	 */
 	const char *const *bindings;
 };
@@ -209,8 +210,8 @@ struct posta_published {
 
 struct posta_replied {
 	uint64_t cookie; /* the asker's own */
-	enum posta_err
-		result; /* OK; ETIMEDOUT: no reply in time; else what became of the question, as in struct posta_published */
+	/* OK; ETIMEDOUT: no reply in time; else what became of the question, as in struct posta_published. */
+	enum posta_err result;
 	struct posta_envelope *envelope; /* the reply, borrowed for the turn; NULL unless OK */
 	char text[POSTA_ERROR_TEXT_MAX]; /* the broker's own words, "" on success */
 };
@@ -258,7 +259,7 @@ enum posta_err posta_bridge_ask(struct posta_actor *self, struct posta_bridge *b
 				uint64_t cookie);
 /*
  * The other side: publishes the envelope to where the request's reply-to says, with the request's correlation id. A
- * publication like any other: one POSTA_MSG_PUBLISHED, which says that the broker has it, not that somebody waits for it.
+ * publication like any other: one POSTA_MSG_PUBLISHED says that the broker has it, not that somebody waits for it.
  * Errors: as posta_bridge_publish; EINVAL: the request names no place, or none that this broker can have.
  */
 enum posta_err posta_bridge_reply(struct posta_actor *self, struct posta_bridge *bridge,
@@ -317,7 +318,8 @@ struct posta_bridge_status {
 	char url[256]; /* redacted */
 	char last_error[POSTA_ERROR_TEXT_MAX];
 	bool permanent; /* DOWN, and trying again will not help: see permanent_retry_ms */
-	int64_t lag;    /* Kafka (some seconds old), memory: messages in what we read that are not settled; -1: not known */
+	/* Kafka (some seconds old), memory: messages in what we read that are not settled; -1: not known. */
+	int64_t lag;
 	uint64_t late_replies; /* to questions that are not open: given up, answered already, or of an earlier run */
 };
 

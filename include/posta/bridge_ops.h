@@ -94,9 +94,10 @@ struct posta_bridge_ops {
 	/* Optional. What posta_bridge_timer() was set to has come. */
 	void (*timer)(struct posta_bridge *bridge, void *state);
 	/*
-	 * With CAN_ASK. Where replies to questions come. address, which goes into their reply-to, holds "posta.reply.<client id>"
-	 * and may be changed. If replies come as deliveries, source is set to what the core subscribes to before it asks, its
-	 * strings in address; else it stays empty, and each reply is handed over by posta_bridge_replied(). Any thread.
+	 * With CAN_ASK. Where replies to questions come. address, which goes into their reply-to, holds
+	 * "posta.reply.<client id>" and may be changed. If replies come as deliveries, source is set to what the core
+	 * subscribes to before it asks, its strings in address; else it stays empty, and each reply is handed over by
+	 * posta_bridge_replied(). Any thread.
 	 */
 	void (*replies)(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source);
 	/* Optional. Any thread. Where a reply-to leads; borrowed. Without it, to the topic of that name. */

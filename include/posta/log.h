@@ -17,8 +17,8 @@ enum posta_log_level { POSTA_LOG_ERROR, POSTA_LOG_WARNING, POSTA_LOG_INFO, POSTA
 
 /*
  * What options.log is given: level is an enum posta_log_level; event: "bridge.down"; text: "name=bus error=...",
- * one line without control characters, both borrowed for the call. Called from any worker (and the watchdog), possibly from several at once. Must not call
- * back into the system.
+ * one line without control characters, both borrowed for the call. Called from any worker (and the watchdog), possibly
+ * from several at once. Must not call back into the system.
  */
 typedef void posta_log_fn(void *context, int level, const char *event, const char *text);
 

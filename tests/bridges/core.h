@@ -3,8 +3,8 @@
 #define POSTA_TESTS_CORE_H
 
 /*
- * The common part of the bridges as one broker's files see it, played by the test: it calls the ops by hand and writes down
- * what comes back. So a test decides each call and its moment, against a real broker or a scripted one.
+ * The common part of the bridges as one broker's files see it, played by the test: it calls the ops by hand and writes
+ * down what comes back. So a test decides each call and its moment, against a real broker or a scripted one.
  */
 
 #include <posta/bridge_ops.h>

@@ -16,8 +16,8 @@ struct posta_bridge *kafka_connected(const char *url);
 /* Publishes in transactions of that id. partitions: topic_partitions. */
 struct posta_bridge *kafka_transactional(const char *url, const char *id, int partitions);
 /*
- * What the common part does when the connection was lost: a new one, and the publications that have no confirmation once
- * more, in their order. It may be down again.
+ * What the common part does when the connection was lost: a new one, and the publications that have no confirmation
+ * once more, in their order. It may be down again.
  */
 void kafka_again(struct posta_bridge *core);
 /* Ends by the rules: commits, leaves. */

@@ -61,7 +61,10 @@ static void confirms__in_any_order__meet_their_publications(void **state)
 	scene_end(scene);
 }
 
-/* A returned publication is acknowledged too: its end stays the refusal, and the next one is not confirmed in its place. */
+/*
+ * A returned publication is acknowledged too: its end stays the refusal, and the next one is not confirmed in its
+ * place.
+ */
 static void returned__then_acknowledged__only_that_one_is_refused(void **state)
 {
 	(void)state;

@@ -67,7 +67,8 @@ static void connect__unknown_host__down(void **state)
 static void connect__by_name__tries_all_addresses(void **state)
 {
 	(void)state;
-	struct posta_bridge *core = core_new(&posta__amqp_ops, url_of("amqp://guest:guest@localhost:%d", kit_broker_port(broker)));
+	const char *by_name = url_of("amqp://guest:guest@localhost:%d", kit_broker_port(broker));
+	struct posta_bridge *core = core_new(&posta__amqp_ops, by_name);
 
 	core_connected(core);
 	finish(core);

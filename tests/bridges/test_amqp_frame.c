@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The pure parts of the AMQP bridge: the look at hostile bytes, properties and envelopes, which acknowledgements are written. */
+/*
+ * The pure parts of the AMQP bridge: the look at hostile bytes, properties and envelopes, which acknowledgements are
+ * written.
+ */
 #include "bridges/amqp.h"
 
 #include <setjmp.h>

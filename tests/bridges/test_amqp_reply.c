@@ -15,9 +15,9 @@ static const uint8_t no_properties[2] = { 0, 0 };
 static void ask(struct scene scene, const char *reply_to, enum posta_format format)
 {
 	static const struct posta_target targets[] = {
-		[POSTA_FORMAT_BINARY] = { .size = sizeof *targets, .routing_key = "k", .format = POSTA_FORMAT_BINARY },
-		[POSTA_FORMAT_STRUCTURED] = { .size = sizeof *targets, .routing_key = "k", .format = POSTA_FORMAT_STRUCTURED },
-		[POSTA_FORMAT_RAW] = { .size = sizeof *targets, .routing_key = "k", .format = POSTA_FORMAT_RAW },
+		{ .size = sizeof *targets, .routing_key = "k", .format = POSTA_FORMAT_BINARY },
+		{ .size = sizeof *targets, .routing_key = "k", .format = POSTA_FORMAT_STRUCTURED },
+		{ .size = sizeof *targets, .routing_key = "k", .format = POSTA_FORMAT_RAW },
 	};
 	struct posta_envelope *question = core_text("id", "question");
 	int before = scene.peer->publishing ? scene.peer->publishing->publishes : 0;

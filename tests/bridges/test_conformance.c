@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_conformance [-only PART] NAME...: each bridge named passes the suite, or is not in this build. They are tested side
- * by side, each in a process of its own: most of the time one waits for its broker.
+ * test_conformance [-only PART] NAME...: each bridge named passes the suite, or is not in this build. They are tested
+ * side by side, each in a process of its own: most of the time one waits for its broker.
  */
 #include "bridges/features.h"
 #include "conformance.h"

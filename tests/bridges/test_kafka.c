@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The Kafka bridge against a real broker, its ops called by hand. What the common part adds is the conformance kit's. */
+/*
+ * The Kafka bridge against a real broker, its ops called by hand. What the common part adds is the conformance kit's.
+ */
 #include "kafka_scene.h"
 
 #include <setjmp.h>
@@ -225,7 +227,10 @@ static void publish__more_bare_ones_than_there_is_room_for__the_rest_later_in_or
 	kafka_finish(core);
 }
 
-/* More topics than the producer keeps at hand; made one by one, since the broker's own making of so many takes its time. */
+/*
+ * More topics than the producer keeps at hand; made one by one, since the broker's own making of so many takes its
+ * time.
+ */
 static void publish__seventy_topics__each_gets_its_own(void **state)
 {
 	const char *prefix = kafka_name("seventy");

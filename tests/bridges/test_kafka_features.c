@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What Kafka has beyond the contract of all bridges: topics made, positions, lag, static members, transactions, compression. */
+/*
+ * What Kafka has beyond the contract of all bridges: topics made, positions, lag, static members, transactions,
+ * compression.
+ */
 #include "kafka_scene.h"
 
 #include "bridges/kafka.h"
@@ -298,7 +301,8 @@ static void member__comes_back_in_time__the_others_keep_theirs(void **state)
 static void transaction__confirmed__is_committed(void **state)
 {
 	const char *topic = kafka_name("committed");
-	struct posta_bridge *writer = kafka_transactional(url, kafka_name("tx"), 1), *reader = connected_with_partitions(1);
+	struct posta_bridge *writer = kafka_transactional(url, kafka_name("tx"), 1);
+	struct posta_bridge *reader = connected_with_partitions(1);
 
 	(void)state;
 	kafka_subscribe(reader, 1, topic, NULL);
@@ -336,7 +340,8 @@ static void transaction__connection_ends_before_the_commit__nothing_is_seen(void
 static void transaction__one_too_large__that_one_is_refused_and_the_order_stays(void **state)
 {
 	const char *topic = kafka_name("poison");
-	struct posta_bridge *writer = kafka_transactional(url, kafka_name("tx"), 1), *reader = connected_with_partitions(1);
+	struct posta_bridge *writer = kafka_transactional(url, kafka_name("tx"), 1);
+	struct posta_bridge *reader = connected_with_partitions(1);
 	struct posta_target target = kafka_to(topic);
 	size_t size = 3u << 20; /* the broker takes 1 MiB: it says no, not the library */
 	char *large = malloc(size + 1);

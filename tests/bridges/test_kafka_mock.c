@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Kafka bridge against librdkafka's mock cluster, which can be told to answer what a real broker answers once a year.
- * Where publications must survive a connection the test plays the common part: what is not confirmed is offered again.
+ * The Kafka bridge against librdkafka's mock cluster, which can be told to answer what a real broker answers once a
+ * year. Where publications must survive a connection the test plays the common part: what is not confirmed is offered
+ * again.
  */
 #include "kafka_scene.h"
 
@@ -74,7 +75,9 @@ static void produce__refused_for_good__that_one_only(void **state)
 	assert_read_in_order("invalid", 5);
 }
 
-/* The broker has forgotten the producer's sequence: nothing of it can be written any more. A new producer writes all. */
+/*
+ * The broker has forgotten the producer's sequence: nothing of it can be written any more. A new producer writes all.
+ */
 static void produce__fatal_idempotence_error__a_new_producer_sends_all(void **state)
 {
 	struct posta_bridge *core = kafka_connected(url);

@@ -242,7 +242,8 @@ static void target__not_for_memory__says_why(void **state)
 	const char *const bindings[] = { "e", "k", NULL };
 	const struct posta_source bound = { .size = sizeof bound, .queue = "q", .bindings = bindings };
 	uint32_t subscription;
-	assert_int_equal(posta_bridge_subscribe(NULL, scene.bridges[0], &bound, &subscription, &error), POSTA_EUNSUPPORTED);
+	assert_int_equal(posta_bridge_subscribe(NULL, scene.bridges[0], &bound, &subscription, &error),
+			 POSTA_EUNSUPPORTED);
 	const struct posta_target both = { .size = sizeof both, .topic = "t", .queue = "q" };
 	assert_null(posta_target_prepare(scene.bridges[0], &both, &error));
 	assert_int_equal(error.code, POSTA_EINVAL);

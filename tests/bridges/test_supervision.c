@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The common part of all bridges on a virtual clock, with a broker's file that the test plays: tries, positions, lag. */
+/*
+ * The common part of all bridges on a virtual clock, with a broker's file that the test plays: tries, positions, lag.
+ */
 #include <posta/bridge_ops.h>
 #include <posta/system.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Input: a byte that chooses 3.1.1 or 5; then properties, each a byte for its kind and two texts with a byte for their
- * length, up to a kind of 0; then the topic, likewise; the rest is the payload. What was received is sent on and received
- * again.
+ * length, up to a kind of 0; then the topic, likewise; the rest is the payload. What was received is sent on and
+ * received again.
  */
 #include "check.h"
 

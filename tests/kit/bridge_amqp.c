@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The AMQP bridge in the conformance suite: a RabbitMQ of its own, killed and started again where the broker goes away. */
+/*
+ * The AMQP bridge in the conformance suite: a RabbitMQ of its own, killed and started again where the broker goes away.
+ */
 #include "own_broker.h"
 
 #include "bridges/amqp.h"
@@ -61,8 +63,8 @@ static void no_such(struct kit_pair *pair)
 }
 
 /*
- * RabbitMQ 3.10 answers a declaration before its log of them is on disk. Killed on a busy machine in the moment after, it
- * starts again without the queue and what was confirmed in it.
+ * RabbitMQ 3.10 answers a declaration before its log of them is on disk. Killed on a busy machine in the moment after,
+ * it starts again without the queue and what was confirmed in it.
  */
 static void down(struct posta_system *system)
 {

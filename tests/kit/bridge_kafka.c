@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Kafka bridge in the conformance suite: a broker of its own, killed and started again where the broker goes away. It
- * makes no topic by itself, so that one can be missing; those of the suite are made at the start.
+ * The Kafka bridge in the conformance suite: a broker of its own, killed and started again where the broker goes away.
+ * It makes no topic by itself, so that one can be missing; those of the suite are made at the start.
  */
 #include "own_broker.h"
 

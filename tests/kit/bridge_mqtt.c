@@ -80,9 +80,9 @@ static void version_3(struct posta_bridge_options *options)
 }
 
 /*
- * Down is SIGTERM: Mosquitto writes all it has at its end, and what it acknowledged is kept. Killed in mid-flow it loses
- * what it acknowledged last, because it writes later, even when told to write every change; test_mqtt_faults kills it when
- * all is quiet. 3.1.1 cannot say that a publication was refused.
+ * Down is SIGTERM: Mosquitto writes all it has at its end, and what it acknowledged is kept. Killed in mid-flow it
+ * loses what it acknowledged last, because it writes later, even when told to write every change; test_mqtt_faults
+ * kills it when all is quiet. 3.1.1 cannot say that a publication was refused.
  */
 const struct kit_bridge kit_bridge_mqtt3 = {
 	.name = "mqtt3",

@@ -37,7 +37,7 @@ enum kit_lack {
 	KIT_LACKS_HOSTS = 1 << 7,        /* its URL names no host */
 	KIT_LACKS_HANDOVER = 1 << 8,     /* what waits for a consumer that unsubscribes goes with it, not to another */
 	KIT_LACKS_FAULTS = 1 << 9,       /* connections do not break while the broker stays: fault is NULL */
-	KIT_LACKS_WIRE = 1 << 10         /* nothing between it and the broker that could be slow, silent or half closed */
+	KIT_LACKS_WIRE = 1 << 10         /* nothing between it and the broker could be slow, silent or half closed */
 };
 
 /* What is done to the connections of bridges opened by far_url. */
@@ -62,22 +62,28 @@ struct kit_bridge {
 	void (*stop)(void);
 	/* Borrowed until stop. */
 	const char *(*url)(void);
-	/* Optional: what every bridge of the suite needs beyond the defaults. client_id is set already where one is needed. */
+	/*
+	 * Optional: what every bridge of the suite needs beyond the defaults. client_id is set already where one is
+	 * needed.
+	 */
 	void (*options)(struct posta_bridge_options *options);
 	/*
-	 * Fresh names. queue: what one consumer settles no other one gets. topic: every source gets all (a group of its own
-	 * each). keyed: one log read by two consumers of one group. Those without the capability may be NULL.
+	 * Fresh names. queue: what one consumer settles no other one gets. topic: every source gets all (a group of its
+	 * own each). keyed: one log read by two consumers of one group. Those without the capability may be NULL.
 	 */
 	void (*queue)(struct kit_pair *pair);
 	void (*topic)(struct kit_pair *pair);
-	/* A source that matches the topics of several pairs by a wildcard: fills two pairs, and source. CAN_WILDCARDS. */
+	/*
+	 * A source that matches the topics of several pairs by a wildcard: fills two pairs, and source. CAN_WILDCARDS.
+	 */
 	void (*wildcard)(struct kit_pair *first, struct kit_pair *second, struct posta_source *source,
 			 char name[KIT_NAME_MAX]);
 	/* A target that the broker refuses or does not have. NULL with LACKS_BAD_TARGET. */
 	void (*no_such)(struct kit_pair *pair);
 	/*
-	 * The broker goes away: connections break, new ones are refused, until it is back with what it had promised to keep.
-	 * Both return when it has happened; neither steps the system. down may be called before any bridge was opened.
+	 * The broker goes away: connections break, new ones are refused, until it is back with what it had promised to
+	 * keep. Both return when it has happened; neither steps the system. down may be called before any bridge was
+	 * opened.
 	 */
 	void (*down)(struct posta_system *system);
 	void (*up)(struct posta_system *system);

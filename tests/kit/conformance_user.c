@@ -150,7 +150,8 @@ enum posta_err kit_publish(struct kit_user *user, struct posta_bridge *bridge, c
 static void do_ask(struct posta_actor *self, void *context)
 {
 	struct deed *deed = context;
-	deed->result = posta_bridge_ask(self, deed->bridge, deed->target, deed->envelope, deed->timeout_ms, deed->cookie);
+	deed->result = posta_bridge_ask(self, deed->bridge, deed->target, deed->envelope, deed->timeout_ms,
+					deed->cookie);
 	posta_envelope_unref(deed->envelope);
 	deed->done = true;
 }

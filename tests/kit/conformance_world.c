@@ -65,7 +65,8 @@ void kit_world_init(struct kit_world *world, const struct kit_bridge *kit)
 
 static void show(const struct kit_user *user)
 {
-	fprintf(stderr, "    subscribed %zu, refused %zu, replied %zu\n", user->subscribed, user->refused, user->replied);
+	fprintf(stderr, "    subscribed %zu, refused %zu, replied %zu\n", user->subscribed, user->refused,
+		user->replied);
 	fprintf(stderr, "    delivered (number, + redelivered):");
 	for (size_t i = 0; i < user->delivered && i < 200; i++)
 		fprintf(stderr, " %ld%s", kit_number(user, i), user->deliveries[i].redelivered ? "+" : "");

@@ -7,15 +7,17 @@
  *
  *   - nothing is lost, nobody sleeps for ever with work: all sleep only when all is handled (else: invalid end state),
  *     and that is reached on every fair path (ltl all_handled);
- *   - FIFO for each sender; - A is in at most one inbox, once, and in at most one run queue, and runs on its home alone.
+ *   - FIFO for each sender;
+ *   - A is in at most one inbox, once, and in at most one run queue, and runs on its home alone.
  *
  * Each step that others can see is one step here, and a comment "C FILE: WORDS" in front of it says which line of C it
  * stands for: the words stand in that file (tests/model/run looks). What only the home sees is joined to its neighbour.
  *
- * Memory: the store of 1 to `sleeping` goes through a store buffer, which the process memory() empties at some time, and
- * a fence at once. (The store of 0 is seen at once: seen late it only costs a write to the descriptor that none needs.) A compare-and-exchange with release order is no fence either: a load after it may be
- * done before its store is seen, as on ARM: without the fence the load of `sleeping` may have been done early. A read
- * of `home` from abroad may be one move old. The rest is ordered by the release/acquire pairs that the C states.
+ * Memory: the store of 1 to `sleeping` goes through a store buffer, which the process memory() empties at some time,
+ * and a fence at once. (The store of 0 is seen at once: seen late it only costs a write to the descriptor that none
+ * needs.) A compare-and-exchange with release order is no fence either: a load after it may be done before its store is
+ * seen, as on ARM: without the fence the load of `sleeping` may have been done early. A read of `home` from abroad may
+ * be one move old. The rest is ordered by the release/acquire pairs that the C states.
  *
  * -DBREAK_... is one of the mistakes that this protocol is careful not to make; each must be found.
  */
@@ -430,7 +432,7 @@ inline give(a, w)
 	send_away(a, w)
 }
 
-/* A's actor has ended and its slot gets one that lives elsewhere. What was sent to the old one may still be on its way. */
+/* A's actor has ended and its slot gets one that lives elsewhere. What was sent to the old one may be on its way. */
 inline spawn_elsewhere(w)
 {
 	/* C spawn.c: atomic_store_explicit(&actor->home, (uintptr_t)home | 1, memory_order_release); */

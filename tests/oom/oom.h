@@ -3,9 +3,9 @@
 #define POSTA_TESTS_OOM_H
 
 /*
- * Every allocation of a scenario fails once: the first in the first run, the second in the second .. until a run needs no
- * more of them. What allocates is what the linker wraps (meson.build): malloc and its kin, mmap, eventfd, threads, loops.
- * Each run ends with its system stopped and nothing left allocated.
+ * Every allocation of a scenario fails once: the first in the first run, the second in the second .. until a run needs
+ * no more of them. What allocates is what the linker wraps (meson.build): malloc and its kin, mmap, eventfd, threads,
+ * loops. Each run ends with its system stopped and nothing left allocated.
  */
 
 #include "../runtime/kit.h"

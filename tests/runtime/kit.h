@@ -3,9 +3,9 @@
 #define POSTA_TESTS_RUNTIME_KIT_H
 
 /*
- * What the runtime's tests share: a system driven by hand, on a clock that is moved by hand, and on memory that is looked
- * after: each block is freed once, with the size it was asked for, none is left at the end, nothing is written beside it, and what
- * is in it before and after is of no use.
+ * What the runtime's tests share: a system driven by hand, on a clock that is moved by hand, and on memory that is
+ * looked after: each block is freed once, with the size it was asked for, none is left at the end, nothing is written
+ * beside it, and what is in it before and after is of no use.
  */
 
 #include "runtime/system.h"

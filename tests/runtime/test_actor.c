@@ -323,7 +323,9 @@ static void ask__forwarded__reply_goes_to_the_asker(void **state)
 	struct asker asker = { .to = middle_ref, .type = 77 };
 	struct posta_metrics metrics = { .size = sizeof metrics };
 	kit_send(system, posta_system_spawn(system, &asker_class, &asker, NULL, NULL), ASK_IT);
-	/* The answerer forwards what it does not know to nobody: the question is a dead letter and the asker hears it. */
+	/*
+	 * The answerer forwards what it does not know to nobody: the question is a dead letter and the asker hears it.
+	 */
 	posta_system_advance(system, 1);
 	assert_int_equal(asker.answers, 1);
 	assert_int_equal(asker.status, POSTA_EDEAD);
@@ -365,7 +367,10 @@ static void ask__dead_actor__fails_at_once(void **state)
 	kit_stop(system);
 }
 
-/* Many questions at once, answered from the newest to the oldest: what finding one costs must not grow with their number. */
+/*
+ * Many questions at once, answered from the newest to the oldest: what finding one costs must not grow with their
+ * number.
+ */
 enum { CROWD = 100000, CROWD_ASK = 40, CROWD_QUESTION, CROWD_ANSWER };
 
 struct crowd {

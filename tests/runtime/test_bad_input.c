@@ -231,7 +231,10 @@ static void names__null_empty_or_too_long__are_refused(void **state)
 	kit_stop(system);
 }
 
-/* A handler that blocks holds its own worker and no other; who blocks by design has a thread of its own (test_system.c). */
+/*
+ * A handler that blocks holds its own worker and no other; who blocks by design has a thread of its own
+ * (test_system.c).
+ */
 static _Atomic(bool) entered, released;
 
 static enum posta_err block(struct posta_actor *self, void *state, struct posta_message *message)

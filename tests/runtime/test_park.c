@@ -244,7 +244,9 @@ static void send_wait__no_room_in_time__is_not_sent(void **state)
 	assert_int_equal(posta_system_stop(system, 10000, &report), POSTA_OK);
 }
 
-/* Threads that wait for room, and actors that park, on two workers: in order for each, nothing lost, and no deadlock. */
+/*
+ * Threads that wait for room, and actors that park, on two workers: in order for each, nothing lost, and no deadlock.
+ */
 enum { SENDERS = 3, EACH = 3000 };
 
 struct crowd {

@@ -217,7 +217,9 @@ static void simple_one_for_one__children_come_and_go(void **state)
 	tree_end(&tree);
 }
 
-/* The template is a supervisor: each child is one of its own, with the same children; an argument has no meaning there. */
+/*
+ * The template is a supervisor: each child is one of its own, with the same children; an argument has no meaning there.
+ */
 static void simple_one_for_one__of_supervisors__each_has_its_children(void **state)
 {
 	(void)state;

@@ -94,7 +94,8 @@ static void on_log(void *context, int level, const char *event, const char *text
 }
 
 /*
- * Its time is over: it is named, and the others do not wait for it. The same whether it or a supervisor above it has the time.
+ * Its time is over: it is named, and the others do not wait for it. The same whether it or a supervisor above it has
+ * the time.
  */
 static void stuck(bool below, uint64_t shutdown_ms)
 {

@@ -242,7 +242,9 @@ static void slice__refused_or_to_nobody__is_released_once(void **state)
 	kit_stop(system);
 }
 
-/* Messages from outside are on their way when the receiver ends: what was for it is not for the next one in its slot. */
+/*
+ * Messages from outside are on their way when the receiver ends: what was for it is not for the next one in its slot.
+ */
 static void send__on_its_way_when_the_receiver_ends__is_a_dead_letter(void **state)
 {
 	(void)state;

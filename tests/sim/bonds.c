@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Links and groups, among actors that end, fail, are moved and are each other's children. What must hold whatever happens:
+ * Links and groups, among actors that end, fail, are moved and are each other's children. What must hold whatever
+ * happens:
  *
- *   whoever is linked to one that ended hears of it: once if it traps exits, by its own end if the reason was a failure;
+ *   whoever is linked to one that ended hears of it: once if it traps exits, by its own end if that was a failure;
  *   nobody ends by a link, or hears of an exit, that nobody made;
  *   a group is who joined it and lives; what is published to it comes to each of them once; a pick is one of them, and
  *   the same key leads to the same one as long as they are the same.
@@ -92,8 +93,8 @@ static void hear_exit(struct bond *bond, const struct posta_exit *exit)
 	unsigned heard = ++bond->exits[other->index];
 	scene_check(world->scene, bond->trap, "an exit is heard by one that does not trap them");
 	scene_check(world->scene, other->ended, "the exit of one that lives");
-	scene_check(world->scene, exit->reason == other->reason || exit->reason == POSTA_EDEAD, "an exit by %s was by %s",
-		    posta_err_name(other->reason), posta_err_name(exit->reason));
+	scene_check(world->scene, exit->reason == other->reason || exit->reason == POSTA_EDEAD,
+		    "an exit by %s was by %s", posta_err_name(other->reason), posta_err_name(exit->reason));
 	scene_check(world->scene, heard <= links_between(world, bond->index, other->index),
 		    "actor %u hears of the exit of %u more often than they were linked", bond->index, other->index);
 }

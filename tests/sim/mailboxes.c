@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Peers that send each other numbered messages, of all sizes, from all workers and from outside, while they are moved,
- * stopped, spawned, and while their mailboxes refuse, drop and make senders wait, by every policy. Each message has one fate:
- * handled, refused to its sender, or a dead letter; and between any two peers those that are handled come in the order they
- * were sent. When all is quiet, none waits in a mailbox.
+ * stopped, spawned, and while their mailboxes refuse, drop and make senders wait, by every policy. Each message has one
+ * fate: handled, refused to its sender, or a dead letter; and between any two peers those that are handled come in the
+ * order they were sent. When all is quiet, none waits in a mailbox.
  */
 #include "scene.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A route from one broker to another, on a host that is cut off, whose confirmations get lost, whose actors crash, and which
- * crashes as a whole with only its brokers and the publisher's record left. Whatever happens: every message arrives, and those
- * of one key for the first time in their order. A retried one may come again, no other.
+ * A route from one broker to another, on a host that is cut off, whose confirmations get lost, whose actors crash, and
+ * which crashes as a whole with only its brokers and the publisher's record left. Whatever happens: every message
+ * arrives, and those of one key for the first time in their order. A retried one may come again, no other.
  */
 #include "scene.h"
 

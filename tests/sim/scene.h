@@ -3,8 +3,8 @@
 #define POSTA_TESTS_SIM_SCENE_H
 
 /*
- * A scene: what one seed makes of one set of actors, and what must hold of it whatever the seed. What failed first is kept
- * in words; the run goes on to its end, so that memory is freed.
+ * A scene: what one seed makes of one set of actors, and what must hold of it whatever the seed. What failed first is
+ * kept in words; the run goes on to its end, so that memory is freed.
  */
 
 #include <posta/posta.h>

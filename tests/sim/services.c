@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions, timers and names. Every question has one answer: a reply in time, a time-out at its very deadline, or that the
- * asked one is dead; replies that come later are counted as late and answer nothing. Timers fire when they are due, as often
- * as they are due, and not after they were cancelled. A name has one owner, and a lookup finds it.
+ * Questions, timers and names. Every question has one answer: a reply in time, a time-out at its very deadline, or that
+ * the asked one is dead; replies that come later are counted as late and answer nothing. Timers fire when they are due,
+ * as often as they are due, and not after they were cancelled. A name has one owner, and a lookup finds it.
  */
 #include "scene.h"
 

@@ -3,8 +3,8 @@
 #define POSTA_TESTS_STRESS_H
 
 /*
- * What the stress tests share: a system with two workers, strangers (threads that are none of its own), and waiting. They
- * are made to be run under the thread sanitizer, bounded by time, and count and order everything.
+ * What the stress tests share: a system with two workers, strangers (threads that are none of its own), and waiting.
+ * They are made to be run under the thread sanitizer, bounded by time, and count and order everything.
  */
 
 #include <posta/posta.h>

@@ -5,7 +5,9 @@
 #define ENDERS 64
 #define STRANGERS 3
 
-/* -- A receiver that ends while it is written to: each message is handled or a dead letter, none both, none neither -- */
+/*
+ * -- A receiver that ends while it is written to: each message is handled or a dead letter, none both, none neither --
+ */
 
 struct town {
 	struct posta_system *system;

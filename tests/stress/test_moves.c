@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Actors that move between workers under load: nothing is lost, each pair keeps its order, nobody runs twice at once. */
+/*
+ * Actors that move between workers under load: nothing is lost, each pair keeps its order, nobody runs twice at once.
+ */
 #include "stress.h"
 
 #define ACTORS 12
@@ -104,8 +106,8 @@ static void move__under_load__loses_nothing_and_keeps_order(void **state)
 }
 
 /*
- * A slot that a late message has brought into its run queue is used again for an actor that lives elsewhere. The spawner's
- * thread has many of them: children that end at once while strangers still write to them.
+ * A slot that a late message has brought into its run queue is used again for an actor that lives elsewhere. The
+ * spawner's thread has many of them: children that end at once while strangers still write to them.
  */
 #define KNOWN 64
 

@@ -113,7 +113,8 @@ static void parse__bindings_with_faults__are_pointed_at(void **state)
 			 BROKERS "routes:\n  - name: r\n    from: { broker: work, bindings: %s }\n" TO, faults[i][0]);
 		assert_finding(text, faults[i][1]);
 	}
-	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: bus, topic: a, bindings: [{ exchange: e }] }\n" TO,
+	assert_finding(BROKERS "routes:\n  - name: r\n"
+			       "    from: { broker: bus, topic: a, bindings: [{ exchange: e }] }\n" TO,
 		       "error: \"bindings\" in from is not possible with Kafka");
 }
 
@@ -237,7 +238,8 @@ static void check__loop__is_a_warning(void **state)
 		       "  - name: one\n    from: { broker: field, filter: a/+ }\n    to: { broker: mem, topic: x }\n"
 		       "  - name: two\n    from: { broker: mem, topic: x }\n    to: { broker: field, topic: a/b }\n",
 		       "f:3:11: warning: route \"one\" leads back to its own source");
-	assert_finding(BROKERS "routes:\n  - name: r\n    from: { broker: work, bindings: [{ exchange: e, routing_key: 'a.#' }] }\n"
+	assert_finding(BROKERS "routes:\n  - name: r\n"
+			       "    from: { broker: work, bindings: [{ exchange: e, routing_key: 'a.#' }] }\n"
 			       "    to: { broker: work, exchange: e, routing_key: a.b }\n",
 		       "f:3:11: warning: route \"r\" leads back to its own source");
 	assert_finding(BROKERS "routes:\n  - name: r\n" FROM TO, "f:1:");
