@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up; with
-// "paced" one for each line of standard input.
+// What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up;
+// with "paced" one for each line of standard input. The workload idle warms up with few actors: what they leave behind
+// would be used again.
 #pragma once
 
 #include <caf/all.hpp>

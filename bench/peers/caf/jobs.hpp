@@ -116,7 +116,8 @@ struct search {
 	std::shared_ptr<std::vector<std::atomic<bool>>> seen;
 	std::priority_queue<open, std::vector<open>, std::greater<open>> heap;
 
-	explicit search(uint64_t n) : side(uint32_t(n)), seen(std::make_shared<std::vector<std::atomic<bool>>>(n * n * n))
+	explicit search(uint64_t n)
+		: side(uint32_t(n)), seen(std::make_shared<std::vector<std::atomic<bool>>>(n * n * n))
 	{
 		(*seen)[0] = true;
 	}

@@ -3,16 +3,32 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <unistd.h>
 
 namespace {
 
-double once(caf::actor_system &system, const workload &w, uint64_t n)
+struct figures {
+	double ns, bytes;
+};
+
+// Bytes of memory that the process has.
+double resident()
+{
+	double all = 0, here = 0;
+	std::ifstream("/proc/self/statm") >> all >> here;
+	return here * double(sysconf(_SC_PAGESIZE));
+}
+
+figures once(caf::actor_system &system, const workload &w, uint64_t n)
 {
 	std::vector<caf::actor> all;
+	double before = resident();
 	auto began = std::chrono::steady_clock::now();
 	auto right = w.run(system, n, all);
-	auto took = std::chrono::steady_clock::now() - began;
+	std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - began;
+	double grown = resident() - before;
 	for (auto &actor : all)
 		caf::anon_send_exit(actor, caf::exit_reason::kill);
 	all.clear();
@@ -21,14 +37,15 @@ double once(caf::actor_system &system, const workload &w, uint64_t n)
 		std::cerr << "caf: wrong result" << std::endl;
 		std::exit(1);
 	}
-	return std::chrono::duration<double, std::nano>(took).count();
+	return {took.count(), grown};
 }
 
 void report(caf::actor_system &system, const std::string &name, const workload &w, uint64_t n)
 {
-	double ns = once(system, w, n);
-	printf("{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", \"ms\": %.3f}\n", name.c_str(),
-	       ns / double(w.units(n)), w.unit, ns / 1e6);
+	auto [ns, bytes] = once(system, w, n);
+	double units = double(w.units(n));
+	printf("{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", ", name.c_str(), ns / units, w.unit);
+	printf("\"ms\": %.3f, \"bytes_each\": %.1f}\n", ns / 1e6, bytes / units);
 	fflush(stdout);
 }
 
@@ -53,11 +70,11 @@ int main(int argc, char **argv)
 	uint64_t n = strtoull(argv[3], nullptr, 10);
 	caf::actor_system_config config;
 	config.set("scheduler.max-threads", size_t(atoi(argv[2])));
-	// Work stealing takes the newest first: while customers come back at once, the barber would never have his turn.
+	// Work stealing takes the newest first: while customers come back at once, the barber would have no turn.
 	if (found->first == "sleeping-barber")
 		config.set("scheduler.policy", caf::atom("sharing"));
 	caf::actor_system system{config};
-	once(system, found->second, n);
+	once(system, found->second, found->first == "idle" ? burst : n);
 	if (argc < 5) {
 		report(system, argv[1], found->second, n);
 		return 0;

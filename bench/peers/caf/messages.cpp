@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The six workloads of the core, on event-based actors.
+// The six workloads of the core, and what an idle actor needs, on event-based actors.
 #include "contract.hpp"
 
 using namespace caf;
@@ -143,17 +143,21 @@ check run_big(actor_system &system, uint64_t n, std::vector<actor> &all)
 	return same(answers, n / 128 * 64);
 }
 
-behavior leaf(event_based_actor *self)
+// Answers, and then ends or stays.
+behavior leaf(event_based_actor *self, bool stays)
 {
 	return {[=](work_atom, uint64_t) {
 		self->send(sender_of(self), done_atom::value);
-		self->quit();
+		if (!stays)
+			self->quit();
 	}};
 }
 
-behavior forker(event_based_actor *self, actor main, uint64_t n)
+// An actor whose last handle goes ends: those that stay are kept.
+behavior forker(event_based_actor *self, actor main, uint64_t n, bool stay)
 {
 	self->send(self, more_atom::value, n);
+	auto kept = std::make_shared<std::vector<actor>>();
 	auto joined = std::make_shared<uint64_t>(0);
 	return {[=](done_atom) {
 			if (++*joined == n)
@@ -161,8 +165,12 @@ behavior forker(event_based_actor *self, actor main, uint64_t n)
 		},
 		[=](more_atom, uint64_t left) {
 			uint64_t count = left < burst ? left : burst;
-			for (uint64_t i = 0; i < count; i++)
-				self->send(self->spawn(leaf), work_atom::value, i);
+			for (uint64_t i = 0; i < count; i++) {
+				auto made = self->spawn(leaf, stay);
+				self->send(made, work_atom::value, i);
+				if (stay)
+					kept->push_back(made);
+			}
 			if (left > count)
 				self->send(self, more_atom::value, left - count);
 		}};
@@ -171,7 +179,14 @@ behavior forker(event_based_actor *self, actor main, uint64_t n)
 check run_create(actor_system &system, uint64_t n, std::vector<actor> &all)
 {
 	scoped_actor self{system};
-	all.push_back(system.spawn(forker, actor_cast<actor>(self), n));
+	all.push_back(system.spawn(forker, actor_cast<actor>(self), n, false));
+	return same(wait_value(self), n);
+}
+
+check run_idle(actor_system &system, uint64_t n, std::vector<actor> &all)
+{
+	scoped_actor self{system};
+	all.push_back(system.spawn(forker, actor_cast<actor>(self), n, true));
 	return same(wait_value(self), n);
 }
 
@@ -185,5 +200,6 @@ void add_messages(workload_map &map)
 	map["ring"] = {"message", same, run_ring};
 	map["big"] = {"message", [](uint64_t n) { return n / 128 * 128; }, run_big};
 	map["fork-join-create"] = {"actor", same, run_create};
+	map["idle"] = {"actor", same, run_idle};
 	map["fork-join"] = {"message", [](uint64_t n) { return n / 60 * 60; }, run_fork_join};
 }

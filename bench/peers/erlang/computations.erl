@@ -171,8 +171,8 @@ trapezoid(N) ->
     Area = lists:sum([receive {area, A} -> A end || _ <- lists:seq(1, 100)]),
     {1, run, fun() -> abs(Area - integrate(1, Width, Pieces * 100, 0, 0.0)) < 1.0e-9 end}.
 
-%% Persistent terms are what processes share without a copy: rows of the first matrix, columns of the second one. There is
-%% no common place to write results into: they go to the master.
+%% Persistent terms are what processes share without a copy: rows of the first matrix, columns of the second one. There
+%% is no common place to write results into: they go to the master.
 matmul(N) ->
     Master = self(),
     matrices(N),

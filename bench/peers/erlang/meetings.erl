@@ -73,7 +73,8 @@ bounded_buffer(N) ->
     Consumers = [spawn_link(fun() -> consumer(Manager, 0) end) || _ <- lists:seq(1, 40)],
     [P ! produce || P <- Producers],
     Sum = manager(queue:new(), 0, Consumers, 40, [], 0, 0),
-    {Share * 160, message, fun() -> Sum =:= lists:sum([items(I, Share, 0) || I <- lists:seq(1, 40)]) band 16#FFFFFFFF end}.
+    {Share * 160, message,
+     fun() -> Sum =:= lists:sum([items(I, Share, 0) || I <- lists:seq(1, 40)]) band 16#FFFFFFFF end}.
 
 items(_, 0, Sum) -> Sum;
 items(Item, Left, Sum) -> Next = peers:work(Item, 25), items(Next, Left - 1, Sum + Next).
@@ -285,7 +286,8 @@ transfers(Left, All, Seed) ->
 done(0) -> ok;
 done(Left) -> receive done -> done(Left - 1) end.
 
-%% Keeps the transfers that come while it waits by itself: a selective receive would look at all of them for each answer.
+%% Keeps the transfers that come while it waits by itself: a selective receive would look at all of them for each
+%% answer.
 account(Balance, Teller) ->
     receive
         {transfer, To, Amount} -> account_begin(Balance, To, Amount, Teller, queue:new());

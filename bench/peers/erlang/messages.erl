@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: MIT
-%% The six workloads of the core, on bare processes.
+%% The six workloads of the core, and what an idle process needs, on bare processes.
 -module(messages).
--export([ping_pong/1, counting/1, ring/1, big/1, fork_join_create/1, fork_join/1]).
+-export([ping_pong/1, counting/1, ring/1, big/1, fork_join_create/1, fork_join/1, idle/1]).
 
 ping_pong(N) ->
     Pong = spawn_link(fun pong/0),
@@ -83,6 +83,21 @@ fork(Left, Master) ->
     spawn(fun() -> receive {work, _} -> Master ! done end end) ! {work, Left},
     Left rem 256 =:= 0 andalso erlang:yield(),
     fork(Left - 1, Master).
+
+idle(N) ->
+    Master = self(),
+    Forker = spawn_link(fun() -> keep(N, Master), receive never -> ok end end),
+    Joined = join(N, 0),
+    erlang:garbage_collect(Forker),
+    {N, actor, fun() -> Joined =:= N end}.
+
+keep(0, _) -> ok;
+keep(Left, Master) ->
+    spawn_link(fun() -> answer(Master) end) ! {work, Left},
+    Left rem 256 =:= 0 andalso erlang:yield(),
+    keep(Left - 1, Master).
+
+answer(Master) -> receive {work, _} -> Master ! done, answer(Master) end.
 
 join(0, Joined) -> Joined;
 join(Left, Joined) -> receive done -> join(Left - 1, Joined + 1) end.

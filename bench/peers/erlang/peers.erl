@@ -1,13 +1,14 @@
 %% SPDX-License-Identifier: MIT
-%% The contract of the peers: main([Workload, N, "paced" or ""]) prints a line of JSON for a run after a warm-up; paced, one
-%% for each line of standard input. A workload is a function of N that runs to the end and returns {Units, Unit, Right}.
+%% The contract of the peers: main([Workload, N, "paced" or ""]) prints a line of JSON for a run after a warm-up; paced,
+%% one for each line of standard input (the workload idle warms up with few processes). A workload is a function of N
+%% that runs to the end and returns {Units, Unit, Right}.
 -module(peers).
 -export([main/1, random/1, draw/1, work/2, count_primes/1]).
 
 main([Name, Size, Paced]) ->
     N = list_to_integer(Size),
     Run = workload(Name),
-    once(Run, N),
+    once(Run, case Name of "idle" -> 256; _ -> N end),
     case Paced of
         "paced" -> io:put_chars("ready\n"), paced(Name, Run, N);
         _ -> report(Name, Run, N)
@@ -34,26 +35,33 @@ once(Run, N) ->
     Self = self(),
     {Pid, Monitor} = spawn_opt(fun() ->
         process_flag(trap_exit, true),
+        Before = resident(),
         Began = erlang:monotonic_time(nanosecond),
         {Units, Unit, Check} = Run(N),
         Took = erlang:monotonic_time(nanosecond) - Began,
-        Self ! {self(), Took, Units, Unit, Check()},
+        Self ! {self(), {Took, resident() - Before, Units, Unit}, Check()},
         exit(shutdown)
     end, [link, monitor]),
     unlink(Pid),
-    receive {Pid, Took, Units, Unit, true} ->
+    receive {Pid, Figures, true} ->
         receive {'DOWN', Monitor, process, Pid, _} -> ok end,
-        {Took, Units, Unit};
-    {Pid, _, _, _, Wrong} ->
+        Figures;
+    {Pid, _, Wrong} ->
         io:format(standard_error, "wrong result: ~p~n", [Wrong]), halt(1);
     {'DOWN', Monitor, process, Pid, Why} ->
         io:format(standard_error, "~p~n", [Why]), halt(1)
     end.
 
 report(Name, Run, N) ->
-    {Took, Units, Unit} = once(Run, N),
-    io:format("{\"workload\": \"~s\", \"ns_per_message\": ~.3f, \"unit\": \"~s\", \"ms\": ~.3f}~n",
-              [Name, Took / Units, Unit, Took / 1.0e6]).
+    {Took, Grown, Units, Unit} = once(Run, N),
+    io:format("{\"workload\": \"~s\", \"ns_per_message\": ~.3f, \"unit\": \"~s\", \"ms\": ~.3f, "
+              "\"bytes_each\": ~.1f}~n",
+              [Name, Took / Units, Unit, Took / 1.0e6, Grown / Units]).
+
+%% Bytes of memory that the virtual machine has.
+resident() ->
+    {ok, Statm} = file:read_file("/proc/self/statm"),
+    binary_to_integer(lists:nth(2, binary:split(Statm, <<" ">>, [global]))) * 4096.
 
 %% The generator that all systems use: 16 bits, and the next seed.
 random(Seed) ->

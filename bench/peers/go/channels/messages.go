@@ -142,6 +142,32 @@ func forkJoinCreate(n int) func() bool {
 	return func() bool { return joined == n }
 }
 
+func idle(n int) func() bool {
+	mailboxes, done := make([]chan uint64, n), make(chan uint64, 1024)
+	go func() {
+		for i := range mailboxes {
+			mailbox := make(chan uint64, 1)
+			go func() {
+				for range mailbox {
+					done <- 1
+				}
+			}()
+			mailbox <- uint64(i)
+			mailboxes[i] = mailbox
+		}
+	}()
+	answered := 0
+	for range mailboxes {
+		answered += int(<-done)
+	}
+	return func() bool {
+		for _, mailbox := range mailboxes {
+			close(mailbox)
+		}
+		return answered == n
+	}
+}
+
 func forkJoin(n int) func() bool {
 	const size = 60
 	var sinks [size]chan uint64

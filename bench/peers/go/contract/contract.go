@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // Package contract is what every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a
-// run after a warm-up; with "paced" one for each line of standard input.
+// run after a warm-up; with "paced" one for each line of standard input. The workload idle warms up with few actors:
+// what they leave behind would be used again.
 package contract
 
 import (
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 )
@@ -16,7 +18,10 @@ import (
 // Burst is how many messages a producer sends in a row.
 const Burst = 256
 
-// Workload runs to its end; what it returns is called untimed: it stops the actors and says whether the result is right.
+const idle = "idle"
+
+// Workload runs to its end; what it returns is called untimed: it stops the actors and says whether the result is
+// right.
 type Workload func(n int) func() bool
 
 // What the workloads' times are divided by; for those that are not here it is a run.
@@ -30,6 +35,7 @@ var units = map[string]struct {
 	"big":              {"message", times(1, 128)},
 	"fork-join-create": {"actor", times(1, 1)},
 	"fork-join":        {"message", times(1, 60)},
+	"idle":             {"actor", times(1, 1)},
 	"chameneos":        {"message", times(4, 1)},
 	"dictionary":       {"message", times(2, 20)},
 	"bounded-buffer":   {"message", times(4, 40)},
@@ -76,25 +82,48 @@ func Fibonacci(n int) int {
 	return a
 }
 
-func once(w Workload, n int) time.Duration {
+// Bytes of memory that the process has; where they count, without garbage.
+func resident() (bytes int) {
+	if os.Args[1] == idle {
+		debug.FreeOSMemory()
+	}
+	all := 0
+	if statm, err := os.ReadFile("/proc/self/statm"); err == nil {
+		fmt.Sscan(string(statm), &all, &bytes)
+	}
+	return bytes * os.Getpagesize()
+}
+
+// How long a run took, and by how much the process grew.
+func once(w Workload, n int) (time.Duration, int) {
+	before := resident()
 	began := time.Now()
 	finish := w(n)
 	took := time.Since(began)
+	grown := resident() - before
 	if !finish() {
 		fmt.Fprintln(os.Stderr, os.Args[0]+": wrong result")
 		os.Exit(1)
 	}
-	return took
+	return took, grown
+}
+
+func warmUp(n int) int {
+	if os.Args[1] == idle {
+		return Burst
+	}
+	return n
 }
 
 func report(name string, w Workload, n int) {
-	took := float64(once(w, n).Nanoseconds())
+	took, grown := once(w, n)
+	ns := float64(took.Nanoseconds())
 	count, unit := 1, "run"
 	if u, known := units[name]; known {
 		count, unit = u.count(n), u.unit
 	}
-	fmt.Printf("{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", \"ms\": %.3f}\n", name,
-		took/float64(count), unit, took/1e6)
+	fmt.Printf("{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", ", name, ns/float64(count), unit)
+	fmt.Printf("\"ms\": %.3f, \"bytes_each\": %.1f}\n", ns/1e6, float64(grown)/float64(count))
 }
 
 // Main is the program.
@@ -111,7 +140,7 @@ func Main(workloads map[string]Workload) {
 		os.Exit(3)
 	}
 	runtime.GOMAXPROCS(threads)
-	once(w, n)
+	once(w, warmUp(n))
 	if len(os.Args) < 5 {
 		report(os.Args[1], w, n)
 		return

@@ -304,7 +304,9 @@ func logisticMap(n int) func() bool {
 	terms := make(chan float64, size)
 	for i := range size {
 		k := s.spawn(func() actor.Actor { return &computer{Rate(i)} })
-		all = append(all, s.spawn(func() actor.Actor { return &series{computer: k, term: FirstTerm(i), terms: terms} }))
+		all = append(all, s.spawn(func() actor.Actor {
+			return &series{computer: k, term: FirstTerm(i), terms: terms}
+		}))
 	}
 	next := &want{}
 	for range n / size {

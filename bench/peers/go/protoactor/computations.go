@@ -280,7 +280,9 @@ type quick struct {
 }
 
 func spawnQuick(c actor.SpawnerContext, side int, done chan []int64) *actor.PID {
-	return c.Spawn(actor.PropsFromProducer(func() actor.Actor { return &quick{side: side, missing: 2, done: done} }))
+	return c.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &quick{side: side, missing: 2, done: done}
+	}))
 }
 
 func (q *quick) handUp(c actor.Context, items []int64) {

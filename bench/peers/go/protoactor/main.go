@@ -18,11 +18,13 @@ var system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSyste
 
 func main() {
 	Main(map[string]Workload{
-		"ping-pong": pingPong, "counting": counting, "ring": ring, "big": big, "fork-join-create": forkJoinCreate,
-		"fork-join": forkJoin, "chameneos": chameneos, "dictionary": dictionary, "bounded-buffer": boundedBuffer,
+		"ping-pong": pingPong, "counting": counting, "ring": ring, "big": big,
+		"fork-join-create": forkJoinCreate, "fork-join": forkJoin, "idle": idle,
+		"chameneos": chameneos, "dictionary": dictionary, "bounded-buffer": boundedBuffer,
 		"philosophers": philosophers, "sleeping-barber": sleepingBarber, "smokers": smokers,
 		"logistic-map": logisticMap, "bank": bank, "fib": fib, "nqueens": nqueens, "sieve": sieve,
-		"radix-sort": radixSort, "quicksort": quicksort, "trapezoid": trapezoid, "matmul": matmul, "astar": astar,
+		"radix-sort": radixSort, "quicksort": quicksort, "trapezoid": trapezoid, "matmul": matmul,
+		"astar": astar,
 	})
 }
 
@@ -226,18 +228,20 @@ func big(n int) func() bool {
 	return func() bool { s.stop(); return answers == n/128*64 }
 }
 
-type leaf struct{}
+// Answers, and then ends or stays.
+type leaf struct{ stays bool }
 
-func (*leaf) Receive(c actor.Context) {
+func (l *leaf) Receive(c actor.Context) {
 	if message, ok := c.Message().(*work); ok {
 		c.Send(message.from, &count{})
-		c.Stop(c.Self())
+		if !l.stays {
+			c.Stop(c.Self())
+		}
 	}
 }
 
-var leafProps = actor.PropsFromProducer(func() actor.Actor { return &leaf{} })
-
 type fork struct {
+	leaf                 *actor.Props
 	left, joined, wanted int
 	done                 chan int
 }
@@ -247,7 +251,7 @@ func (f *fork) Receive(c actor.Context) {
 	case *actor.Started, *more:
 		order := &work{c.Self()}
 		for i := 0; i < Burst && f.left > 0; i++ {
-			c.Send(c.Spawn(leafProps), order)
+			c.Send(c.Spawn(f.leaf), order)
 			f.left--
 		}
 		if f.left > 0 {
@@ -260,10 +264,15 @@ func (f *fork) Receive(c actor.Context) {
 	}
 }
 
-func forkJoinCreate(n int) func() bool {
+func forkJoinCreate(n int) func() bool { return create(n, false) }
+
+func idle(n int) func() bool { return create(n, true) }
+
+func create(n int, stay bool) func() bool {
 	var s stage
 	done := make(chan int, 1)
-	s.spawn(func() actor.Actor { return &fork{left: n, wanted: n, done: done} })
+	leaf := actor.PropsFromProducer(func() actor.Actor { return &leaf{stay} })
+	s.spawn(func() actor.Actor { return &fork{leaf: leaf, left: n, wanted: n, done: done} })
 	joined := <-done
 	return func() bool { s.stop(); return joined == n }
 }

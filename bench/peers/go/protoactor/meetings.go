@@ -135,7 +135,8 @@ func dictionary(n int) func() bool {
 	entries := s.spawn(func() actor.Actor { return &dictionaryActor{make(map[uint64]uint64, keys)} })
 	for i := 0; i < workers; i++ {
 		s.spawn(func() actor.Actor {
-			return &reader{dictionary: entries, left: n / workers, seed: uint32(i*7919 + 1), finished: finished}
+			seed := uint32(i*7919 + 1)
+			return &reader{dictionary: entries, left: n / workers, seed: seed, finished: finished}
 		})
 	}
 	right := 0

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Workloads of actors that keep others waiting.
 
-use crate::{messages, stoppable, Finished, Join, Real, Stage, Start};
+use crate::{messages, stoppable, Finished, Join, Real, Stage};
 use actix::prelude::*;
 use contract::{first_term, random, rate, work};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "bounded-buffer" => bounded_buffer,
-        "sleeping-barber" => sleeping_barber,
-        "logistic-map" => logistic_map,
-        "bank" => bank,
-        _ => return None,
-    })
-}
 
 messages! {
     struct Produce;
@@ -130,7 +120,7 @@ impl Handler<Ended> for Manager {
     }
 }
 
-fn bounded_buffer(stage: &mut Stage, n: u64) {
+pub fn bounded_buffer(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let manager = Manager::create(|context| {
         let consumer = |_| stage.start(Consumer { manager: context.address(), used: 0 });
@@ -256,7 +246,7 @@ impl Handler<Done> for Factory {
     }
 }
 
-fn sleeping_barber(stage: &mut Stage, n: u64) {
+pub fn sleeping_barber(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let barber = stage.start(Barber { seed: 0 });
     let room = stage.start(Room { seats: VecDeque::with_capacity(1000), busy: false, barber });
@@ -321,7 +311,7 @@ impl Handler<Get> for Series {
     }
 }
 
-fn logistic_map(stage: &mut Stage, n: u64) {
+pub fn logistic_map(stage: &mut Stage, n: u64) {
     let join = stage.join(10);
     let mut all = vec![];
     for i in 0..10 {
@@ -439,7 +429,7 @@ impl Handler<Balance> for Teller {
     }
 }
 
-fn bank(stage: &mut Stage, n: u64) {
+pub fn bank(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let none: Arc<[Addr<Account>]> = Arc::new([]);
     let teller = stage.start(Teller { all: none.clone(), missing: n, wanted: n, open: 0, total: 0, join });

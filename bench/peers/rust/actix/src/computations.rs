@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Workloads that compute.
 
-use crate::{messages, stoppable, Finished, Join, Real, Stage, Start};
+use crate::{messages, stoppable, Finished, Join, Real, Stage};
 use actix::prelude::*;
-use contract::jobs::{integrate, matrices, split, Board, Job, Primes, Product, Queens, Search};
+use contract::jobs::*;
 use contract::{draw, numbers, BURST, SORTED};
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "fib" => fib,
-        "nqueens" => |stage, n| deal(stage, Queens::new(n), Board::default()),
-        "sieve" => sieve,
-        "radix-sort" => radix_sort,
-        "quicksort" => quicksort,
-        "trapezoid" => trapezoid,
-        "matmul" => matmul,
-        "astar" => |stage, n| deal(stage, Search::new(n), 0),
-        _ => return None,
-    })
-}
 
 messages! {
     struct Value(u64);
@@ -79,7 +65,7 @@ impl Handler<Value> for Fib {
     }
 }
 
-fn fib(stage: &mut Stage, n: u64) {
+pub fn fib(stage: &mut Stage, n: u64) {
     let parent = Parent::Root(stage.join(1));
     Fib { n, parent, sum: 0, missing: 2 }.start();
 }
@@ -134,7 +120,15 @@ fn deal<J: Job>(stage: &mut Stage, job: J, first: J::Item) {
     stage.keep(dealer).do_send(Given(first));
 }
 
-fn matmul(stage: &mut Stage, n: u64) {
+pub fn nqueens(stage: &mut Stage, n: u64) {
+    deal(stage, Queens::new(n), Board::default());
+}
+
+pub fn astar(stage: &mut Stage, n: u64) {
+    deal(stage, Search::new(n), 0);
+}
+
+pub fn matmul(stage: &mut Stage, n: u64) {
     matrices(n as usize);
     deal(stage, Product, Product::whole(n));
 }
@@ -188,66 +182,48 @@ impl Handler<More> for Candidates {
     }
 }
 
-fn sieve(stage: &mut Stage, n: u64) {
+pub fn sieve(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let first = stage.start(Filter { primes: Primes::default(), next: None, join });
     stage.start(Candidates { first, next: 3, end: n as u32 }).do_send(More);
 }
 
 enum Next {
-    Sorter(Addr<Sorter>),
+    Digit(Addr<Digit>),
     Sink(Addr<Sink>),
 }
 
 impl Next {
     fn send(&self, number: u32) {
         match self {
-            Next::Sorter(next) => next.do_send(Number(number)),
+            Next::Digit(next) => next.do_send(Number(number)),
             Next::Sink(sink) => sink.do_send(Number(number)),
         }
     }
 }
 
-struct Sorter {
-    bit: u32,
-    missing: u64,
-    kept: Vec<u32>,
+struct Digit {
+    sorter: Sorter,
     next: Next,
 }
 
-impl Handler<Number> for Sorter {
+impl Handler<Number> for Digit {
     type Result = ();
-    fn handle(&mut self, Number(number): Number, _: &mut Context<Self>) {
-        if number >> self.bit & 1 != 0 {
-            self.kept.push(number);
-        } else {
-            self.next.send(number);
-        }
-        self.missing -= 1;
-        if self.missing == 0 {
-            self.kept.iter().for_each(|&number| self.next.send(number));
-        }
+    fn handle(&mut self, number: Number, _: &mut Context<Self>) {
+        self.sorter.sort(number.0, |number| self.next.send(number));
     }
 }
 
-/// Its sum stays 0 if anything is out of order.
 struct Sink {
-    missing: u64,
-    last: u32,
-    sorted: bool,
-    sum: u64,
+    sum: Sum,
     join: Addr<Join>,
 }
 
 impl Handler<Number> for Sink {
     type Result = ();
-    fn handle(&mut self, Number(number): Number, _: &mut Context<Self>) {
-        self.sorted &= number >= self.last;
-        self.last = number;
-        self.sum += u64::from(number);
-        self.missing -= 1;
-        if self.missing == 0 {
-            self.join.do_send(Finished(if self.sorted { self.sum } else { 0 }));
+    fn handle(&mut self, number: Number, _: &mut Context<Self>) {
+        if let Some(sum) = self.sum.add(number.0) {
+            self.join.do_send(Finished(sum));
         }
     }
 }
@@ -272,12 +248,11 @@ impl Handler<More> for Source {
     }
 }
 
-fn radix_sort(stage: &mut Stage, n: u64) {
+pub fn radix_sort(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
-    let mut next = Next::Sink(stage.start(Sink { missing: n, last: 0, sorted: true, sum: 0, join }));
+    let mut next = Next::Sink(stage.start(Sink { sum: Sum::new(n), join }));
     for bit in (0..30).rev() {
-        let kept = Vec::with_capacity(n as usize);
-        next = Next::Sorter(stage.start(Sorter { bit, missing: n, kept, next }));
+        next = Next::Digit(stage.start(Digit { sorter: Sorter::new(bit, n), next }));
     }
     stage.start(Source { first: next, left: n, seed: 1 }).do_send(More);
 }
@@ -285,14 +260,12 @@ fn radix_sort(stage: &mut Stage, n: u64) {
 struct Quick {
     parent: Result<Addr<Quick>, Addr<Join>>,
     side: usize,
-    sides: [Vec<i64>; 2],
-    equal: Vec<i64>,
-    missing: u32,
+    parts: Parts,
 }
 
 impl Quick {
     fn new(parent: Result<Addr<Quick>, Addr<Join>>, side: usize) -> Addr<Quick> {
-        Quick { parent, side, sides: [vec![], vec![]], equal: vec![], missing: 2 }.start()
+        Quick { parent, side, parts: Parts::default() }.start()
     }
 
     fn hand_up(&mut self, sorted: Vec<i64>, context: &mut Context<Self>) {
@@ -313,7 +286,7 @@ impl Handler<Sort> for Quick {
         match split(items.0) {
             Ok(sorted) => self.hand_up(sorted, context),
             Err((less, equal, more)) => {
-                self.equal = equal;
+                self.parts.equal = equal;
                 Quick::new(Ok(context.address()), 0).do_send(Sort(less));
                 Quick::new(Ok(context.address()), 1).do_send(Sort(more));
             }
@@ -324,16 +297,13 @@ impl Handler<Sort> for Quick {
 impl Handler<Sorted> for Quick {
     type Result = ();
     fn handle(&mut self, Sorted(side, items): Sorted, context: &mut Context<Self>) {
-        self.sides[side] = items;
-        self.missing -= 1;
-        if self.missing == 0 {
-            let whole = [&self.sides[0][..], &self.equal, &self.sides[1]].concat();
+        if let Some(whole) = self.parts.put(side, items) {
             self.hand_up(whole, context);
         }
     }
 }
 
-fn quicksort(stage: &mut Stage, n: u64) {
+pub fn quicksort(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     Quick::new(Err(join), 0).do_send(Sort(numbers(n).collect()));
 }
@@ -349,14 +319,11 @@ impl Handler<Range> for Integrator {
     }
 }
 
-fn trapezoid(stage: &mut Stage, n: u64) {
+pub fn trapezoid(stage: &mut Stage, n: u64) {
     let join = stage.join(100);
-    let pieces = n / 100;
-    let width = 4.0 / (pieces * 100) as f64;
-    for i in 0..100 {
-        let left = 1.0 + (i * pieces) as f64 * width;
-        stage.spread(i as usize, Integrator { join: join.clone() }).do_send(Range(left, width, pieces));
+    for (i, (left, width, pieces)) in ranges(n).enumerate() {
+        stage.spread(i, Integrator { join: join.clone() }).do_send(Range(left, width, pieces));
     }
 }
 
-stoppable!(Dealer<J: Job>, Worker<J: Job>, Filter, Candidates, Sorter, Sink, Source, Quick, Integrator);
+stoppable!(Dealer<J: Job>, Worker<J: Job>, Filter, Candidates, Digit, Sink, Source, Quick, Integrator);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The Savina workloads on Actix. Actors stay on the arbiter (a thread) where they were started: what talks much together is
-//! put on one; what works for itself is spread.
+//! The Savina workloads on Actix. Actors stay on the arbiter (a thread) where they were started: what talks much
+//! together is put on one; what works for itself is spread.
 
 mod accounts;
 mod computations;
@@ -8,7 +8,7 @@ mod meetings;
 mod messages;
 
 use actix::prelude::*;
-use std::time::Instant;
+use contract::Watch;
 use tokio::sync::oneshot;
 
 #[macro_export]
@@ -112,29 +112,23 @@ impl Stage {
     }
 }
 
-pub type Start = fn(&mut Stage, u64);
-
 fn main() {
     let arguments = contract::arguments();
-    let name = arguments.workload.as_str();
-    let found = messages::find(name).or_else(|| meetings::find(name));
-    let found = found.or_else(|| accounts::find(name)).or_else(|| computations::find(name));
-    let Some(start) = found else { contract::no_such_workload() };
+    let start: fn(&mut Stage, u64) = contract::find!(arguments.workload.as_str());
     let system = System::new();
     let threads: Vec<Arbiter> = system.block_on(async { (1..arguments.threads).map(|_| Arbiter::new()).collect() });
-    contract::serve(&arguments, || {
+    contract::serve(&arguments, |n| {
         system.block_on(async {
             let (done, end) = oneshot::channel();
             let mut stage = Stage { arbiters: vec![Arbiter::current()], actors: vec![], done: Some(done) };
             stage.arbiters.extend(threads.iter().map(Arbiter::handle));
-            let began = Instant::now();
-            start(&mut stage, arguments.n);
-            let value = end.await.expect("a value");
-            let took = began.elapsed().as_nanos();
+            let watch = Watch::start();
+            start(&mut stage, n);
+            let run = watch.stop(end.await.expect("a value"));
             for actor in &stage.actors {
                 let _ = actor.send(Halt).await;
             }
-            (took, value)
+            run
         })
     });
 }

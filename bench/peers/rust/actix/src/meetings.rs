@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Workloads of actors that meet around a common one.
 
-use crate::{messages, stoppable, Finished, Join, Stage, Start};
+use crate::{messages, stoppable, Finished, Join, Stage};
 use actix::prelude::*;
+use contract::jobs::Forks;
 use contract::{random, work};
 use std::collections::HashMap;
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "chameneos" => chameneos,
-        "dictionary" => dictionary,
-        "philosophers" => philosophers,
-        "smokers" => smokers,
-        _ => return None,
-    })
-}
 
 messages! {
     struct Visit(Addr<Creature>, u32);
@@ -90,7 +81,7 @@ impl Handler<Visit> for Mall {
     }
 }
 
-fn chameneos(stage: &mut Stage, n: u64) {
+pub fn chameneos(stage: &mut Stage, n: u64) {
     let join = stage.join(100);
     let mall = stage.start(Mall { left: n, waiting: None });
     for i in 0..100 {
@@ -150,7 +141,7 @@ impl Handler<Value> for Worker {
     }
 }
 
-fn dictionary(stage: &mut Stage, n: u64) {
+pub fn dictionary(stage: &mut Stage, n: u64) {
     let join = stage.join(20);
     let dictionary = stage.start(Dictionary { entries: HashMap::with_capacity(4096) });
     for i in 0..20 {
@@ -180,7 +171,7 @@ impl Handler<Reply> for Philosopher {
 }
 
 struct Arbitrator {
-    used: [bool; 20],
+    forks: Forks,
     meals: u64,
     wanted: u64,
     join: Addr<Join>,
@@ -189,21 +180,14 @@ struct Arbitrator {
 impl Handler<Hungry> for Arbitrator {
     type Result = ();
     fn handle(&mut self, hungry: Hungry, _: &mut Context<Self>) {
-        let (left, right) = (hungry.1, (hungry.1 + 1) % 20);
-        let granted = !self.used[left] && !self.used[right];
-        if granted {
-            self.used[left] = true;
-            self.used[right] = true;
-        }
-        hungry.0.do_send(Reply(granted));
+        hungry.0.do_send(Reply(self.forks.take(hungry.1)));
     }
 }
 
 impl Handler<Eaten> for Arbitrator {
     type Result = ();
     fn handle(&mut self, eaten: Eaten, _: &mut Context<Self>) {
-        self.used[eaten.0] = false;
-        self.used[(eaten.0 + 1) % 20] = false;
+        self.forks.put_back(eaten.0);
         self.meals += 1;
         if self.meals == self.wanted {
             self.join.do_send(Finished(self.meals));
@@ -211,9 +195,9 @@ impl Handler<Eaten> for Arbitrator {
     }
 }
 
-fn philosophers(stage: &mut Stage, n: u64) {
+pub fn philosophers(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
-    let arbitrator = Arbitrator { used: [false; 20], meals: 0, wanted: n / 20 * 20, join };
+    let arbitrator = Arbitrator { forks: Forks::default(), meals: 0, wanted: n / 20 * 20, join };
     let arbitrator = stage.start(arbitrator);
     for seat in 0..20 {
         let philosopher = Philosopher { arbitrator: arbitrator.clone(), seat, left: n / 20 };
@@ -255,7 +239,7 @@ impl Handler<Started> for Chooser {
     }
 }
 
-fn smokers(stage: &mut Stage, n: u64) {
+pub fn smokers(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let smokers = (0..200).map(|_| stage.start(Smoker { smoke: 0 })).collect();
     stage.start(Chooser { smokers, rounds: 0, wanted: n, seed: 1, join }).do_send(Started);

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! The six workloads of the core.
+//! The six workloads of the core, and what an idle actor needs.
 
-use crate::{messages, stoppable, Finished, Join, Stage, Start};
+use crate::{messages, stoppable, Finished, Join, Stage};
 use actix::prelude::*;
 use contract::{random, BURST};
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "ping-pong" => ping_pong,
-        "counting" => counting,
-        "ring" => ring,
-        "big" => big,
-        "fork-join-create" => fork_join_create,
-        "fork-join" => fork_join,
-        _ => return None,
-    })
-}
 
 messages! {
     struct Ball(u64);
@@ -55,7 +43,7 @@ impl Handler<Ball> for Player {
     }
 }
 
-fn ping_pong(stage: &mut Stage, n: u64) {
+pub fn ping_pong(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let ping = stage.start(Player { other: None, join: join.clone(), rallies: 0 });
     let pong = stage.start(Player { other: Some(ping.clone()), join, rallies: 0 });
@@ -96,13 +84,13 @@ impl Handler<More> for Producer {
     }
 }
 
-fn counting(stage: &mut Stage, n: u64) {
+pub fn counting(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let counter = stage.start(Counter { counted: 0, wanted: n, join });
     stage.start(Producer { to: vec![counter] }).do_send(More(n));
 }
 
-fn fork_join(stage: &mut Stage, n: u64) {
+pub fn fork_join(stage: &mut Stage, n: u64) {
     let join = stage.join(60);
     let to = (0..60).map(|i| stage.spread(i, Counter { counted: 0, wanted: n / 60, join: join.clone() })).collect();
     stage.start(Producer { to }).do_send(More(n / 60 * 60));
@@ -132,10 +120,9 @@ impl Handler<Ball> for Member {
     }
 }
 
-fn ring(stage: &mut Stage, n: u64) {
+pub fn ring(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
-    let members: Vec<_> =
-        (0..100).map(|index| stage.start(Member { index, next: None, join: join.clone() })).collect();
+    let members: Vec<_> = (0..100).map(|index| stage.start(Member { index, next: None, join: join.clone() })).collect();
     for i in 0..100 {
         members[i].do_send(Next(members[(i + 1) % 100].clone()));
     }
@@ -184,7 +171,7 @@ impl Handler<Answer> for Big {
     }
 }
 
-fn big(stage: &mut Stage, n: u64) {
+pub fn big(stage: &mut Stage, n: u64) {
     let join = stage.join(64);
     let big = |i: u32| Big { bigs: vec![], join: join.clone(), left: n / 128, answers: 0, seed: i * 7919 + 1 };
     let bigs: Vec<_> = (0..64).map(|i| stage.start(big(i))).collect();
@@ -193,18 +180,26 @@ fn big(stage: &mut Stage, n: u64) {
     }
 }
 
-struct Leaf;
+/// Answers, and then ends or stays.
+struct Leaf {
+    stays: bool,
+}
 
 impl Handler<Work> for Leaf {
     type Result = ();
     fn handle(&mut self, work: Work, context: &mut Context<Self>) {
         work.0.do_send(Count(1));
-        context.stop();
+        if !self.stays {
+            context.stop();
+        }
     }
 }
 
+/// An actor whose last address goes ends: those that stay are kept.
 struct Fork {
     counter: Addr<Counter>,
+    stay: bool,
+    kept: Vec<Addr<Leaf>>,
 }
 
 impl Handler<More> for Fork {
@@ -212,7 +207,11 @@ impl Handler<More> for Fork {
     fn handle(&mut self, more: More, context: &mut Context<Self>) {
         let burst = more.0.min(BURST);
         for _ in 0..burst {
-            Leaf.start().do_send(Work(self.counter.clone()));
+            let leaf = Leaf { stays: self.stay }.start();
+            leaf.do_send(Work(self.counter.clone()));
+            if self.stay {
+                self.kept.push(leaf);
+            }
         }
         if more.0 > burst {
             context.address().do_send(More(more.0 - burst));
@@ -221,14 +220,20 @@ impl Handler<More> for Fork {
 }
 
 /// A fork on each arbiter, so that all threads make actors.
-fn fork_join_create(stage: &mut Stage, n: u64) {
+pub fn fork_join_create(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let counter = stage.start(Counter { counted: 0, wanted: n, join });
     let count = stage.arbiters.len() as u64;
     for i in 0..count {
-        let fork = stage.spread(i as usize, Fork { counter: counter.clone() });
+        let fork = stage.spread(i as usize, Fork { counter: counter.clone(), stay: false, kept: vec![] });
         fork.do_send(More(n / count + if i == 0 { n % count } else { 0 }));
     }
+}
+
+pub fn idle(stage: &mut Stage, n: u64) {
+    let join = stage.join(1);
+    let counter = stage.start(Counter { counted: 0, wanted: n, join });
+    stage.start(Fork { counter, stay: true, kept: vec![] }).do_send(More(n));
 }
 
 stoppable!(Player, Counter, Producer, Member, Big, Leaf, Fork);

@@ -210,6 +210,13 @@ pub fn integrate(left: f64, width: f64, pieces: u64) -> f64 {
     (0..pieces).map(area).sum()
 }
 
+/// What the trapezoids are dealt in: left, width, pieces.
+pub fn ranges(n: u64) -> impl Iterator<Item = (f64, f64, u64)> {
+    let pieces = n / 100;
+    let width = 4.0 / (pieces * 100) as f64;
+    (0..100).map(move |i| (1.0 + (i * pieces) as f64 * width, width, pieces))
+}
+
 /// What a filter of the sieve holds: up to 1,000 primes.
 #[derive(Default)]
 pub struct Primes(Vec<u32>);
@@ -232,6 +239,54 @@ impl Primes {
     }
 }
 
+/// A stage of radix sort: those whose bit is set come after the others.
+pub struct Sorter {
+    bit: u32,
+    missing: u64,
+    kept: Vec<u32>,
+}
+
+impl Sorter {
+    pub fn new(bit: u32, n: u64) -> Self {
+        Sorter { bit, missing: n, kept: Vec::with_capacity(n as usize) }
+    }
+
+    pub fn sort(&mut self, number: u32, mut pass: impl FnMut(u32)) {
+        if number >> self.bit & 1 != 0 {
+            self.kept.push(number);
+        } else {
+            pass(number);
+        }
+        self.missing -= 1;
+        if self.missing == 0 {
+            self.kept.iter().for_each(|&number| pass(number));
+        }
+    }
+}
+
+/// Of what comes out of the sort.
+pub struct Sum {
+    missing: u64,
+    last: u32,
+    sorted: bool,
+    sum: u64,
+}
+
+impl Sum {
+    pub fn new(n: u64) -> Self {
+        Sum { missing: n, last: 0, sorted: true, sum: 0 }
+    }
+
+    /// Returns: the sum after the last; 0 if anything was out of order.
+    pub fn add(&mut self, number: u32) -> Option<u64> {
+        self.sorted &= number >= self.last;
+        self.last = number;
+        self.sum += u64::from(number);
+        self.missing -= 1;
+        (self.missing == 0).then_some(if self.sorted { self.sum } else { 0 })
+    }
+}
+
 /// Sorts few numbers; of many gives those below the pivot, the pivot as often as it is there, and those above.
 pub fn split(mut items: Vec<i64>) -> Result<Vec<i64>, (Vec<i64>, Vec<i64>, Vec<i64>)> {
     if items.len() < 2048 {
@@ -249,6 +304,48 @@ pub fn split(mut items: Vec<i64>) -> Result<Vec<i64>, (Vec<i64>, Vec<i64>, Vec<i
         }
     }
     Err((less, equal, more))
+}
+
+/// Those below a pivot, the pivots, those above.
+#[derive(Default)]
+pub struct Parts {
+    sides: [Vec<i64>; 2],
+    pub equal: Vec<i64>,
+    came: u32,
+}
+
+impl Parts {
+    /// Returns: all of them once both sides are there.
+    pub fn put(&mut self, side: usize, sorted: Vec<i64>) -> Option<Vec<i64>> {
+        self.sides[side] = sorted;
+        self.came += 1;
+        (self.came == 2).then(|| [&self.sides[0][..], &self.equal, &self.sides[1]].concat())
+    }
+}
+
+/// On the philosophers' table: one between two seats.
+#[derive(Default)]
+pub struct Forks([bool; 20]);
+
+impl Forks {
+    /// Returns: were both of a seat free?
+    pub fn take(&mut self, seat: usize) -> bool {
+        let right = (seat + 1) % 20;
+        let free = !self.0[seat] && !self.0[right];
+        if free {
+            self.lay(seat, true);
+        }
+        free
+    }
+
+    pub fn put_back(&mut self, seat: usize) {
+        self.lay(seat, false);
+    }
+
+    fn lay(&mut self, seat: usize, used: bool) {
+        self.0[seat] = used;
+        self.0[(seat + 1) % 20] = used;
+    }
 }
 
 /// The arbiter's choice of a smoker, and how long it smokes.

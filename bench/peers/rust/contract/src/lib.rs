@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up; with
-//! "paced" one for each line of standard input. And what the workloads compute, the same for all programs in Rust.
+//! What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up;
+//! with "paced" one for each line of standard input. The workload idle warms up with few actors: what they leave behind
+//! would be used again. And what the workloads compute, the same for all programs in Rust.
 
 pub mod jobs;
 
 use std::io::BufRead;
 use std::sync::Mutex;
+use std::time::Instant;
 
 pub const BURST: u64 = 256;
 
@@ -33,6 +35,39 @@ pub fn arguments() -> Arguments {
     }
 }
 
+/// What starts a workload: every program has modules and functions of these names.
+#[macro_export]
+macro_rules! find {
+    ($name:expr) => {
+        match $name {
+            "ping-pong" => messages::ping_pong,
+            "counting" => messages::counting,
+            "ring" => messages::ring,
+            "big" => messages::big,
+            "fork-join-create" => messages::fork_join_create,
+            "fork-join" => messages::fork_join,
+            "idle" => messages::idle,
+            "chameneos" => meetings::chameneos,
+            "dictionary" => meetings::dictionary,
+            "philosophers" => meetings::philosophers,
+            "smokers" => meetings::smokers,
+            "bounded-buffer" => accounts::bounded_buffer,
+            "sleeping-barber" => accounts::sleeping_barber,
+            "logistic-map" => accounts::logistic_map,
+            "bank" => accounts::bank,
+            "fib" => computations::fib,
+            "nqueens" => computations::nqueens,
+            "sieve" => computations::sieve,
+            "radix-sort" => computations::radix_sort,
+            "quicksort" => computations::quicksort,
+            "trapezoid" => computations::trapezoid,
+            "matmul" => computations::matmul,
+            "astar" => computations::astar,
+            _ => $crate::no_such_workload(),
+        }
+    };
+}
+
 pub fn no_such_workload() -> ! {
     eprintln!("no such workload");
     std::process::exit(3);
@@ -44,7 +79,7 @@ fn units(workload: &str, n: u64) -> (u64, &'static str) {
         "ping-pong" => (n / 2 * 2, "message"),
         "big" => (n / 128 * 128, "message"),
         "fork-join" => (n / 60 * 60, "message"),
-        "fork-join-create" => (n, "actor"),
+        "fork-join-create" | "idle" => (n, "actor"),
         "chameneos" | "bank" => (4 * n, "message"),
         "dictionary" => (n / 20 * 40, "message"),
         "bounded-buffer" => (n / 40 * 160, "message"),
@@ -83,34 +118,66 @@ fn right(workload: &str, n: u64, value: u64) -> bool {
     value == expected
 }
 
-/// once: runs the workload, stops its actors, and returns its nanoseconds and the value that it came to.
-pub fn serve(arguments: &Arguments, mut once: impl FnMut() -> (u128, u64)) {
-    let mut run = || {
-        let (ns, value) = once();
-        if !right(&arguments.workload, arguments.n, value) {
+/// Takes the time of a run, and by how much the process grew.
+pub struct Watch {
+    resident: i64,
+    began: Instant,
+}
+
+/// What a run came to.
+pub struct Run {
+    ns: f64,
+    bytes: i64,
+    value: u64,
+}
+
+impl Watch {
+    pub fn start() -> Self {
+        let resident = resident();
+        Watch { resident, began: Instant::now() }
+    }
+
+    /// Before the actors are stopped.
+    pub fn stop(self, value: u64) -> Run {
+        let ns = self.began.elapsed().as_nanos() as f64;
+        Run { ns, bytes: resident() - self.resident, value }
+    }
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> i64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|all| all.split(' ').nth(1)?.parse::<i64>().ok());
+    pages.expect("the pages of a process") * 4096
+}
+
+/// once: runs the workload with a parameter and stops its actors.
+pub fn serve(arguments: &Arguments, mut once: impl FnMut(u64) -> Run) {
+    let Arguments { workload, n, .. } = arguments;
+    let mut run = |n| {
+        let run = once(n);
+        if !right(workload, n, run.value) {
             eprintln!("wrong result");
             std::process::exit(1);
         }
-        ns
+        run
     };
-    let report = |ns: u128| {
-        let (units, unit) = units(&arguments.workload, arguments.n);
-        println!(
-            "{{\"workload\": \"{}\", \"ns_per_message\": {:.3}, \"unit\": \"{}\", \"ms\": {:.3}}}",
-            arguments.workload,
-            ns as f64 / units as f64,
-            unit,
-            ns as f64 / 1e6
+    let report = |Run { ns, bytes, .. }| {
+        let (units, unit) = units(workload, *n);
+        let (each, ms) = (ns / units as f64, ns / 1e6);
+        print!(
+            "{{\"workload\": \"{workload}\", \"ns_per_message\": {each:.3}, \"unit\": \"{unit}\", \"ms\": {ms:.3}, "
         );
+        println!("\"bytes_each\": {:.1}}}", bytes as f64 / units as f64);
     };
-    run();
+    run(if workload == "idle" { BURST } else { *n });
     if !arguments.paced {
-        report(run());
+        report(run(*n));
         return;
     }
     println!("ready");
     for _ in std::io::stdin().lock().lines() {
-        report(run());
+        report(run(*n));
     }
 }
 

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Workloads of actors that keep others waiting.
 
-use crate::{spawn, tell, Role, Stage, Start, Told};
+use crate::{spawn, tell, Role, Stage, Told};
 use contract::{first_term, random, rate, work};
 use ractor::ActorRef;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "bounded-buffer" => bounded_buffer,
-        "sleeping-barber" => sleeping_barber,
-        "logistic-map" => logistic_map,
-        "bank" => bank,
-        _ => return None,
-    })
-}
 
 struct Produce;
 
@@ -106,7 +96,7 @@ impl Role for Manager {
     }
 }
 
-fn bounded_buffer(stage: &mut Stage, n: u64) {
+pub fn bounded_buffer(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let (pending, consumers, producers) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
     let manager = stage.start(Manager { pending, consumers, producers, ended: 0, sum: 0, join });
@@ -231,7 +221,7 @@ impl Role for Factory {
     }
 }
 
-fn sleeping_barber(stage: &mut Stage, n: u64) {
+pub fn sleeping_barber(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let barber = stage.start(Barber { seed: 0 });
     let room = stage.start(Room { seats: VecDeque::with_capacity(1000), busy: false, barber });
@@ -294,7 +284,7 @@ impl Role for Series {
     }
 }
 
-fn logistic_map(stage: &mut Stage, n: u64) {
+pub fn logistic_map(stage: &mut Stage, n: u64) {
     let join = stage.join(10);
     let mut all = vec![];
     for i in 0..10 {
@@ -414,7 +404,7 @@ impl Role for Teller {
     }
 }
 
-fn bank(stage: &mut Stage, n: u64) {
+pub fn bank(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let none: Accounts = Arc::new([]);
     let teller = stage.start(Teller { all: none.clone(), missing: n, wanted: n, open: 1000, total: 0, join });

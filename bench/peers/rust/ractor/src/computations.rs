@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Workloads that compute.
 
-use crate::{spawn, tell, Role, Stage, Start, Told};
-use contract::jobs::{integrate, matrices, split, Board, Job, Primes, Product, Queens, Search};
+use crate::{spawn, tell, Role, Stage, Told};
+use contract::jobs::*;
 use contract::{draw, numbers, BURST, SORTED};
 use ractor::ActorRef;
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "fib" => fib,
-        "nqueens" => |stage, n| deal(stage, Queens::new(n), Board::default()),
-        "sieve" => sieve,
-        "radix-sort" => radix_sort,
-        "quicksort" => quicksort,
-        "trapezoid" => trapezoid,
-        "matmul" => matmul,
-        "astar" => |stage, n| deal(stage, Search::new(n), 0),
-        _ => return None,
-    })
-}
 
 /// Whom an actor of a tree reports to.
 enum Parent<M> {
@@ -63,7 +49,7 @@ impl Role for Fib {
     }
 }
 
-fn fib(stage: &mut Stage, n: u64) {
+pub fn fib(stage: &mut Stage, n: u64) {
     let parent = Parent::Root(stage.join(1));
     spawn(Fib { n, parent, sum: 0, missing: 2 });
 }
@@ -124,7 +110,15 @@ fn deal<J: Job>(stage: &mut Stage, job: J, first: J::Item) {
     tell(&dealer, Deal::Given(first));
 }
 
-fn matmul(stage: &mut Stage, n: u64) {
+pub fn nqueens(stage: &mut Stage, n: u64) {
+    deal(stage, Queens::new(n), Board::default());
+}
+
+pub fn astar(stage: &mut Stage, n: u64) {
+    deal(stage, Search::new(n), 0);
+}
+
+pub fn matmul(stage: &mut Stage, n: u64) {
     matrices(n as usize);
     deal(stage, Product, Product::whole(n));
 }
@@ -185,52 +179,34 @@ impl Role for Candidates {
     }
 }
 
-fn sieve(stage: &mut Stage, n: u64) {
+pub fn sieve(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let first = stage.start(Filter { primes: Primes::default(), next: None, join });
     tell(&stage.start(Candidates { first, next: 3, end: n as u32 }), More);
 }
 
-struct Sorter {
-    bit: u32,
-    missing: u64,
-    kept: Vec<u32>,
+struct Digit {
+    sorter: Sorter,
     next: ActorRef<u32>,
 }
 
-impl Role for Sorter {
+impl Role for Digit {
     type Message = u32;
     fn handle(&mut self, _: &ActorRef<u32>, number: u32) {
-        if number >> self.bit & 1 != 0 {
-            self.kept.push(number);
-        } else {
-            tell(&self.next, number);
-        }
-        self.missing -= 1;
-        if self.missing == 0 {
-            self.kept.iter().for_each(|&number| tell(&self.next, number));
-        }
+        self.sorter.sort(number, |number| tell(&self.next, number));
     }
 }
 
-/// Its sum stays 0 if anything is out of order.
 struct Sink {
-    missing: u64,
-    last: u32,
-    sorted: bool,
-    sum: u64,
+    sum: Sum,
     join: ActorRef<Told>,
 }
 
 impl Role for Sink {
     type Message = u32;
     fn handle(&mut self, _: &ActorRef<u32>, number: u32) {
-        self.sorted &= number >= self.last;
-        self.last = number;
-        self.sum += u64::from(number);
-        self.missing -= 1;
-        if self.missing == 0 {
-            tell(&self.join, Told::Finished(if self.sorted { self.sum } else { 0 }));
+        if let Some(sum) = self.sum.add(number) {
+            tell(&self.join, Told::Finished(sum));
         }
     }
 }
@@ -255,11 +231,11 @@ impl Role for Source {
     }
 }
 
-fn radix_sort(stage: &mut Stage, n: u64) {
+pub fn radix_sort(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
-    let mut next = stage.start(Sink { missing: n, last: 0, sorted: true, sum: 0, join });
+    let mut next = stage.start(Sink { sum: Sum::new(n), join });
     for bit in (0..30).rev() {
-        next = stage.start(Sorter { bit, missing: n, kept: Vec::with_capacity(n as usize), next });
+        next = stage.start(Digit { sorter: Sorter::new(bit, n), next });
     }
     tell(&stage.start(Source { first: next, left: n, seed: 1 }), More);
 }
@@ -272,14 +248,12 @@ enum Array {
 struct Quick {
     parent: Parent<Array>,
     side: usize,
-    sides: [Vec<i64>; 2],
-    equal: Vec<i64>,
-    missing: u32,
+    parts: Parts,
 }
 
 impl Quick {
     fn new(parent: Parent<Array>, side: usize) -> ActorRef<Array> {
-        spawn(Quick { parent, side, sides: [vec![], vec![]], equal: vec![], missing: 2 })
+        spawn(Quick { parent, side, parts: Parts::default() })
     }
 
     fn hand_up(&mut self, sorted: Vec<i64>, myself: &ActorRef<Array>) {
@@ -301,16 +275,13 @@ impl Role for Quick {
             Array::Sort(items) => match split(items) {
                 Ok(sorted) => self.hand_up(sorted, myself),
                 Err((less, equal, more)) => {
-                    self.equal = equal;
+                    self.parts.equal = equal;
                     tell(&Quick::new(Parent::Actor(myself.clone()), 0), Array::Sort(less));
                     tell(&Quick::new(Parent::Actor(myself.clone()), 1), Array::Sort(more));
                 }
             },
             Array::Sorted(side, items) => {
-                self.sides[side] = items;
-                self.missing -= 1;
-                if self.missing == 0 {
-                    let whole = [&self.sides[0][..], &self.equal, &self.sides[1]].concat();
+                if let Some(whole) = self.parts.put(side, items) {
                     self.hand_up(whole, myself);
                 }
             }
@@ -318,7 +289,7 @@ impl Role for Quick {
     }
 }
 
-fn quicksort(stage: &mut Stage, n: u64) {
+pub fn quicksort(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     tell(&Quick::new(Parent::Root(join), 0), Array::Sort(numbers(n).collect()));
 }
@@ -336,12 +307,9 @@ impl Role for Integrator {
     }
 }
 
-fn trapezoid(stage: &mut Stage, n: u64) {
+pub fn trapezoid(stage: &mut Stage, n: u64) {
     let join = stage.join(100);
-    let pieces = n / 100;
-    let width = 4.0 / (pieces * 100) as f64;
-    for i in 0..100 {
-        let left = 1.0 + (i * pieces) as f64 * width;
+    for (left, width, pieces) in ranges(n) {
         tell(&stage.start(Integrator { join: join.clone() }), Range(left, width, pieces));
     }
 }

@@ -6,9 +6,9 @@ mod computations;
 mod meetings;
 mod messages;
 
+use contract::Watch;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorRuntime};
 use std::marker::PhantomData;
-use std::time::Instant;
 use tokio::sync::oneshot;
 
 type Result = std::result::Result<(), ActorProcessingErr>;
@@ -98,34 +98,27 @@ impl Stage {
     }
 }
 
-pub type Start = fn(&mut Stage, u64);
-
 fn main() {
     let arguments = contract::arguments();
-    let name = arguments.workload.as_str();
-    let found = messages::find(name).or_else(|| meetings::find(name));
-    let found = found.or_else(|| accounts::find(name)).or_else(|| computations::find(name));
-    let Some(start) = found else { contract::no_such_workload() };
+    let start: fn(&mut Stage, u64) = contract::find!(arguments.workload.as_str());
     let runtime = if arguments.threads == 1 {
         tokio::runtime::Builder::new_current_thread().build()
     } else {
         tokio::runtime::Builder::new_multi_thread().worker_threads(arguments.threads).build()
     };
     let runtime = runtime.expect("a runtime");
-    let n = arguments.n;
-    contract::serve(&arguments, || {
+    contract::serve(&arguments, |n| {
         // In a task of its own: what is blocked on runs on the caller's thread, which is none of the workers.
         let task = runtime.spawn(async move {
             let (done, end) = oneshot::channel();
             let mut stage = Stage { actors: vec![], done: Some(done) };
-            let began = Instant::now();
+            let watch = Watch::start();
             start(&mut stage, n);
-            let value = end.await.expect("a value");
-            let took = began.elapsed().as_nanos();
+            let run = watch.stop(end.await.expect("a value"));
             for actor in stage.actors {
                 let _ = actor.stop_and_wait(None, None).await;
             }
-            (took, value)
+            run
         });
         runtime.block_on(task).expect("a run")
     });

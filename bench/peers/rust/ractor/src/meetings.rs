@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Workloads of actors that meet around a common one.
 
-use crate::{tell, Role, Stage, Start, Told};
+use crate::{tell, Role, Stage, Told};
+use contract::jobs::Forks;
 use contract::{random, work};
 use ractor::ActorRef;
 use std::collections::HashMap;
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "chameneos" => chameneos,
-        "dictionary" => dictionary,
-        "philosophers" => philosophers,
-        "smokers" => smokers,
-        _ => return None,
-    })
-}
 
 enum Visit {
     Meet(ActorRef<Visit>, u32),
@@ -69,7 +60,7 @@ impl Role for Mall {
     }
 }
 
-fn chameneos(stage: &mut Stage, n: u64) {
+pub fn chameneos(stage: &mut Stage, n: u64) {
     let join = stage.join(100);
     let mall = stage.start(Mall { left: n, waiting: None });
     for i in 0..100 {
@@ -124,7 +115,7 @@ impl Role for Worker {
     }
 }
 
-fn dictionary(stage: &mut Stage, n: u64) {
+pub fn dictionary(stage: &mut Stage, n: u64) {
     let join = stage.join(20);
     let dictionary = stage.start(Dictionary { entries: HashMap::with_capacity(4096) });
     for i in 0..20 {
@@ -162,7 +153,7 @@ impl Role for Philosopher {
 }
 
 struct Arbitrator {
-    used: [bool; 20],
+    forks: Forks,
     meals: u64,
     wanted: u64,
     join: ActorRef<Told>,
@@ -172,18 +163,9 @@ impl Role for Arbitrator {
     type Message = Plea;
     fn handle(&mut self, _: &ActorRef<Plea>, plea: Plea) {
         match plea {
-            Plea::Hungry(from, left) => {
-                let right = (left + 1) % 20;
-                let granted = !self.used[left] && !self.used[right];
-                if granted {
-                    self.used[left] = true;
-                    self.used[right] = true;
-                }
-                tell(&from, granted);
-            }
-            Plea::Eaten(left) => {
-                self.used[left] = false;
-                self.used[(left + 1) % 20] = false;
+            Plea::Hungry(from, seat) => tell(&from, self.forks.take(seat)),
+            Plea::Eaten(seat) => {
+                self.forks.put_back(seat);
                 self.meals += 1;
                 if self.meals == self.wanted {
                     tell(&self.join, Told::Finished(self.meals));
@@ -193,9 +175,9 @@ impl Role for Arbitrator {
     }
 }
 
-fn philosophers(stage: &mut Stage, n: u64) {
+pub fn philosophers(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
-    let arbitrator = stage.start(Arbitrator { used: [false; 20], meals: 0, wanted: n / 20 * 20, join });
+    let arbitrator = stage.start(Arbitrator { forks: Forks::default(), meals: 0, wanted: n / 20 * 20, join });
     for seat in 0..20 {
         stage.start(Philosopher { arbitrator: arbitrator.clone(), seat, left: n / 20 });
     }
@@ -237,7 +219,7 @@ impl Role for Arbiter {
     }
 }
 
-fn smokers(stage: &mut Stage, n: u64) {
+pub fn smokers(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let smokers = (0..200).map(|_| stage.start(Smoker { smoke: 0 })).collect();
     tell(&stage.start(Arbiter { smokers, rounds: 0, wanted: n, seed: 1, join }), Started);

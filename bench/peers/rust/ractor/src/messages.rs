@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! The six workloads of the core.
+//! The six workloads of the core, and what an idle actor needs.
 
-use crate::{spawn, tell, Role, Stage, Start, Told};
+use crate::{spawn, tell, Role, Stage, Told};
 use contract::{random, BURST};
 use ractor::ActorRef;
-
-pub fn find(name: &str) -> Option<Start> {
-    Some(match name {
-        "ping-pong" => ping_pong,
-        "counting" => counting,
-        "ring" => ring,
-        "big" => big,
-        "fork-join-create" => fork_join_create,
-        "fork-join" => fork_join,
-        _ => return None,
-    })
-}
 
 enum Ball {
     Meet(ActorRef<Ball>),
@@ -46,7 +34,7 @@ impl Role for Player {
     }
 }
 
-fn ping_pong(stage: &mut Stage, n: u64) {
+pub fn ping_pong(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let ping = stage.start(Player { other: None, join: join.clone(), rallies: 0 });
     let pong = stage.start(Player { other: Some(ping.clone()), join, rallies: 0 });
@@ -91,13 +79,13 @@ impl Role for Producer {
     }
 }
 
-fn counting(stage: &mut Stage, n: u64) {
+pub fn counting(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
     let counter = stage.start(Counter { counted: 0, wanted: n, join });
     tell(&stage.start(Producer { to: vec![counter] }), More(n));
 }
 
-fn fork_join(stage: &mut Stage, n: u64) {
+pub fn fork_join(stage: &mut Stage, n: u64) {
     let join = stage.join(60);
     let to = (0..60).map(|_| stage.start(Counter { counted: 0, wanted: n / 60, join: join.clone() })).collect();
     tell(&stage.start(Producer { to }), More(n / 60 * 60));
@@ -125,10 +113,9 @@ impl Role for Member {
     }
 }
 
-fn ring(stage: &mut Stage, n: u64) {
+pub fn ring(stage: &mut Stage, n: u64) {
     let join = stage.join(1);
-    let members: Vec<_> =
-        (0..100).map(|index| stage.start(Member { index, next: None, join: join.clone() })).collect();
+    let members: Vec<_> = (0..100).map(|index| stage.start(Member { index, next: None, join: join.clone() })).collect();
     for i in 0..100 {
         tell(&members[i], Token::Next(members[(i + 1) % 100].clone()));
     }
@@ -171,7 +158,7 @@ impl Role for Big {
     }
 }
 
-fn big(stage: &mut Stage, n: u64) {
+pub fn big(stage: &mut Stage, n: u64) {
     let join = stage.join(64);
     let big = |i: u32| Big { bigs: vec![], join: join.clone(), left: n / 128, answers: 0, seed: i * 7919 + 1 };
     let bigs: Vec<_> = (0..64).map(|i| stage.start(big(i))).collect();
@@ -182,18 +169,24 @@ fn big(stage: &mut Stage, n: u64) {
 
 struct Work(ActorRef<Count>);
 
-struct Leaf;
+/// Answers, and then ends or stays.
+struct Leaf {
+    stays: bool,
+}
 
 impl Role for Leaf {
     type Message = Work;
     fn handle(&mut self, myself: &ActorRef<Work>, work: Work) {
         tell(&work.0, Count(1));
-        myself.stop(None);
+        if !self.stays {
+            myself.stop(None);
+        }
     }
 }
 
 struct Fork {
     counter: ActorRef<Count>,
+    stay: bool,
 }
 
 impl Role for Fork {
@@ -201,7 +194,7 @@ impl Role for Fork {
     fn handle(&mut self, myself: &ActorRef<More>, more: More) {
         let burst = more.0.min(BURST);
         for _ in 0..burst {
-            tell(&spawn(Leaf), Work(self.counter.clone()));
+            tell(&spawn(Leaf { stays: self.stay }), Work(self.counter.clone()));
         }
         if more.0 > burst {
             tell(myself, More(more.0 - burst));
@@ -209,8 +202,16 @@ impl Role for Fork {
     }
 }
 
-fn fork_join_create(stage: &mut Stage, n: u64) {
+pub fn fork_join_create(stage: &mut Stage, n: u64) {
+    create(stage, n, false);
+}
+
+pub fn idle(stage: &mut Stage, n: u64) {
+    create(stage, n, true);
+}
+
+fn create(stage: &mut Stage, n: u64, stay: bool) {
     let join = stage.join(1);
     let counter = stage.start(Counter { counted: 0, wanted: n, join });
-    tell(&stage.start(Fork { counter }), More(n));
+    tell(&stage.start(Fork { counter, stay }), More(n));
 }

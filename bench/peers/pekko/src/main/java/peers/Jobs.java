@@ -7,7 +7,7 @@ import java.util.function.Consumer;
 
 /** What workers compute. */
 final class Jobs {
-    /** What a master deals to 20 workers: each does an item, or gives parts of it back. Returns: what the master adds up. */
+    /** What a master deals to 20 workers: they do items or give parts back. Returns: what the master adds up. */
     interface Job<I> {
         long work(I item, Consumer<I> give);
     }

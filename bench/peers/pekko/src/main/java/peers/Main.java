@@ -16,8 +16,9 @@ import org.apache.pekko.actor.typed.Terminated;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 
 /**
- * What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up; with "paced"
- * one for each line of standard input.
+ * What every peer program does: PROGRAM WORKLOAD THREADS N [paced] prints a line of JSON for a run after a warm-up;
+ * with "paced" one for each line of standard input. The workload idle warms up with few actors: what they leave behind
+ * would be used again.
  */
 public final class Main {
     /** Makes the root of a workload; it completes done with what says, untimed, whether the result is right. */
@@ -29,13 +30,13 @@ public final class Main {
 
     static final Map<String, Workload> workloads = new HashMap<>();
 
-    private static final Object STOP = new Object();
+    private static final String IDLE = "idle";
 
     private record Start(Behavior<Object> root) {}
 
     private record Run(CompletableFuture<Void> stopped) {}
 
-    /** Spawns the root of a run; on STOP the root ends with all its children. */
+    /** Spawns the root of a run; on Run the root ends with all its children. */
     private static Behavior<Object> guardian() {
         return Behaviors.setup(context -> new Handler<Object>(context) {
             private ActorRef<Object> root;
@@ -64,26 +65,40 @@ public final class Main {
         });
     }
 
-    private static double once(ActorSystem<Object> system, Workload workload, long n) throws Exception {
+    /** Bytes of the heap that are in use; the process has all of it from the beginning. */
+    private static long used() {
+        System.gc();
+        return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
+    }
+
+    private record Figures(double ns, double bytes) {}
+
+    private static Figures once(ActorSystem<Object> system, Workload workload, long n) throws Exception {
+        boolean counts = workload == workloads.get(IDLE);
         var done = new CompletableFuture<BooleanSupplier>();
         var stopped = new CompletableFuture<Void>();
+        long before = counts ? used() : 0;
         long began = System.nanoTime();
         system.tell(new Start(workload.root().make(n, done)));
         BooleanSupplier right = done.get();
         long took = System.nanoTime() - began;
+        long grown = counts ? used() - before : 0;
         system.tell(new Run(stopped));
         stopped.get();
         if (!right.getAsBoolean()) {
             System.err.println("pekko: wrong result");
             System.exit(1);
         }
-        return took;
+        return new Figures(took, grown);
     }
 
     private static void report(ActorSystem<Object> system, String name, Workload workload, long n) throws Exception {
-        double took = once(system, workload, n);
-        System.out.printf(Locale.ROOT, "{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", \"ms\": %.3f}%n",
-                name, took / workload.units().applyAsLong(n), workload.unit(), took / 1e6);
+        Figures run = once(system, workload, n);
+        double units = workload.units().applyAsLong(n);
+        System.out.printf(Locale.ROOT,
+                "{\"workload\": \"%s\", \"ns_per_message\": %.3f, \"unit\": \"%s\", \"ms\": %.3f, "
+                        + "\"bytes_each\": %.1f}%n",
+                name, run.ns() / units, workload.unit(), run.ns() / 1e6, run.bytes() / units);
         System.out.flush();
     }
 
@@ -106,7 +121,7 @@ public final class Main {
         }
         long n = Long.parseLong(arguments[2]);
         ActorSystem<Object> system = ActorSystem.create(guardian(), "peers");
-        warmUp(system, workload, n);
+        warmUp(system, workload, workload == workloads.get(IDLE) ? Messages.BURST : n);
         if (arguments.length < 4) {
             report(system, arguments[0], workload, n);
         } else {

@@ -242,7 +242,8 @@ final class Meetings {
         private long left;
 
         @SuppressWarnings("unchecked")
-        Arbiter(ActorContext<Object> context, List<ActorRef<Smoke>> smokers, long n, CompletableFuture<BooleanSupplier> done) {
+        Arbiter(ActorContext<Object> context, List<ActorRef<Smoke>> smokers, long n,
+                CompletableFuture<BooleanSupplier> done) {
             super(context);
             self = context.getSelf();
             this.smokers = smokers.toArray(new ActorRef[0]);

@@ -11,7 +11,7 @@ import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.ActorContext;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 
-/** The six workloads of the core. */
+/** The six workloads of the core, and what an idle actor needs. */
 final class Messages {
     static final int BURST = 256;
 
@@ -20,7 +20,8 @@ final class Messages {
         to.put("counting", new Main.Workload("message", n -> n, Messages::counting));
         to.put("ring", new Main.Workload("message", n -> n, Messages::ring));
         to.put("big", new Main.Workload("message", n -> n / 128 * 128, Messages::big));
-        to.put("fork-join-create", new Main.Workload("actor", n -> n, Messages::forkJoinCreate));
+        to.put("fork-join-create", new Main.Workload("actor", n -> n, (n, done) -> create(n, false, done)));
+        to.put("idle", new Main.Workload("actor", n -> n, (n, done) -> create(n, true, done)));
         to.put("fork-join", new Main.Workload("message", n -> n / 60 * 60, Messages::forkJoin));
     }
 
@@ -214,19 +215,23 @@ final class Messages {
 
     record Work(ActorRef<Count> from) {}
 
+    /** Answers, and then ends or stays. */
     static final class Leaf extends Handler<Work> {
-        Leaf() {
+        private final boolean stays;
+
+        Leaf(boolean stays) {
             super(null);
+            this.stays = stays;
         }
 
         @Override
         Behavior<Work> on(Work work) {
             work.from().tell(new Count(-1));
-            return Behaviors.stopped();
+            return stays ? this : Behaviors.stopped();
         }
     }
 
-    static Behavior<Object> forkJoinCreate(long n, CompletableFuture<BooleanSupplier> done) {
+    static Behavior<Object> create(long n, boolean stay, CompletableFuture<BooleanSupplier> done) {
         return Behaviors.setup(root -> {
             root.spawnAnonymous(Behaviors.<Count>setup(context -> {
                 ActorRef<Count> self = context.getSelf();
@@ -241,7 +246,7 @@ final class Messages {
                         if (left < 0 && ++joined == n)
                             done.complete(() -> true);
                         for (long i = 0; i < burst; i++)
-                            context.spawnAnonymous(new Leaf()).tell(work);
+                            context.spawnAnonymous(new Leaf(stay)).tell(work);
                         if (left > burst && left > 0)
                             self.tell(new Count(left - burst));
                         return this;
