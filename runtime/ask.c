@@ -175,8 +175,7 @@ struct posta_caller posta_caller(const struct posta_message *message)
 	return (struct posta_caller){ .ref = message->sender, .ask = message->ask_ };
 }
 
-/* Takes: reply; NULL: there was no memory for it. */
-static enum posta_err answer_with(struct posta_actor *self, struct posta_caller caller, struct posta_message *reply)
+enum posta_err posta__reply_with(struct posta_actor *self, struct posta_caller caller, struct posta_message *reply)
 {
 	if (!reply)
 		return POSTA_ENOMEM;
@@ -194,14 +193,14 @@ enum posta_err posta_reply_to(struct posta_actor *self, struct posta_caller call
 		return POSTA_EINVAL;
 	struct posta__worker *worker = posta__worker(self);
 	struct posta_message *reply = posta__message_copy(worker, worker->system, type, data, size);
-	return answer_with(self, caller, reply ? reply : posta__message_spare(worker->system, type, data, size));
+	return posta__reply_with(self, caller, reply ? reply : posta__message_spare(worker->system, type, data, size));
 }
 
 void posta__reply_sure(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
 		       size_t size)
 {
 	struct posta__worker *worker = posta__worker(self);
-	answer_with(self, caller, posta__message_sure(worker, worker->system, type, data, size));
+	posta__reply_with(self, caller, posta__message_sure(worker, worker->system, type, data, size));
 }
 
 enum posta_err posta_reply(struct posta_actor *self, uint32_t type, const void *data, size_t size)

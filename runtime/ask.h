@@ -11,6 +11,8 @@ enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_acto
 /* posta_ask; forget is told of context when self ends before an answer, may be NULL. */
 enum posta_err posta__ask(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size,
 			  uint64_t timeout_ms, posta_reply_fn *on_reply, void *context, void (*forget)(void *context));
+/* posta_reply_to with a message of one's own. Takes: reply; NULL: there was no memory for it. */
+enum posta_err posta__reply_with(struct posta_actor *self, struct posta_caller caller, struct posta_message *reply);
 /* A small reply that comes also without memory: whoever waits for it has no time-out. */
 void posta__reply_sure(struct posta_actor *self, struct posta_caller caller, uint32_t type, const void *data,
 		       size_t size);

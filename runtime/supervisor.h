@@ -110,7 +110,10 @@ enum posta__control {
 	POSTA__CONTROL_DELETE,
 	POSTA__CONTROL_WHICH,
 	POSTA__CONTROL_COUNT,
-	POSTA__CONTROL_DONE, /* the answer: struct posta__control_done */
+	/* The answers: struct posta__control_done; of posta_child_info as many as there are; posta_child_count. */
+	POSTA__CONTROL_DONE,
+	POSTA__CONTROL_CHILDREN,
+	POSTA__CONTROL_COUNTED,
 };
 
 struct posta__control_request {

@@ -133,32 +133,32 @@ static bool restarting(const struct posta__child *child)
 	       (child->phase == POSTA__CHILD_DOWN && child->slot && !child->released);
 }
 
-static void fill(struct posta_child_info *info, const struct posta__child *child)
+static struct posta_child_info info_of(const struct posta__child *child)
 {
-	memset(info, 0, sizeof *info);
-	snprintf(info->id, sizeof info->id, "%s", child->spec.id ? child->spec.id : "");
-	info->ref = child->ref;
-	info->running = child->phase == POSTA__CHILD_UP;
-	info->restarting = restarting(child);
-	info->supervisor = child->spec.supervisor;
-	info->restarts = child->restarts;
-	info->last_reason = child->last_reason;
-	snprintf(info->last_error, sizeof info->last_error, "%s", child->last_error);
+	struct posta_child_info info = {
+		.ref = child->ref,
+		.running = child->phase == POSTA__CHILD_UP,
+		.restarting = restarting(child),
+		.supervisor = child->spec.supervisor,
+		.restarts = child->restarts,
+		.last_reason = child->last_reason,
+	};
+	snprintf(info.id, sizeof info.id, "%s", child->spec.id ? child->spec.id : "");
+	snprintf(info.last_error, sizeof info.last_error, "%s", child->last_error);
+	return info;
 }
 
-static enum posta_err which(struct posta_actor *self, struct posta__supervisor *supervisor)
+static enum posta_err which(struct posta_actor *self, const struct posta__supervisor *supervisor)
 {
 	const struct posta__children *children = &supervisor->children;
-	size_t size = (children->count + (size_t)1) * sizeof(struct posta_child_info), n = 0;
-	struct posta_child_info *infos = posta__alloc(posta__worker(self)->system, 16, size);
-	if (!infos)
+	struct posta_message *reply =
+		posta_message_new(self, POSTA__CONTROL_CHILDREN, children->count * sizeof(struct posta_child_info));
+	if (!reply) /* or so many that no message holds them */
 		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
+	struct posta_child_info *info = posta_data(reply);
 	for (const struct posta__child *child = children->first; child; child = child->next)
-		fill(&infos[n++], child);
-	enum posta_err result = posta_reply(self, POSTA__CONTROL_WHICH, infos, n * sizeof *infos);
-	posta__free(posta__worker(self)->system, infos, size);
-	if (result == POSTA_ENOMEM || result == POSTA_EINVAL) /* so many that no message holds them */
-		return answer(self, POSTA_ENOMEM, POSTA_NOBODY);
+		*info++ = info_of(child);
+	posta__reply_with(self, posta_caller(posta__worker(self)->current), reply);
 	return POSTA_OK;
 }
 
@@ -171,7 +171,7 @@ static enum posta_err count(struct posta_actor *self, const struct posta__superv
 		sum.supervisors += child->spec.supervisor;
 	}
 	sum.workers = sum.specs - sum.supervisors;
-	posta__reply_sure(self, posta_caller(posta__worker(self)->current), POSTA__CONTROL_COUNT, &sum, sizeof sum);
+	posta__reply_sure(self, posta_caller(posta__worker(self)->current), POSTA__CONTROL_COUNTED, &sum, sizeof sum);
 	return POSTA_OK;
 }
 
@@ -209,7 +209,7 @@ enum posta_err posta__supervisor_control(struct posta_actor *self, struct posta_
 
 struct call {
 	struct posta_system *system;
-	uint32_t type;
+	uint32_t wanted; /* the type of a supervisor's answer */
 	posta_control_fn *on_done;
 	posta_children_fn *on_children;
 	posta_count_fn *on_count;
@@ -218,15 +218,17 @@ struct call {
 	void *argument;
 };
 
-/* wanted: the type of an answer with data; else it is DONE, with its result. EINVAL: who answers is no supervisor. */
-static struct posta__control_done done_of(enum posta_err status, uint32_t wanted, uint32_t type, const void *data,
-					  size_t size)
+static struct call call_of(posta_control_fn *on_done, void *context)
 {
-	struct posta__control_done done = { .result = status };
-	if (status == POSTA_OK && type == POSTA__CONTROL_DONE && size == sizeof done)
+	return (struct call){ .wanted = POSTA__CONTROL_DONE, .on_done = on_done, .context = context };
+}
+
+/* A supervisor may answer DONE instead of what is wanted: it says why. EINVAL: who answers is none. */
+static struct posta__control_done done_of(uint32_t wanted, uint32_t type, const void *data)
+{
+	struct posta__control_done done = { .result = type == wanted ? POSTA_OK : POSTA_EINVAL };
+	if (type == POSTA__CONTROL_DONE)
 		memcpy(&done, data, sizeof done);
-	else if (status == POSTA_OK && type != wanted)
-		done.result = POSTA_EINVAL;
 	return done;
 }
 
@@ -235,20 +237,19 @@ static enum posta_err on_reply(struct posta_actor *self, void *state, enum posta
 {
 	struct call call = *(struct call *)context;
 	posta__free(call.system, context, sizeof call);
-	if (status == POSTA_EDEAD && call.klass) /* nobody took it */
+	if (status == POSTA_EDEAD) /* nobody took it */
 		posta__spec_give_back(&(struct posta_child_spec){ .klass = call.klass, .argument = call.argument });
-	uint32_t type = reply ? reply->type : 0;
-	const void *data = reply ? posta_data(reply) : NULL;
-	size_t size = reply ? posta_size(reply) : 0;
-	struct posta__control_done done = done_of(status, call.type, type, data, size);
-	bool filled = done.result == POSTA_OK && type == call.type;
+	struct posta__control_done done = { .result = status };
+	if (reply)
+		done = done_of(call.wanted, reply->type, posta_data(reply));
 	if (call.on_done)
 		return call.on_done(self, state, done.result, done.child, call.context);
+	const void *data = done.result ? NULL : posta_data(reply);
 	if (call.on_count)
-		return call.on_count(self, state, done.result, filled ? data : NULL, call.context);
+		return call.on_count(self, state, done.result, data, call.context);
 	if (call.on_children)
-		return call.on_children(self, state, done.result, filled ? data : NULL,
-					filled ? size / sizeof(struct posta_child_info) : 0, call.context);
+		return call.on_children(self, state, done.result, data,
+					data ? posta_size(reply) / sizeof(struct posta_child_info) : 0, call.context);
 	return POSTA_OK;
 }
 
@@ -262,7 +263,6 @@ static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32
 			  const struct posta__control_request *request, struct call call)
 {
 	call.system = posta__worker(self)->system;
-	call.type = type;
 	struct call *kept = posta__alloc(call.system, 16, sizeof *kept);
 	if (!kept)
 		return POSTA_ENOMEM;
@@ -276,11 +276,7 @@ static enum posta_err ask(struct posta_actor *self, posta_ref supervisor, uint32
 
 static bool text_into(char *to, const char *text)
 {
-	size_t len = text ? strnlen(text, POSTA_NAME_MAX + 1) : 0;
-	if (len > POSTA_NAME_MAX)
-		return false;
-	memcpy(to, text ? text : "", len + 1);
-	return true;
+	return (size_t)snprintf(to, POSTA_NAME_MAX + 1, "%s", text ? text : "") <= POSTA_NAME_MAX;
 }
 
 static enum posta_err request_of_spec(const struct posta_child_spec *spec, struct posta__control_request *request)
@@ -302,7 +298,9 @@ enum posta_err posta_start_child(struct posta_actor *self, posta_ref supervisor,
 	enum posta_err result = request_of_spec(spec, &request);
 	if (result)
 		return result;
-	struct call call = { .on_done = on_done, .context = context, .klass = spec->klass, .argument = spec->argument };
+	struct call call = call_of(on_done, context);
+	call.klass = spec->klass;
+	call.argument = spec->argument;
 	result = ask(self, supervisor, POSTA__CONTROL_START, &request, call);
 	if (result)
 		posta__spec_give_back(&request.spec);
@@ -314,16 +312,16 @@ enum posta_err posta_start_simple_child(struct posta_actor *self, posta_ref supe
 {
 	struct posta__control_request request = { .argument = argument };
 	return ask(self, supervisor, POSTA__CONTROL_START_SIMPLE, &request,
-		   (struct call){ .on_done = on_done, .context = context });
+		   call_of(on_done, context));
 }
 
 static enum posta_err ask_by_id(struct posta_actor *self, posta_ref supervisor, uint32_t type, const char *id,
 				posta_control_fn *on_done, void *context)
 {
-	struct posta__control_request request = { 0 };
+	struct posta__control_request request = { .id = "" };
 	if (!id || !text_into(request.id, id))
 		return POSTA_EINVAL;
-	return ask(self, supervisor, type, &request, (struct call){ .on_done = on_done, .context = context });
+	return ask(self, supervisor, type, &request, call_of(on_done, context));
 }
 
 enum posta_err posta_stop_child(struct posta_actor *self, posta_ref supervisor, const char *id,
@@ -337,7 +335,7 @@ enum posta_err posta_stop_simple_child(struct posta_actor *self, posta_ref super
 {
 	struct posta__control_request request = { .ref = child };
 	return ask(self, supervisor, POSTA__CONTROL_STOP_SIMPLE, &request,
-		   (struct call){ .on_done = on_done, .context = context });
+		   call_of(on_done, context));
 }
 
 enum posta_err posta_restart_child(struct posta_actor *self, posta_ref supervisor, const char *id,
@@ -355,15 +353,15 @@ enum posta_err posta_delete_child(struct posta_actor *self, posta_ref supervisor
 enum posta_err posta_which_children(struct posta_actor *self, posta_ref supervisor, posta_children_fn *on_done,
 				    void *context)
 {
-	return ask(self, supervisor, POSTA__CONTROL_WHICH, NULL,
-		   (struct call){ .on_children = on_done, .context = context });
+	const struct call call = { .wanted = POSTA__CONTROL_CHILDREN, .on_children = on_done, .context = context };
+	return ask(self, supervisor, POSTA__CONTROL_WHICH, NULL, call);
 }
 
 enum posta_err posta_count_children(struct posta_actor *self, posta_ref supervisor, posta_count_fn *on_done,
 				    void *context)
 {
-	return ask(self, supervisor, POSTA__CONTROL_COUNT, NULL,
-		   (struct call){ .on_count = on_done, .context = context });
+	const struct call call = { .wanted = POSTA__CONTROL_COUNTED, .on_count = on_done, .context = context };
+	return ask(self, supervisor, POSTA__CONTROL_COUNT, NULL, call);
 }
 
 /* -- From a thread that is none of posta's -- */
@@ -376,11 +374,12 @@ enum posta_err posta_system_count_children(struct posta_system *system, posta_re
 	uint32_t type;
 	enum posta_err result = posta_system_ask(system, supervisor, POSTA__CONTROL_COUNT, NULL, 0, timeout_ms, &type,
 						 &answered, &size);
-	if (result == POSTA_OK && type != POSTA__CONTROL_COUNT)
+	if (result)
+		return result;
+	if (type != POSTA__CONTROL_COUNTED)
 		return POSTA_EINVAL;
-	if (result == POSTA_OK)
-		*count = answered;
-	return result;
+	*count = answered;
+	return POSTA_OK;
 }
 
 enum posta_err posta_system_which_children(struct posta_system *system, posta_ref supervisor, uint64_t timeout_ms,
@@ -390,18 +389,28 @@ enum posta_err posta_system_which_children(struct posta_system *system, posta_re
 	uint32_t type;
 	enum posta_err result =
 		posta_system_ask(system, supervisor, POSTA__CONTROL_WHICH, NULL, 0, timeout_ms, &type, children, &size);
-	if (result == POSTA_OK && type != POSTA__CONTROL_WHICH)
+	if (result)
+		return result;
+	if (type != POSTA__CONTROL_CHILDREN)
 		return type == POSTA__CONTROL_DONE ? POSTA_ENOMEM : POSTA_EINVAL;
-	if (result == POSTA_OK)
-		*count = size / sizeof *children;
-	return result;
+	*count = size / sizeof *children;
+	return POSTA_OK;
 }
 
 /* Whether a question that ended so reached nobody: what it brought is the caller's still. */
 static bool unheard(enum posta_err result)
 {
-	return result == POSTA_EDEAD || result == POSTA_EFOREIGN || result == POSTA_ENOMEM || result == POSTA_ECLOSED ||
-	       result == POSTA_EWRONGTHREAD;
+	switch (result) {
+	case POSTA_EDEAD:
+	case POSTA_EFOREIGN:
+	case POSTA_EFULL:
+	case POSTA_ENOMEM:
+	case POSTA_ECLOSED:
+	case POSTA_EWRONGTHREAD:
+		return true;
+	default:
+		return false;
+	}
 }
 
 enum posta_err posta_system_start_child(struct posta_system *system, posta_ref supervisor,
@@ -411,14 +420,16 @@ enum posta_err posta_system_start_child(struct posta_system *system, posta_ref s
 	enum posta_err result = request_of_spec(spec, &request);
 	if (result)
 		return result;
-	struct posta__control_done done = { 0 };
+	struct posta__control_done done;
 	size_t size = sizeof done;
-	uint32_t type = 0;
+	uint32_t type;
 	result = posta_system_ask(system, supervisor, POSTA__CONTROL_START, &request, sizeof request, timeout_ms, &type,
 				  &done, &size);
 	if (unheard(result))
 		posta__spec_give_back(&request.spec);
-	done = done_of(result, POSTA__CONTROL_DONE, type, &done, size);
+	if (result)
+		return result;
+	done = done_of(POSTA__CONTROL_DONE, type, &done);
 	if (done.result == POSTA_OK && child)
 		*child = done.child;
 	return done.result;

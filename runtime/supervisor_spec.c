@@ -115,15 +115,17 @@ static size_t size_known(size_t given, size_t ours)
 
 struct posta_child_spec posta__spec_read(const struct posta_child_spec *given)
 {
-	struct posta_child_spec spec = { 0 };
+	struct posta_child_spec spec = { .id = NULL };
 	memcpy(&spec, given, size_known(given->size, sizeof spec));
 	return spec;
 }
 
 static char *text_copy(struct posta_system *system, const char *text)
 {
-	size_t size = text ? strlen(text) + 1 : 0;
-	char *copy = text ? posta__alloc(system, 1, size) : NULL;
+	if (!text)
+		return NULL;
+	size_t size = strlen(text) + 1;
+	char *copy = posta__alloc(system, 1, size);
 	return copy ? memcpy(copy, text, size) : NULL;
 }
 
@@ -153,11 +155,11 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorted, so that many children do not take long. */
+/* Sorted, so that many children do not take long. A single one may have no id: a template. */
 static enum posta_err unique(struct posta_system *system, const struct posta_supervisor_options *options,
 			     struct posta_error *error)
 {
-	if (options->strategy == POSTA_SIMPLE_ONE_FOR_ONE || options->child_count < 2)
+	if (options->child_count < 2)
 		return POSTA_OK;
 	const size_t size = options->child_count * sizeof(const char *);
 	const char **ids = posta__alloc(system, 16, size);
@@ -268,7 +270,7 @@ static void plan_discard(struct posta_system *system, struct posta__plan *plan)
 struct posta__plan *posta__plan_make(struct posta_system *system, const struct posta_supervisor_options *given,
 				     struct posta_error *error)
 {
-	struct posta_supervisor_options options = { 0 };
+	struct posta_supervisor_options options = { .name = NULL };
 	if (given)
 		memcpy(&options, given, size_known(given->size, sizeof options));
 	if (options_check(system, &options, error))

@@ -155,7 +155,7 @@ static inline void tree_end(struct tree *tree)
 }
 
 /* An actor that makes one control call and keeps its answer. */
-enum call { CALL_STOP, CALL_RESTART, CALL_DELETE, CALL_START, CALL_SIMPLE, CALL_STOP_SIMPLE, CALL_COUNT };
+enum call { CALL_STOP, CALL_RESTART, CALL_DELETE, CALL_START, CALL_SIMPLE, CALL_STOP_SIMPLE, CALL_COUNT, CALL_WHICH };
 
 struct caller {
 	posta_ref supervisor, self, child;
@@ -164,6 +164,8 @@ struct caller {
 	void *argument;
 	enum posta_err result;
 	struct posta_child_count count;
+	struct posta_child_info infos[8];
+	size_t children;
 	unsigned answers;
 };
 
@@ -182,8 +184,21 @@ static inline enum posta_err caller_counted(struct posta_actor *self, void *stat
 					    const struct posta_child_count *count, void *context)
 {
 	struct caller *caller = state;
-	if (result == POSTA_OK)
+	assert_true(!count == (result != POSTA_OK));
+	if (count)
 		caller->count = *count;
+	return caller_done(self, state, result, POSTA_NOBODY, context);
+}
+
+static inline enum posta_err caller_listed(struct posta_actor *self, void *state, enum posta_err result,
+					   const struct posta_child_info *infos, size_t count, void *context)
+{
+	struct caller *caller = state;
+	assert_true(!infos == (result != POSTA_OK));
+	assert_true(infos || !count);
+	caller->children = count;
+	for (size_t i = 0; i < count && i < sizeof caller->infos / sizeof caller->infos[0]; i++)
+		caller->infos[i] = infos[i];
 	return caller_done(self, state, result, POSTA_NOBODY, context);
 }
 
@@ -198,20 +213,29 @@ static inline enum posta_err caller_receive(struct posta_actor *self, void *stat
 	case CALL_DELETE:
 		return posta_delete_child(self, caller->supervisor, caller->id, caller_done, NULL);
 	case CALL_START:
-		caller->result = posta_start_child(self, caller->supervisor, caller->spec, caller_done, NULL);
-		caller->answers += caller->result != POSTA_OK;
-		return POSTA_OK;
+		return posta_start_child(self, caller->supervisor, caller->spec, caller_done, NULL);
 	case CALL_SIMPLE:
 		return posta_start_simple_child(self, caller->supervisor, caller->argument, caller_done, NULL);
 	case CALL_STOP_SIMPLE:
 		return posta_stop_simple_child(self, caller->supervisor, caller->child, caller_done, NULL);
 	case CALL_COUNT:
 		return posta_count_children(self, caller->supervisor, caller_counted, NULL);
+	case CALL_WHICH:
+		return posta_which_children(self, caller->supervisor, caller_listed, NULL);
 	}
 	return POSTA_EUNHANDLED;
 }
 
-static const struct posta_actor_class caller_class = { .name = "caller", .receive = caller_receive };
+/* What the call says at once is its answer, too. */
+static inline enum posta_err caller_handle(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	enum posta_err result = caller_receive(self, state, message);
+	if (result)
+		caller_done(self, state, result, POSTA_NOBODY, NULL);
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class caller_class = { .name = "caller", .receive = caller_handle };
 
 static inline void caller_spawn(struct caller *caller, struct posta_system *system, posta_ref supervisor)
 {

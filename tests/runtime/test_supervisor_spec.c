@@ -317,6 +317,68 @@ static void supervise__by_an_actor__bad_or_its_name_is_taken__takes_nothing(void
 	giver_end(&giver);
 }
 
+/* Refused by a supervisor for each reason there is, and by who is none: it can be given again and again. */
+static void start_child__refused__takes_nothing(void **state)
+{
+	(void)state;
+	static const struct posta_child_spec down = { .id = "down", .klass = &member_class };
+	struct giver giver;
+	giver_prepare(&giver);
+	struct posta_system *system = giver.tree.system;
+	struct posta_child_spec child = down;
+	child.argument = &giver.tree.members[3];
+	child.backoff = (struct posta_backoff){ .initial_ms = 1000000 };
+	child.when_down = POSTA_DOWN_REJECT;
+	const struct posta_supervisor_options full = { .children = &child, .child_count = 1, .children_max = 1 };
+	const struct posta_supervisor_options simple = { .strategy = POSTA_SIMPLE_ONE_FOR_ONE,
+							 .children = &no_id,
+							 .child_count = 1 };
+	posta_ref full_one = posta_system_supervise(system, &full, NULL);
+	posta_ref simple_one = posta_system_supervise(system, &simple, NULL);
+	kit_settle(system);
+	fail_member(&giver.tree, 3);
+	const struct {
+		posta_ref to;
+		const char *id;
+		enum posta_err result;
+	} cases[] = { { full_one, "down", POSTA_EEXISTS },
+		      { full_one, "first", POSTA_EFULL },
+		      { simple_one, "first", POSTA_EINVAL },
+		      { giver.tree.members[3].self, "first", POSTA_EFULL },
+		      { POSTA_NOBODY, "first", POSTA_EDEAD } };
+	for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+		const size_t n = i / 2;
+		struct posta_child_spec spec = giver.children[0];
+		struct caller caller;
+		caller_spawn(&caller, system, cases[n].to);
+		caller.spec = &spec;
+		spec.id = cases[n].id;
+		assert_int_equal(do_call(system, &caller, CALL_START), cases[n].result);
+		assert_int_equal(posta_system_start_child(system, cases[n].to, &spec, 1000, NULL), cases[n].result);
+	}
+	giver_end(&giver);
+}
+
+/* Once it is started it has its place, and so it has when nobody waited for that. */
+static void start_child__done_or_out_of_time__is_taken(void **state)
+{
+	(void)state;
+	struct giver giver;
+	giver_prepare(&giver);
+	struct posta_system *system = giver.tree.system;
+	giver.tree.members[0].fail_start = POSTA_EPENDING;
+	struct caller caller;
+	caller_spawn(&caller, system, posta_system_supervise(system, NULL, NULL));
+	assert_int_equal(posta_system_start_child(system, caller.supervisor, &giver.children[0], 50, NULL),
+			 POSTA_ETIMEDOUT);
+	assert_int_equal(posta_system_start_child(system, caller.supervisor, &giver.children[0], 50, NULL), POSTA_EINVAL);
+	giver.tree.members[0].fail_start = POSTA_OK;
+	caller.spec = &giver.children[2];
+	assert_int_equal(do_call(system, &caller, CALL_START), POSTA_OK);
+	assert_int_equal(do_call(system, &caller, CALL_START), POSTA_EINVAL);
+	tree_end(&giver.tree);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +391,8 @@ int main(void)
 		cmocka_unit_test(supervise__no_memory__takes_nothing),
 		cmocka_unit_test(supervise__its_name_is_taken__takes_nothing),
 		cmocka_unit_test(supervise__by_an_actor__bad_or_its_name_is_taken__takes_nothing),
+		cmocka_unit_test(start_child__refused__takes_nothing),
+		cmocka_unit_test(start_child__done_or_out_of_time__is_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
