@@ -27,7 +27,7 @@ static void job_ref(struct posta_job *job)
 	atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
 }
 
-void posta__job_unref(struct posta_job *job)
+static void job_unref(struct posta_job *job)
 {
 	if (atomic_fetch_sub_explicit(&job->refs, 1, memory_order_acq_rel) != 1)
 		return;
@@ -41,7 +41,7 @@ void posta__job_unref(struct posta_job *job)
 static void release_job(void *data, void *context)
 {
 	(void)context;
-	posta__job_unref(data);
+	job_unref(data);
 }
 
 /* The handler's reference goes with the message. */
@@ -60,14 +60,14 @@ void posta_job_done(struct posta_job *job, enum posta_err result)
 	if (hold == POSTA__HELD)
 		send_done(job, result);
 	else if (hold == POSTA__ORPHANED)
-		posta__job_unref(job);
+		job_unref(job);
 }
 
 /* The message is freed: whoever has not settled the job by then has failed. */
 static void release_message(void *data, void *context)
 {
 	posta_job_done(context, POSTA_EDEAD);
-	posta__job_unref(context);
+	job_unref(context);
 	free(data);
 }
 
@@ -161,7 +161,7 @@ static void finish(struct posta_actor *self, struct posta_job *job, enum posta_o
 	atomic_fetch_sub_explicit(&subscription->service->unsettled, 1, memory_order_acq_rel);
 	progress(self, subscription);
 	end_if_empty(self, subscription);
-	posta__job_unref(job);
+	job_unref(job);
 }
 
 /* -- Dead letters */
@@ -276,7 +276,7 @@ static void buried(struct posta_actor *self, const struct posta_published *publi
 		judge_burial(self, job, published);
 		pump(self, lane);
 	}
-	posta__job_unref(job);
+	job_unref(job);
 }
 
 /* -- Work */
@@ -317,7 +317,7 @@ static void run(struct posta_actor *self, struct posta_job *job)
 	if (result == POSTA_EPENDING)
 		return;
 	if (atomic_exchange_explicit(&job->hold, POSTA__SETTLED, memory_order_acq_rel) == POSTA__HELD)
-		posta__job_unref(job);
+		job_unref(job);
 	judge(self, job, result);
 }
 
@@ -379,7 +379,7 @@ static void forget_stale(struct posta_actor *self, struct posta_subscription *su
 			leave_lane(job);
 		job_unlink(job);
 		atomic_fetch_sub_explicit(&subscription->service->unsettled, 1, memory_order_acq_rel);
-		posta__job_unref(job);
+		job_unref(job);
 	}
 }
 
@@ -515,7 +515,7 @@ static void stop(struct posta_actor *self, void *state, enum posta_err reason)
 							memory_order_relaxed);
 		job_unlink(job);
 		atomic_fetch_sub_explicit(&subscription->service->unsettled, 1, memory_order_acq_rel);
-		posta__job_unref(job);
+		job_unref(job);
 	}
 	if (subscription->lanes)
 		memset(subscription->lanes, 0, POSTA__LANES * sizeof *subscription->lanes);

@@ -217,7 +217,6 @@ void posta__subscription_unref(struct posta_subscription *subscription);
 struct posta_child_spec posta__consumer_spec(struct posta_subscription *subscription, const char *id);
 enum { POSTA__CONSUMER_STOP = 1, POSTA__CONSUMER_DONE, POSTA__CONSUMER_AGAIN };
 
-void posta__job_unref(struct posta_job *job);
 /*
  * To the subscription's actor, as a message of size bytes that names the job. Returns: EPENDING: the actor has it, or
  * posta_job_done() was called for it; ENOMEM.

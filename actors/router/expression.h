@@ -28,9 +28,6 @@ void posta__expression_free(struct posta__expression *expression);
 enum posta_err posta__expression_test(const struct posta__expression *expression, struct posta_envelope *envelope,
 				      bool *result, struct posta_error *error);
 
-/* * is any run of bytes, ? is one; the whole text must match. */
-bool posta__glob_match(struct posta_bytes pattern, struct posta_bytes text);
-
 /* Whether path names something an envelope can have. Errors: EFORMAT. */
 enum posta_err posta__path_check(const char *path, struct posta_error *error);
 /* As posta_envelope_field, and EFORMAT where path is in the body and the body has no fields. */

@@ -72,7 +72,8 @@ enum posta_err posta__path_get(struct posta_envelope *envelope, const char *path
 	return POSTA_OK;
 }
 
-bool posta__glob_match(struct posta_bytes pattern, struct posta_bytes text)
+/* * is any run of bytes, ? is one; the whole text must match. */
+static bool glob_match(struct posta_bytes pattern, struct posta_bytes text)
 {
 	const char *p = pattern.data, *t = text.data;
 	size_t i = 0, j = 0, star = SIZE_MAX, mark = 0;
@@ -177,7 +178,7 @@ static bool test_pair(struct question *question, const struct posta__node *node)
 	case POSTA__NODE_NE:
 		return !equal(&a, &b);
 	case POSTA__NODE_MATCH:
-		return a.kind == POSTA_VALUE_TEXT && b.kind == POSTA_VALUE_TEXT && posta__glob_match(b.text, a.text);
+		return a.kind == POSTA_VALUE_TEXT && b.kind == POSTA_VALUE_TEXT && glob_match(b.text, a.text);
 	case POSTA__NODE_LT:
 		return compare(&a, &b, &order) && order < 0;
 	case POSTA__NODE_LE:

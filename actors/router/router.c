@@ -239,7 +239,7 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 	return err;
 }
 
-const struct posta_actor_class posta__router_class = {
+static const struct posta_actor_class router_class = {
 	.size = sizeof(struct posta_actor_class),
 	.name = "router",
 	.receive = receive,
@@ -278,7 +278,7 @@ struct posta_router *posta_router_start(struct posta_system *system, struct post
 	pthread_mutex_lock(&router->lock);
 	enum posta_err err = posta__router_plan(router, config, error);
 	if (!err)
-		router->manager = posta_system_spawn(system, &posta__router_class, router, NULL, error);
+		router->manager = posta_system_spawn(system, &router_class, router, NULL, error);
 	pthread_mutex_unlock(&router->lock);
 	if (router->manager)
 		return router;

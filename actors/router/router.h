@@ -75,7 +75,6 @@ enum posta__router_message {
 	POSTA__ROUTER_AGAIN /* routes that could not start are tried again */
 };
 
-extern const struct posta_actor_class posta__router_class;
 
 /*
  * Adds what config has and the router has not, as NEW slots, and marks what it has no more as retired. On an error

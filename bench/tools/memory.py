@@ -72,6 +72,7 @@ def main():
         data["rows"].append(row("idle-actor", name, 0, units["idle-actor"], bytes_each))
     for name in names:
         data["rows"].append(row("spawn-stop", name, 1, units["spawn-stop"], spawn_ns(name, options.runs)))
+    data["rows"].sort(key=lambda r: r["workload"])
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(data, file, indent=1)

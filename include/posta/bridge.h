@@ -105,7 +105,7 @@ struct posta_target {
 	size_t size;
 	const char *topic;    /* Kafka and MQTT topic; memory topic */
 	const char *queue;    /* AMQP and memory: a work queue by name (declared durable unless passive) */
-	const char *exchange; /* AMQP, with routing_key; must exist */
+	const char *exchange; /* AMQP, with routing_key; it exists, or exchange_type declares it */
 	const char *routing_key;
 	bool passive;           /* AMQP: do not declare the queue */
 	int queue_priority_max; /* AMQP, memory: x-max-priority on declaration; 0: none */
