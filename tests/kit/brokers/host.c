@@ -158,7 +158,7 @@ static void become_script(const char *verb, pid_t parent)
 	if (getppid() != parent)
 		_exit(126);
 	execl(host.script, host.script, verb, host.dir, host.ports[0], host.ports[1], host.ports[2], host.ports[3],
-	      host.ports[4], host.ports[5], host.ports[6], (char *)NULL);
+	      host.ports[4], host.ports[5], (char *)NULL);
 	dprintf(2, "%s: %s\n", host.script, strerror(errno));
 	_exit(127);
 }

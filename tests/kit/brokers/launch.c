@@ -176,8 +176,8 @@ static void learn_address(struct kit_broker *b)
 	char text[KIT_MESSAGE];
 	int *p = b->ports;
 
-	if (!hear(b, text) || sscanf(text, "%159s %d %d %d %d %d %d %d", b->dir, &p[0], &p[1], &p[2], &p[3], &p[4],
-				     &p[5], &p[6]) != 1 + KIT_PORTS)
+	if (!hear(b, text) || sscanf(text, "%159s %d %d %d %d %d %d", b->dir, &p[0], &p[1], &p[2], &p[3], &p[4],
+				     &p[5]) != 1 + KIT_PORTS)
 		kit__end_test(b, 1, "the host process did not start");
 }
 

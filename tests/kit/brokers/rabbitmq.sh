@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# rabbitmq.sh prepare DIR PLAIN TLS MTLS SASL DIST EPMD CTL	write the files
+# rabbitmq.sh prepare DIR PLAIN TLS MTLS SASL DIST EPMD	write the files
 # rabbitmq.sh helper DIR	become the port mapper (epmd) of this broker alone
 # rabbitmq.sh run DIR		become the broker
 # rabbitmq.sh ctl DIR ARGUMENTS	rabbitmqctl
@@ -30,14 +30,15 @@ config() { # PLAIN TLS
 }
 
 # All that the server's own scripts read; nothing outside DIR is used.
-environment() { # PLAIN DIST EPMD CTL
+environment() { # PLAIN DIST EPMD
 	cat <<-END
 	export HOME='$dir/home'
 	export ERL_EPMD_PORT=$3 ERL_EPMD_ADDRESS=127.0.0.1
 	export RABBITMQ_NODENAME=kit$1@localhost
 	export RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
 	export RABBITMQ_NODE_PORT=$1 RABBITMQ_DIST_PORT=$2
-	export RABBITMQ_CTL_DIST_PORT_MIN=$4 RABBITMQ_CTL_DIST_PORT_MAX=$4
+	# Chosen by the system at each call: one kept for it could be another's by then.
+	export RABBITMQ_CTL_DIST_PORT_MIN=0 RABBITMQ_CTL_DIST_PORT_MAX=0
 	export RABBITMQ_MNESIA_BASE='$dir/data'
 	export RABBITMQ_MNESIA_DIR='$dir/data/node'
 	export RABBITMQ_FEATURE_FLAGS_FILE='$dir/data/feature_flags'
@@ -85,7 +86,7 @@ prepare)
 	plugins
 	[ -z "${KIT_TLS:-}" ] || "$here/tls.sh" "$dir"
 	config "$3" "$4" > "$dir/rabbitmq.conf"
-	environment "$3" "$7" "$8" "$9" > "$dir/environment"
+	environment "$3" "$7" "$8" > "$dir/environment"
 	;;
 helper)
 	. "$dir/environment"
