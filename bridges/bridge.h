@@ -36,6 +36,20 @@
 #define POSTA__OFFER_ATTEMPTS_MAX 8u /* of one publication, when the broker says "later" */
 #define POSTA__SUBSCRIPTIONS_MAX 4096u
 
+/* -- Messages that hold references -- */
+
+/* The payload becomes a slice of itself: so what it refers to is let go of wherever it ends. Returns: it, behind the slice. */
+static inline void *posta__payload_own(struct posta_message *message, size_t size,
+				       void (*release)(void *data, void *context))
+{
+	struct posta_slice *slice = (struct posta_slice *)(void *)message->payload_;
+	*slice = (struct posta_slice){ .data = slice + 1, .size = size, .release = release };
+	message->bits_ |= POSTA_BIT_SLICE_;
+	return slice + 1;
+}
+
+#define POSTA__PAYLOAD_OWN_SIZE(size) (sizeof(struct posta_slice) + (size))
+
 /* -- Targets -- */
 
 struct posta_route_target {
@@ -49,9 +63,12 @@ struct posta_route_target *posta__target_ref(struct posta_route_target *target);
 
 /* -- Publications -- */
 
-enum posta__pending_state { POSTA__PENDING_WAITS, POSTA__PENDING_OFFERED, POSTA__PENDING_DONE };
+enum posta__pending_state { POSTA__PENDING_WAITS, POSTA__PENDING_OFFERED };
 
-/* Lies in the message that brought it, which the front keeps as long. */
+/*
+ * Lies in the message that brought it, which the front keeps as long, and in which its publisher is told of its end: so
+ * that no lack of memory can keep that back.
+ */
 struct posta__pending {
 	struct posta_message *message;
 	struct posta_publication publication; /* its envelope is a reference of ours */
@@ -67,11 +84,11 @@ struct posta__pending {
 
 /* A ring by id: the first is the oldest without a confirmation. */
 struct posta__pendings {
-	struct posta__pending **ring;
+	struct posta__pending **ring; /* NULL: has its confirmation */
 	uint32_t room; /* a power of two */
 	uint32_t count;
 	uint64_t first_id;
-	uint64_t next_offer; /* all before it are offered or done */
+	uint64_t next_offer; /* all before it are offered or confirmed */
 	size_t bytes;
 	bool full; /* the broker's file took less than offered */
 	bool held; /* the broker takes none now */
@@ -88,6 +105,8 @@ static inline struct posta__pending *posta__pending_of(const struct posta_messag
 	return posta_data(message);
 }
 
+/* Lets go of all it refers to. Returns: its message, owned, with room for what is told to its publisher. */
+struct posta_message *posta__pending_empty(struct posta__pending *pending);
 /* Takes: pending, always; what cannot be taken in is answered. */
 void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *pending);
 /* Offers what waits, if there is a connection. */

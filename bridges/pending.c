@@ -2,13 +2,14 @@
 /*
  * Publications without a confirmation, in the order of the calls: a ring in which an id's place is known.
  *
- *   WAITS ─offered and taken─▶ OFFERED ─confirmed─▶ DONE ─all before it done─▶ out of the ring
- *     ▲                          │
+ *   WAITS ─offered and taken─▶ OFFERED ─confirmed─▶ its message goes back as the answer; its place leaves the ring
+ *     ▲                          │                  with those before it
  *     └── the connection broke ──┘  or the broker said "later" (at most 8 times)
  */
 #include "bridges/bridge.h"
 #include "bridges/codec/cloudevents.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,11 +38,10 @@ static enum posta_err next_hop(struct posta_actor *self, struct posta_envelope *
 	return err ? err : posta_envelope_set_text(*envelope, POSTA_ATTR_TRACEPARENT, text);
 }
 
-/* A slice of the message itself, so that what it refers to goes with it wherever it ends. */
-struct payload {
-	struct posta_slice slice;
-	struct posta__pending pending;
-};
+/* Room for what tells of its end: this or, of a question that was refused, a reply. */
+#define MESSAGE_SIZE POSTA__PAYLOAD_OWN_SIZE(sizeof(struct posta_replied))
+static_assert(MESSAGE_SIZE >= POSTA__PAYLOAD_OWN_SIZE(sizeof(struct posta__pending)), "the publication");
+static_assert(MESSAGE_SIZE >= sizeof(struct posta_published), "its answer");
 
 static void let_go(void *data, void *context)
 {
@@ -54,18 +54,15 @@ static void let_go(void *data, void *context)
 struct posta_message *posta__pending_make(struct posta_actor *self, struct posta_route_target *target,
 					  struct posta_envelope *envelope, uint64_t cookie)
 {
-	struct posta_message *message = posta_message_new(self, POSTA__FRONT_PUBLISH, sizeof(struct payload));
+	struct posta_message *message = posta_message_new(self, POSTA__FRONT_PUBLISH, MESSAGE_SIZE);
 	envelope = posta_envelope_ref(envelope);
 	if (!message || next_hop(self, &envelope)) {
 		posta_envelope_unref(envelope);
 		posta_message_free(self, message);
 		return NULL;
 	}
-	struct payload *payload = posta_data(message);
-	payload->slice =
-		(struct posta_slice){ .data = &payload->pending, .size = sizeof payload->pending, .release = let_go };
-	message->bits_ |= POSTA_BIT_SLICE_;
-	payload->pending = (struct posta__pending){
+	struct posta__pending *pending = posta__payload_own(message, sizeof *pending, let_go);
+	*pending = (struct posta__pending){
 		.message = message,
 		.publication = { .target = &target->target, .envelope = envelope },
 		.target = posta__target_ref(target),
@@ -81,33 +78,45 @@ struct posta__pending *posta__pending_take(struct posta_bridge *bridge, struct p
 	return posta__pending_of(posta_keep(bridge->front, message));
 }
 
-static void answer(struct posta_bridge *bridge, const struct posta__pending *pending, enum posta_err result,
-		   const char *text)
+struct posta_message *posta__pending_empty(struct posta__pending *pending)
 {
-	posta__bump(result ? &bridge->publish_failed : &bridge->published, 1);
-	if (pending->question) {
-		posta__question_published(bridge, pending->question, result, text);
-		return;
-	}
-	struct posta_message *message =
-		posta_message_new(bridge->front, POSTA_MSG_PUBLISHED, sizeof(struct posta_published));
-	if (!message)
-		return;
-	struct posta_published *published = posta_data(message);
-	published->cookie = pending->cookie;
-	published->result = result;
-	published->text[0] = '\0';
-	if (result) {
-		size_t len = strnlen(text ? text : posta_strerror(result), sizeof published->text - 1);
-		memcpy(published->text, text ? text : posta_strerror(result), len);
-		published->text[len] = '\0';
-	}
-	posta_post(bridge->front, pending->publisher, message);
+	struct posta_message *message = pending->message;
+	let_go(pending, NULL);
+	message->bits_ &= (uint8_t)~POSTA_BIT_SLICE_;
+	return message;
 }
 
-static void refuse(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
+static void text_copy(char to[POSTA_ERROR_TEXT_MAX], const char *text)
 {
-	answer(bridge, pending, result, text);
+	size_t len = strnlen(text, POSTA_ERROR_TEXT_MAX - 1);
+	memcpy(to, text, len);
+	to[len] = '\0';
+}
+
+static void tell(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
+{
+	const posta_ref publisher = pending->publisher;
+	const uint64_t cookie = pending->cookie;
+	struct posta_message *message = posta__pending_empty(pending);
+	message->type = POSTA_MSG_PUBLISHED;
+	message->sender = bridge->front_ref;
+	message->size_ = sizeof(struct posta_published);
+	struct posta_published *published = posta_data(message);
+	published->cookie = cookie;
+	published->result = result;
+	text_copy(published->text, !result ? "" : text ? text : posta_strerror(result));
+	posta_post(bridge->front, publisher, message);
+}
+
+/* Takes: pending. */
+static void answer(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
+{
+	posta__bump(result ? &bridge->publish_failed : &bridge->published, 1);
+	if (!pending->question) {
+		tell(bridge, pending, result, text);
+		return;
+	}
+	posta__question_published(bridge, pending->question, result, text);
 	posta_message_free(bridge->front, pending->message);
 }
 
@@ -147,7 +156,7 @@ void posta__pending_accept(struct posta_bridge *bridge, struct posta__pending *p
 	if (result == POSTA_OK && pendings->count == pendings->room && !grow(pendings))
 		result = POSTA_ENOMEM;
 	if (result) {
-		refuse(bridge, pending, result, NULL);
+		answer(bridge, pending, result, NULL);
 		return;
 	}
 	if (!pendings->count)
@@ -178,7 +187,7 @@ static size_t gather(struct posta_bridge *bridge, struct posta__pending **batch)
 	int64_t now_ms = 0;
 	for (; n < POSTA__OFFER_MAX && in_ring(pendings, pendings->next_offer); pendings->next_offer++) {
 		struct posta__pending *pending = *place(pendings, pendings->next_offer);
-		if (pending->state != POSTA__PENDING_WAITS)
+		if (!pending || pending->state != POSTA__PENDING_WAITS)
 			continue;
 		pending->state = POSTA__PENDING_OFFERED;
 		if (expired(pending, &now_ms))
@@ -219,15 +228,12 @@ void posta__pending_offer(struct posta_bridge *bridge)
 		bridge->ops->flush(bridge, bridge->state);
 }
 
-/* The oldest that are done leave the ring. */
-static void shrink(struct posta_bridge *bridge)
+/* The oldest that are confirmed leave the ring. */
+static void shrink(struct posta__pendings *pendings)
 {
-	struct posta__pendings *pendings = &bridge->pendings;
-	while (pendings->count && (*place(pendings, pendings->first_id))->state == POSTA__PENDING_DONE) {
-		struct posta__pending *pending = *place(pendings, pendings->first_id);
+	while (pendings->count && !*place(pendings, pendings->first_id)) {
 		pendings->first_id++;
 		pendings->count--;
-		posta_message_free(bridge->front, pending->message);
 	}
 	if (pendings->next_offer < pendings->first_id)
 		pendings->next_offer = pendings->first_id;
@@ -247,9 +253,10 @@ static bool again(struct posta_bridge *bridge, struct posta__pending *pending, e
 	return true;
 }
 
+/* Takes: pending. */
 static void done(struct posta_bridge *bridge, struct posta__pending *pending, enum posta_err result, const char *text)
 {
-	pending->state = POSTA__PENDING_DONE;
+	*place(&bridge->pendings, pending->publication.id) = NULL;
 	bridge->pendings.bytes -= pending->bytes;
 	posta__bump(&bridge->pending_count, -1);
 	answer(bridge, pending, result, text);
@@ -258,8 +265,9 @@ static void done(struct posta_bridge *bridge, struct posta__pending *pending, en
 /* Confirmations come in their order, long after everybody else has used the caches. */
 static void warm(struct posta__pendings *pendings, uint64_t id)
 {
-	if (in_ring(pendings, id + WARM))
-		__builtin_prefetch((*place(pendings, id + WARM))->publication.envelope);
+	struct posta__pending *soon = in_ring(pendings, id + WARM) ? *place(pendings, id + WARM) : NULL;
+	if (soon)
+		__builtin_prefetch(soon->publication.envelope);
 	if (in_ring(pendings, id + 2 * WARM))
 		__builtin_prefetch(*place(pendings, id + 2 * WARM));
 }
@@ -270,10 +278,10 @@ void posta__pending_confirm(struct posta_bridge *bridge, uint64_t id, enum posta
 		return;
 	warm(&bridge->pendings, id);
 	struct posta__pending *pending = *place(&bridge->pendings, id);
-	if (pending->state != POSTA__PENDING_OFFERED || (result && again(bridge, pending, result)))
+	if (!pending || pending->state != POSTA__PENDING_OFFERED || (result && again(bridge, pending, result)))
 		return;
 	done(bridge, pending, result, text);
-	shrink(bridge);
+	shrink(&bridge->pendings);
 	posta__front_progress(bridge);
 }
 
@@ -282,10 +290,10 @@ void posta__pending_confirm_through(struct posta_bridge *bridge, uint64_t id)
 	struct posta__pendings *pendings = &bridge->pendings;
 	for (uint64_t at = pendings->first_id; in_ring(pendings, at) && at <= id; at++) {
 		struct posta__pending *pending = *place(pendings, at);
-		if (pending->state == POSTA__PENDING_OFFERED)
+		if (pending && pending->state == POSTA__PENDING_OFFERED)
 			done(bridge, pending, POSTA_OK, NULL);
 	}
-	shrink(bridge);
+	shrink(&bridge->pendings);
 	posta__front_progress(bridge);
 }
 
@@ -294,7 +302,7 @@ void posta__pending_reset(struct posta_bridge *bridge)
 	struct posta__pendings *pendings = &bridge->pendings;
 	for (uint64_t id = pendings->first_id; in_ring(pendings, id); id++) {
 		struct posta__pending *pending = *place(pendings, id);
-		if (pending->state == POSTA__PENDING_OFFERED)
+		if (pending && pending->state == POSTA__PENDING_OFFERED)
 			pending->state = POSTA__PENDING_WAITS;
 	}
 	pendings->next_offer = pendings->first_id;
@@ -306,10 +314,10 @@ void posta__pending_fail_all(struct posta_bridge *bridge, enum posta_err result)
 	struct posta__pendings *pendings = &bridge->pendings;
 	for (uint64_t id = pendings->first_id; in_ring(pendings, id); id++) {
 		struct posta__pending *pending = *place(pendings, id);
-		if (pending->state != POSTA__PENDING_DONE)
+		if (pending)
 			done(bridge, pending, result, NULL);
 	}
-	shrink(bridge);
+	shrink(&bridge->pendings);
 }
 
 void posta__pending_fini(struct posta_bridge *bridge)

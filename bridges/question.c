@@ -11,6 +11,7 @@
 #include "bridges/bridge.h"
 #include "bridges/codec/cloudevents.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@
 #define TIMEOUT_DEFAULT_MS 5000u
 #define CORRELATION_SIZE 64
 
+/* Lies in the message in which its asker is told of its end: so that no lack of memory can keep that back. */
 struct posta__question {
+	struct posta_message *message;
 	struct posta__question *next; /* in its bucket */
 	struct posta__question *next_held;
 	struct posta__pending *held; /* NULL: published, or about to be */
@@ -164,44 +167,54 @@ static struct posta__question *close_one(struct posta_bridge *bridge, uint64_t n
 	return question;
 }
 
-/* What a message holds whose memory is its own: a slice of itself, so that the reply goes with it wherever it ends. */
-struct payload {
-	struct posta_slice slice;
-	struct posta_replied replied;
-};
-
 static void let_go(void *data, void *context)
 {
 	(void)context;
 	posta_envelope_unref(((struct posta_replied *)data)->envelope);
 }
 
-/* Takes: envelope, which is NULL unless result is OK. */
-static void tell(struct posta_bridge *bridge, posta_ref asker, uint64_t cookie, enum posta_err result,
-		 struct posta_envelope *envelope, const char *text)
+/* Takes: message, which has room for it; envelope, which is NULL unless result is OK. */
+static void tell(struct posta_bridge *bridge, struct posta_message *message, posta_ref asker, uint64_t cookie,
+		 enum posta_err result, struct posta_envelope *envelope, const char *text)
 {
-	struct posta_message *message = posta_message_new(bridge->front, POSTA_MSG_REPLIED, sizeof(struct payload));
-	if (!message) {
-		posta_envelope_unref(envelope);
-		return;
-	}
-	struct payload *payload = posta_data(message);
-	payload->slice =
-		(struct posta_slice){ .data = &payload->replied, .size = sizeof payload->replied, .release = let_go };
-	message->bits_ |= POSTA_BIT_SLICE_;
-	payload->replied = (struct posta_replied){ .cookie = cookie, .result = result, .envelope = envelope };
+	message->type = POSTA_MSG_REPLIED;
+	message->sender = bridge->front_ref;
+	struct posta_replied *replied = posta__payload_own(message, sizeof *replied, let_go);
+	*replied = (struct posta_replied){ .cookie = cookie, .result = result, .envelope = envelope };
 	if (result)
-		snprintf(payload->replied.text, sizeof payload->replied.text, "%s",
-			 text ? text : posta_strerror(result));
+		snprintf(replied->text, sizeof replied->text, "%s", text ? text : posta_strerror(result));
 	posta_post(bridge->front, asker, message);
 }
 
 /* Takes: question. */
-static void end(struct posta_bridge *bridge, struct posta__question *question, enum posta_err result,
+static void end(struct posta_bridge *bridge, const struct posta__question *question, enum posta_err result,
 		struct posta_envelope *envelope, const char *text)
 {
-	tell(bridge, question->asker, question->cookie, result, envelope, text);
-	free(question);
+	tell(bridge, question->message, question->asker, question->cookie, result, envelope, text);
+}
+
+#define MESSAGE_SIZE POSTA__PAYLOAD_OWN_SIZE(sizeof(struct posta_replied))
+static_assert(MESSAGE_SIZE >= sizeof(struct posta__question), "the question, and what tells of its end");
+
+/* Returns: NULL when out of memory. */
+static struct posta__question *make(struct posta_bridge *bridge, const struct posta__pending *pending)
+{
+	struct posta_message *message = posta_message_new(bridge->front, POSTA_MSG_REPLIED, MESSAGE_SIZE);
+	if (!message)
+		return NULL;
+	struct posta__question *question = posta_data(message);
+	*question = (struct posta__question){
+		.message = message,
+		.number = pending->question,
+		.cookie = pending->cookie,
+		.asker = pending->publisher,
+		.timer = posta_send_after(bridge->front, pending->timeout_ms, bridge->front_ref, POSTA__FRONT_OVERDUE,
+					  &pending->question, sizeof pending->question),
+	};
+	if (question->timer)
+		return question;
+	posta_message_free(bridge->front, message);
+	return NULL;
 }
 
 static enum posta_err add(struct posta_bridge *bridge, const struct posta__pending *pending)
@@ -211,18 +224,9 @@ static enum posta_err add(struct posta_bridge *bridge, const struct posta__pendi
 		return POSTA_EFULL;
 	if (!questions->buckets)
 		questions->buckets = calloc(BUCKETS, sizeof *questions->buckets);
-	struct posta__question *question = questions->buckets ? calloc(1, sizeof *question) : NULL;
+	struct posta__question *question = questions->buckets ? make(bridge, pending) : NULL;
 	if (!question)
 		return POSTA_ENOMEM;
-	question->number = pending->question;
-	question->cookie = pending->cookie;
-	question->asker = pending->publisher;
-	question->timer = posta_send_after(bridge->front, pending->timeout_ms, bridge->front_ref, POSTA__FRONT_OVERDUE,
-					   &pending->question, sizeof pending->question);
-	if (!question->timer) {
-		free(question);
-		return POSTA_ENOMEM;
-	}
 	*place(questions, question->number) = question;
 	questions->count++;
 	return POSTA_OK;
@@ -260,8 +264,9 @@ bool posta__question_open(struct posta_bridge *bridge, struct posta__pending *pe
 	const struct posta__questions *questions = &bridge->questions;
 	enum posta_err result = bridge->closing ? POSTA_ECLOSED : add(bridge, pending);
 	if (result) {
-		tell(bridge, pending->publisher, pending->cookie, result, NULL, NULL);
-		posta_message_free(bridge->front, pending->message);
+		const posta_ref asker = pending->publisher;
+		const uint64_t cookie = pending->cookie;
+		tell(bridge, posta__pending_empty(pending), asker, cookie, result, NULL, NULL);
 		return false;
 	}
 	if (questions->heard || !needs_subscription(&questions->source))

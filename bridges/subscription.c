@@ -337,12 +337,6 @@ void posta__subscriptions_fini(struct posta_bridge *bridge)
 
 /* -- Deliveries -- */
 
-/* What a message holds whose memory is its own: a slice of itself, so that what it refers to goes with it. */
-struct delivery_payload {
-	struct posta_slice slice;
-	struct posta_delivery delivery;
-};
-
 static void delivery_release(void *data, void *context)
 {
 	(void)context;
@@ -353,15 +347,10 @@ static void delivery_release(void *data, void *context)
 /* Takes: envelope, on success. */
 static struct posta_message *delivery_make(struct posta_actor *front, const struct posta_delivery *delivery)
 {
-	struct posta_message *message = posta_message_new(front, POSTA_MSG_DELIVERY, sizeof(struct delivery_payload));
-	if (!message)
-		return NULL;
-	struct delivery_payload *payload = posta_data(message);
-	payload->delivery = *delivery;
-	payload->slice = (struct posta_slice){ .data = &payload->delivery,
-					       .size = sizeof payload->delivery,
-					       .release = delivery_release };
-	message->bits_ |= POSTA_BIT_SLICE_;
+	struct posta_message *message =
+		posta_message_new(front, POSTA_MSG_DELIVERY, POSTA__PAYLOAD_OWN_SIZE(sizeof *delivery));
+	if (message)
+		memcpy(posta__payload_own(message, sizeof *delivery, delivery_release), delivery, sizeof *delivery);
 	return message;
 }
 

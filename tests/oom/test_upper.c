@@ -136,6 +136,84 @@ static void bridge__used__loses_nothing_that_was_confirmed(void **state)
 	oom_every(bridge);
 }
 
+/* -- What a bridge tells -- */
+
+#define MANY 300 /* answers at a time: more than the pool's blocks that are there already */
+
+struct teller {
+	struct posta_bridge *bridge;
+	struct posta_envelope *envelope;
+	bool asks;
+	unsigned taken; /* as the calls said */
+	unsigned published, replied;
+};
+
+static enum posta_err teller_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	struct teller *t = state;
+	const struct posta_target target = { .topic = "topic" };
+	for (int i = 0; i < MANY; i++)
+		t->taken += oom_worked(t->asks ? posta_bridge_ask(self, t->bridge, &target, t->envelope, 100, 1)
+					       : posta_bridge_publish(self, t->bridge, &target, t->envelope, 1));
+	return POSTA_OK;
+}
+
+static enum posta_err teller_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct teller *teller = state;
+	(void)self;
+	teller->published += message->type == POSTA_MSG_PUBLISHED;
+	teller->replied += message->type == POSTA_MSG_REPLIED;
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class teller_class = { .name = "teller",
+						       .receive = teller_receive,
+						       .start = teller_start };
+
+static void tell(bool asks)
+{
+	struct posta_system *system = oom_system();
+	if (!system)
+		return;
+	struct posta_error error = { .code = POSTA_OK };
+	struct teller teller = { .bridge = posta_bridge_open(system, "memory:a", NULL, &error),
+				 .envelope = envelope_make("body"),
+				 .asks = asks };
+	if (teller.bridge && teller.envelope)
+		posta_system_spawn(system, &teller_class, &teller, NULL, &error);
+	posta_system_advance(system, 60000);
+	posta_bridge_close(teller.bridge, 0);
+	posta_system_advance(system, 1000);
+	assert_int_equal(teller.published, asks ? 0 : teller.taken);
+	assert_int_equal(teller.replied, asks ? teller.taken : 0);
+	posta_envelope_unref(teller.envelope);
+	oom_stop(system);
+}
+
+static void publications(void)
+{
+	tell(false);
+}
+
+static void bridge__many_publications__tells_of_each_it_took(void **state)
+{
+	(void)state;
+	oom_every(publications);
+}
+
+static void questions(void)
+{
+	tell(true);
+}
+
+static void bridge__many_questions__tells_of_each_it_took(void **state)
+{
+	(void)state;
+	oom_every(questions);
+}
+
 /* -- A route -- */
 
 static void route(void)
@@ -206,6 +284,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bridge__used__loses_nothing_that_was_confirmed),
+		cmocka_unit_test(bridge__many_publications__tells_of_each_it_took),
+		cmocka_unit_test(bridge__many_questions__tells_of_each_it_took),
 		cmocka_unit_test(router__started_and_stopped__fails_cleanly),
 		cmocka_unit_test(messaging__started_and_stopped__fails_cleanly),
 	};
