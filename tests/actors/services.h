@@ -23,6 +23,7 @@ struct notes {
 	enum posta_err answers[16]; /* for the first ones; then OK */
 	struct posta_job *jobs[16]; /* of those answered EPENDING */
 	uint32_t attempts[NOTES];
+	bool redelivered[NOTES];
 	unsigned dead;
 	enum posta_err dead_reason;
 	uint32_t dead_attempts;
@@ -50,6 +51,9 @@ static inline void scene_begin_with(struct scene *scene, struct posta_system *sy
 	scene->system = system;
 	if (posta_messaging_start(&options, &scene->messaging, &error))
 		fail_msg("%s", error.text);
+	assert_non_null(posta_messaging_system(scene->messaging));
+	if (system)
+		assert_ptr_equal(posta_messaging_system(scene->messaging), system);
 	scene->bus = posta_messaging_event_bus(scene->messaging);
 	scene->queue = posta_messaging_task_queue(scene->messaging);
 	scene->telemetry = posta_messaging_telemetry(scene->messaging);
@@ -59,6 +63,15 @@ static inline void scene_begin(struct scene *scene)
 {
 	scene_begin_with(scene, kit_system(NULL), (struct posta_messaging_options){ 0 });
 	kit_settle(scene->system);
+}
+
+/* Takes: status. */
+static inline void assert_status(char *status, const char *part)
+{
+	assert_non_null(status);
+	if (!strstr(status, part))
+		fail_msg("%s is not in %s", part, status);
+	free(status);
 }
 
 static inline void scene_end(struct scene *scene)
@@ -83,6 +96,7 @@ static inline enum posta_err note(struct notes *notes, const char *text, struct 
 	assert_true(n < NOTES);
 	notes->seen[n] = strdup(text);
 	notes->attempts[n] = posta_job_attempt(job);
+	notes->redelivered[n] = posta_job_redelivered(job);
 	if (n >= 16)
 		return POSTA_OK;
 	notes->jobs[n] = notes->answers[n] == POSTA_EPENDING ? job : NULL;

@@ -47,6 +47,17 @@ static void create__has_what_a_cloud_event_needs(void **state)
 	posta_event_unref(event);
 }
 
+static void ref__lives_until_the_last_unref(void **state)
+{
+	(void)state;
+	struct posta_event *event = read("{\"type\":\"t\",\"subject\":\"sala-1\",\"data\":{\"a\":1}}");
+	assert_ptr_equal(posta_event_ref(event), event);
+	posta_event_unref(event);
+	assert_string_equal(posta_event_subject(event), "sala-1");
+	posta_event_unref(event);
+	posta_event_unref(NULL);
+}
+
 static void create__bad_input__is_refused(void **state)
 {
 	(void)state;
@@ -230,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(create__has_what_a_cloud_event_needs),
+		cmocka_unit_test(ref__lives_until_the_last_unref),
 		cmocka_unit_test(create__bad_input__is_refused),
 		cmocka_unit_test(json__is_what_a_node_handler_parses),
 		cmocka_unit_test(read__plain_node_event__is_completed),

@@ -150,6 +150,7 @@ static void handler__pending__ends_when_it_is_done(void **state)
 	assert_int_equal(status.subscription_count, 1);
 	assert_string_equal(status.subscriptions[0], "reservas");
 	posta_connection_status_fini(&status);
+	assert_status(posta_event_bus_connection_status_json(scene.bus), "\"handled\":2,");
 	notes_free(&notes);
 	scene_end(&scene);
 }
@@ -221,6 +222,8 @@ static void connection__lost_while_it_waits__the_broker_sends_it_again_once(void
 	assert_true(notes.count >= 3);
 	assert_string_equal(notes.seen[2], "1");
 	assert_int_equal(notes.attempts[2], 1);
+	assert_false(notes.redelivered[0]);
+	assert_true(notes.redelivered[2]);
 	posta_job_done(notes.jobs[2], POSTA_OK);
 	kit_settle(scene.system);
 	assert_int_equal(notes.count, 4);

@@ -114,6 +114,9 @@ static void stop__broker_away__reports_what_was_left_unsent(void **state)
 	struct posta_event *event = posta_event_create("t", "1", "s");
 	assert_int_equal(posta_event_bus_publish_wait(scene.bus, "t", event, 5000, &error), POSTA_OK);
 	posta_event_unref(event);
+	assert_int_equal(posta_telemetry_publish_metric_wait(scene.telemetry, "m", "1", NULL, 5000, &error), POSTA_OK);
+	assert_int_equal(posta_telemetry_publish_metric_wait(scene.telemetry, "m", "{", NULL, 5000, &error),
+			 POSTA_EFORMAT);
 	struct posta_task *task = posta_task_create("t", "1", POSTA_TASK_LOW);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(posta_task_queue_publish(scene.queue, "email", task, on_end, &tasks), POSTA_OK);

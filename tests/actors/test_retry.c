@@ -211,6 +211,34 @@ static void deadline__passes__and_its_timer_is_gone(void **state)
 	kit_stop(scene.system);
 }
 
+static enum posta_err starter_start(struct posta_actor *self, void *state, void *argument)
+{
+	struct posta_error error;
+	(void)state;
+	assert_true(posta_retry_start(self, NULL, NULL, NULL, NULL, &error) == POSTA_NOBODY);
+	assert_int_equal(error.code, POSTA_EINVAL);
+	return posta_retry_start(self, NULL, attempt, on_done, argument, &error) ? POSTA_OK : error.code;
+}
+
+static void owner__ends__its_retry_ends_with_it(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class starter = { .start = starter_start, .receive = owner_receive };
+	struct scene scene = { .answers = { POSTA_EIO, POSTA_EIO, POSTA_EIO }, .system = kit_system(NULL) };
+	struct posta_error error;
+	posta_ref owner = posta_system_spawn(scene.system, &starter, &scene, NULL, &error);
+	kit_settle(scene.system);
+	posta_system_advance(scene.system, 1000);
+	assert_int_equal(scene.attempts, 2);
+	posta_system_stop_actor(scene.system, owner, POSTA_ESHUTDOWN);
+	kit_settle(scene.system);
+	assert_int_equal(scene.ended, 1);
+	assert_int_equal(scene.result, POSTA_ECANCELED);
+	posta_system_advance(scene.system, 10000);
+	assert_int_equal(scene.attempts, 2);
+	kit_stop(scene.system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +253,7 @@ int main(void)
 		cmocka_unit_test(system_stops__its_end_is_told),
 		cmocka_unit_test(no_function__is_refused),
 		cmocka_unit_test(deadline__passes__and_its_timer_is_gone),
+		cmocka_unit_test(owner__ends__its_retry_ends_with_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

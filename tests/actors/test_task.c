@@ -35,6 +35,17 @@ static void create__has_the_seeds_fields(void **state)
 	assert_null(posta_task_create("t", "{", POSTA_TASK_LOW));
 }
 
+static void ref__lives_until_the_last_unref(void **state)
+{
+	(void)state;
+	struct posta_task *task = posta_task_create("t", "{\"a\":1}", POSTA_TASK_LOW);
+	assert_ptr_equal(posta_task_ref(task), task);
+	posta_task_unref(task);
+	assert_string_equal(posta_task_payload(task, NULL), "{\"a\":1}");
+	posta_task_unref(task);
+	posta_task_unref(NULL);
+}
+
 static void read__node_task__keeps_unknown_fields(void **state)
 {
 	(void)state;
@@ -98,6 +109,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(create__has_the_seeds_fields),
+		cmocka_unit_test(ref__lives_until_the_last_unref),
 		cmocka_unit_test(read__node_task__keeps_unknown_fields),
 		cmocka_unit_test(read__what_lacks__is_filled),
 		cmocka_unit_test(read__no_task__says_why),

@@ -42,6 +42,12 @@ static void two_workers__each_task_is_done_once(void **state)
 	kit_settle(scene.system);
 	assert_int_equal(a.count + b.count, 100);
 	assert_true(a.count > 0 && b.count > 0);
+	struct posta_connection_status status;
+	assert_int_equal(posta_task_queue_connection_status(scene.queue, &status), POSTA_OK);
+	assert_int_equal(status.handled, 100);
+	assert_int_equal(status.subscription_count, 2);
+	posta_connection_status_fini(&status);
+	assert_status(posta_task_queue_connection_status_json(scene.queue), "\"handled\":100,");
 	notes_free(&a);
 	notes_free(&b);
 	scene_end(&scene);

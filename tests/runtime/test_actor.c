@@ -20,6 +20,40 @@ static void spawn__start_runs_first(void **state)
 	assert_int_equal(log.stop_reason, POSTA_ESHUTDOWN);
 }
 
+struct sight {
+	posta_ref other;
+	bool alive[2]; /* while it lives, and when it has ended */
+	void *state;
+};
+
+static enum posta_err look(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct sight *saw = state;
+	saw->state = posta_state(self);
+	saw->alive[message->type == KIT_STOP] = posta_alive(self, saw->other);
+	return POSTA_OK;
+}
+
+static void alive__until_it_has_ended(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class looker = { .name = "looker", .receive = look };
+	struct posta_system *system = kit_system(NULL);
+	struct kit_log log = { 0 };
+	struct sight saw = { .other = kit_spawn(system, &log, NULL) };
+	posta_ref ref = posta_system_spawn(system, &looker, &saw, NULL, NULL);
+	kit_send(system, ref, KIT_NOTE);
+	kit_settle(system);
+	posta_system_stop_actor(system, saw.other, POSTA_ESHUTDOWN);
+	kit_settle(system);
+	kit_send(system, ref, KIT_STOP);
+	kit_settle(system);
+	assert_true(saw.alive[0]);
+	assert_false(saw.alive[1]);
+	assert_ptr_equal(saw.state, &saw);
+	kit_stop(system);
+}
+
 static void start__fails__actor_ends_with_its_reason(void **state)
 {
 	(void)state;
@@ -568,6 +602,7 @@ int main(void)
 		cmocka_unit_test(spawn__start_runs_first),
 		cmocka_unit_test(start__fails__actor_ends_with_its_reason),
 		cmocka_unit_test(spawn__bad_options__says_which),
+		cmocka_unit_test(alive__until_it_has_ended),
 		cmocka_unit_test(stop__leaves_the_rest_as_dead_letters),
 		cmocka_unit_test(fail__without_supervisor__ends),
 		cmocka_unit_test(unhandled__is_a_dead_letter_and_the_actor_lives),

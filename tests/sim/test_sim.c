@@ -132,7 +132,7 @@ static enum posta_err far_start(struct posta_actor *self, void *state, void *arg
 static enum posta_err far_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	unsigned *got = state;
-	(void)self;
+	assert_int_equal(posta_sim_node(self), 1);
 	got[got[0]++ + 1] = *(unsigned *)posta_data(message);
 	return POSTA_OK;
 }
@@ -140,6 +140,7 @@ static enum posta_err far_receive(struct posta_actor *self, void *state, struct 
 static enum posta_err near_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	(void)state, (void)message;
+	assert_int_equal(posta_sim_node(self), 0);
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(posta_sim_send(self, 1, "far", NOTE, &i, sizeof i), POSTA_OK);
 	return POSTA_OK;
