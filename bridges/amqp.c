@@ -188,7 +188,8 @@ static enum posta_err check_bindings(const char *const *list, struct posta_error
 
 	for (; list && list[n]; n += 2) {
 		if (!list[n + 1])
-			return posta_error_set(error, POSTA_EINVAL, "amqp: bindings are exchanges and routing keys in turn");
+			return posta_error_set(error, POSTA_EINVAL,
+					       "amqp: bindings are exchanges and routing keys in turn");
 		if (!*list[n] || strlen(list[n]) > UINT8_MAX || strlen(list[n + 1]) > UINT8_MAX)
 			return posta_error_set(error, POSTA_EINVAL,
 					       "amqp: a binding needs an exchange with a name, of at most 255 bytes");

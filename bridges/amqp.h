@@ -94,7 +94,9 @@ void posta__amqp_answered(struct posta__amqp_connection *connection, unsigned n)
 void posta__amqp_flush(struct posta__amqp_connection *connection);
 /* connection.close; posta__amqp_on_closed() when it is answered or overdue, or at once if it is not open. */
 void posta__amqp_connection_finish(struct posta__amqp_connection *connection, double timeout_s);
-/* No more is read or written, no callback comes; the memory stays, so that it may be called from anywhere. Idempotent. */
+/*
+ * No more is read or written, no callback comes; the memory stays, so that it may be called from anywhere. Idempotent.
+ */
 void posta__amqp_connection_stop(struct posta__amqp_connection *connection);
 void posta__amqp_connection_close(struct posta__amqp_connection *connection);
 
@@ -182,7 +184,9 @@ struct posta__amqp_target {
 #define POSTA__AMQP_TARGET_BUCKETS 256u
 #define POSTA__AMQP_TARGETS_MAX 16384u /* remembered; beyond it they are forgotten and asked for again */
 
-/* The channel on which queues are declared and exchanges looked up: its errors must not close the publishing channel. */
+/*
+ * The channel on which queues are declared and exchanges looked up: its errors must not close the publishing channel.
+ */
 struct posta__amqp_targets {
 	struct posta__amqp *amqp;
 	uint16_t channel;
@@ -194,7 +198,10 @@ struct posta__amqp_targets {
 
 void posta__amqp_targets_open(struct posta__amqp_targets *targets, struct posta__amqp *amqp, uint16_t channel);
 void posta__amqp_targets_fini(struct posta__amqp_targets *targets);
-/* Its state for this target, asking the broker when it is unknown. NULL: out of memory. Names are compared, not pointers. */
+/*
+ * Its state for this target, asking the broker when it is unknown. NULL: out of memory. Names are compared, not
+ * pointers.
+ */
 struct posta__amqp_target *posta__amqp_target_of(struct posta__amqp_targets *targets,
 						 const struct posta_target *target);
 /* Where messages of a target with a delay wait. Returns: out. */

@@ -103,7 +103,9 @@ static void set_common(amqp_basic_properties_t *p, const struct posta_envelope *
 		p->priority = (uint8_t)priority;
 	}
 	if (ttl_ms >= 0) {
-		/* The broker refuses more than 32 bits: 49 days stand for ever here, the header has the exact moment. */
+		/*
+		 * The broker refuses more than 32 bits: 49 days stand for ever here, the header has the exact moment.
+		 */
 		int len = snprintf(ttl, 24, "%" PRId64, ttl_ms < UINT32_MAX ? ttl_ms : (int64_t)UINT32_MAX);
 		set_bytes(p, AMQP_BASIC_EXPIRATION_FLAG, &p->expiration, (struct posta_bytes){ ttl, (size_t)len });
 	}

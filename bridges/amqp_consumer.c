@@ -283,8 +283,8 @@ static bool every_one(uint64_t id, void *context)
 }
 
 /*
- * basic.cancel from the broker: the queue is gone, or its node. The channel is closed too, so that what is out and still
- * there goes back to the queue.
+ * basic.cancel from the broker: the queue is gone, or its node. The channel is closed too, so that what is out and
+ * still there goes back to the queue.
  */
 static void on_lost(struct posta__amqp_consumer *consumer, struct posta__amqp_subscription *s,
 		    const amqp_basic_cancel_t *lost)

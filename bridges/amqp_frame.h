@@ -51,7 +51,10 @@ struct posta__amqp_content_header {
 /* False: shorter than its fixed part, or not of class basic. */
 bool posta__amqp_header_read(const struct posta__amqp_frame *frame, struct posta__amqp_content_header *header);
 
-/* Whether amqp_decode_properties may see these bytes: lengths inside, tables no deeper than the limit, one word of flags. */
+/*
+ * Whether amqp_decode_properties may see these bytes: lengths inside, tables no deeper than the limit, one word of
+ * flags.
+ */
 bool posta__amqp_properties_ok(const void *bytes, size_t len);
 /* The same for a table with its 4 bytes of length in front; len may be more than the table. */
 bool posta__amqp_table_ok(const void *bytes, size_t len);
@@ -59,7 +62,9 @@ bool posta__amqp_table_ok(const void *bytes, size_t len);
 /* Whether amqp_decode_method may see this method: one that a broker sends to a client, its tables checked. */
 bool posta__amqp_method_ok(const struct posta__amqp_frame *frame, amqp_method_number_t *method);
 
-/* The head of a frame, and its end byte behind size bytes of payload. out: room for size + POSTA__AMQP_FRAME_OVERHEAD. */
+/*
+ * The head of a frame, and its end byte behind size bytes of payload. out: room for size + POSTA__AMQP_FRAME_OVERHEAD.
+ */
 void posta__amqp_frame_close(uint8_t *out, uint8_t type, uint16_t channel, uint32_t size);
 
 /* Big-endian numbers. */

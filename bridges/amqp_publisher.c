@@ -69,7 +69,10 @@ void posta__amqp_entry_end(struct posta__amqp_publisher *publisher, struct posta
 	posta_bridge_confirm(publisher->amqp->bridge, id, result, text);
 }
 
-/* The first one sent with this tag or a later one. Tags ascend; one that ended without being sent has the tag before it. */
+/*
+ * The first one sent with this tag or a later one. Tags ascend; one that ended without being sent has the tag before
+ * it.
+ */
 static uint64_t find_tag(const struct posta__amqp_publisher *publisher, uint64_t tag)
 {
 	uint64_t low = publisher->head, high = publisher->next;

@@ -3,8 +3,8 @@
 #define POSTA_BRIDGES_AMQP_PUBLISHER_H
 
 /*
- * The ring of publications: shared by amqp_publisher.c (order, confirms, channel), amqp_publish.c (frames), amqp_return.c
- * and amqp_reply.c (what comes back).
+ * The ring of publications: shared by amqp_publisher.c (order, confirms, channel), amqp_publish.c (frames),
+ * amqp_return.c and amqp_reply.c (what comes back).
  */
 
 #include "bridges/amqp_content.h"

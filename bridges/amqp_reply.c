@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct reply-to: a question names the queue "amq.rabbitmq.reply-to" for its reply, and RabbitMQ makes of that an address
- * of the channel it came by. So it is the publishing channel that consumes from it, from its first question on, and
- * replies come without a queue, a binding or an acknowledgement. They end with the channel.
+ * Direct reply-to: a question names the queue "amq.rabbitmq.reply-to" for its reply, and RabbitMQ makes of that an
+ * address of the channel it came by. So it is the publishing channel that consumes from it, from its first question on,
+ * and replies come without a queue, a binding or an acknowledgement. They end with the channel.
  * Source: RabbitMQ, "Direct Reply-to".
  */
 #include "bridges/amqp_publisher.h"

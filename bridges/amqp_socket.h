@@ -61,7 +61,10 @@ struct posta__amqp_socket {
 	char last_error[128];       /* of the addresses that failed */
 };
 
-/* loop, ops, context, tls, host, peer, in_max and out_max are set. Ends in opened or failed, never from within this call. */
+/*
+ * loop, ops, context, tls, host, peer, in_max and out_max are set. Ends in opened or failed, never from within this
+ * call.
+ */
 void posta__amqp_socket_connect(struct posta__amqp_socket *sock, const struct addrinfo *addresses, double timeout_s);
 /* Room for n more bytes of output; NULL: out of memory or above out_max, and the socket has failed. */
 uint8_t *posta__amqp_socket_reserve(struct posta__amqp_socket *sock, size_t n);

@@ -22,7 +22,9 @@ static bool keep_list(const char *const *list, const char *const **kept)
 	return true;
 }
 
-/* A queue of our own when none is named: its name outlives an error of the channel, the queue ends with the connection. */
+/*
+ * A queue of our own when none is named: its name outlives an error of the channel, the queue ends with the connection.
+ */
 static char *own_queue(void)
 {
 	char name[6 + 37] = "posta.";

@@ -211,11 +211,6 @@ static void bridge_free(struct posta_bridge *bridge)
 	free(bridge);
 }
 
-void posta__bridge_ref(struct posta_bridge *bridge)
-{
-	atomic_fetch_add_explicit(&bridge->refs, 1, memory_order_relaxed);
-}
-
 void posta__bridge_unref(struct posta_bridge *bridge)
 {
 	if (atomic_fetch_sub_explicit(&bridge->refs, 1, memory_order_acq_rel) == 1)

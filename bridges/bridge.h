@@ -38,7 +38,10 @@
 
 /* -- Messages that hold references -- */
 
-/* The payload becomes a slice of itself: so what it refers to is let go of wherever it ends. Returns: it, behind the slice. */
+/*
+ * The payload becomes a slice of itself: so what it refers to is let go of wherever it ends. Returns: it, behind the
+ * slice.
+ */
 static inline void *posta__payload_own(struct posta_message *message, size_t size,
 				       void (*release)(void *data, void *context))
 {
@@ -250,7 +253,6 @@ struct posta_bridge {
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };
 
-void posta__bridge_ref(struct posta_bridge *bridge);
 void posta__bridge_unref(struct posta_bridge *bridge);
 
 static inline void posta__bump(_Atomic(uint64_t) *counter, int64_t n)
@@ -297,8 +299,8 @@ struct posta__seek {
 extern const struct posta_actor_class posta__front_class;
 extern const struct posta_actor_class posta__connection_class;
 /*
- * The bridge of a front, if self may call it instead of sending it a message: it lives on the same worker, and nothing waits
- * in its mailbox that the call would overtake. NULL: send.
+ * The bridge of a front, if self may call it instead of sending it a message: it lives on the same worker, and nothing
+ * waits in its mailbox that the call would overtake. NULL: send.
  */
 struct posta_bridge *posta__front_near(struct posta_actor *self, posta_ref front);
 /* At the end of this turn's messages: offer, settle, pause, resume. */

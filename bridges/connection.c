@@ -21,7 +21,9 @@ static enum posta_err connect_now(struct posta_bridge *bridge)
 	return POSTA_OK;
 }
 
-/* Connecting is its first message, not its start: a broker that is down must fail the connection, not the supervisor. */
+/*
+ * Connecting is its first message, not its start: a broker that is down must fail the connection, not the supervisor.
+ */
 static enum posta_err start(struct posta_actor *self, void *state, void *argument)
 {
 	(void)argument;

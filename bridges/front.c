@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The front actor of a bridge. It gathers what its users ask in a turn and hands it down at the turn's end, so that many
- * publications and settlements become one call of the broker's file.
+ * The front actor of a bridge. It gathers what its users ask in a turn and hands it down at the turn's end, so that
+ * many publications and settlements become one call of the broker's file.
  *
  *   open ─▶ (CONNECTING ◀─▶ CONNECTED ◀─▶ BLOCKED, DOWN) ─close─▶ CLOSING: intake stopped, waits for settlements and
  *   confirmations ─▶ finish() ─▶ CLOSED: the actor ends

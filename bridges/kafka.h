@@ -30,7 +30,10 @@ extern const struct posta_bridge_ops posta__kafka_ops;
 
 enum posta__kafka_role { POSTA__KAFKA_PRODUCER, POSTA__KAFKA_CONSUMER };
 
-/* Names and values for one client. Thread: any. Returns: owned, rd_kafka_conf_destroy(); NULL with error (EINVAL, ENOMEM). */
+/*
+ * Names and values for one client. Thread: any. Returns: owned, rd_kafka_conf_destroy(); NULL with error (EINVAL,
+ * ENOMEM).
+ */
 rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_options *options,
 				   enum posta__kafka_role role, struct posta_error *error);
 /* EINVAL with the library's words, unless err is OK already set otherwise. Returns: as given in error. */

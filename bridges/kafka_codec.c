@@ -4,7 +4,10 @@
 #include "bridges/envelope.h"
 #include "bridges/kafka.h"
 
-/* Bytes of a body: to copy them costs less than to hold on to the library's message, and to all that was fetched with it. */
+/*
+ * Bytes of a body: to copy them costs less than to hold on to the library's message, and to all that was fetched with
+ * it.
+ */
 #define COPIED_MAX 256u
 
 static enum posta_err put(void *context, const char *name, const struct posta_bytes *values, size_t count)

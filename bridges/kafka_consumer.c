@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Subscriptions: one member of a group each, its events on the loop. What was fetched comes to a queue of its own: while it
- * may not be delivered it is left there, which the library bounds, and the group's events are read all the same.
+ * Subscriptions: one member of a group each, its events on the loop. What was fetched comes to a queue of its own:
+ * while it may not be delivered it is left there, which the library bounds, and the group's events are read all the
+ * same.
  */
 #include "bridges/kafka.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publications. librdkafka has room for small bodies in the message that it makes anyway: these are copied, and the id is
- * all that comes back with the delivery report. Of larger ones it keeps a pointer, so each flight holds a reference to its
- * envelope: what is in flight when a connection ends is released by the helper thread that empties the client.
+ * Publications. librdkafka has room for small bodies in the message that it makes anyway: these are copied, and the id
+ * is all that comes back with the delivery report. Of larger ones it keeps a pointer, so each flight holds a reference
+ * to its envelope: what is in flight when a connection ends is released by the helper thread that empties the client.
  */
 #include "bridges/codec/cloudevents.h"
 #include "bridges/kafka.h"
@@ -396,7 +396,8 @@ static size_t write_run(struct posta__kafka_producer *producer, const struct pos
 			break;
 	}
 	if (!topic || !made)
-		return refused(producer, batch[0], topic ? RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE : rd_kafka_last_error());
+		return refused(producer, batch[0],
+			       topic ? RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE : rd_kafka_last_error());
 	rd_kafka_produce_batch(topic, RD_KAFKA_PARTITION_UA, is_id(messages[0]._private) ? RD_KAFKA_MSG_F_COPY : 0,
 			       messages, (int)made);
 	return look_at_run(producer, batch, messages, made);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Deliveries of one subscription and their settlement. A token's id is epoch, slot of the partition and sequence, so
- * that a settlement that crosses a rebalance is told from one of the partition's next life, and one of a first delivery from one
- * of the second.
+ * that a settlement that crosses a rebalance is told from one of the partition's next life, and one of a first delivery
+ * from one of the second.
  *
  *   epoch 8 bits | slot 16 bits | attempt 4 bits | sequence 36 bits
  *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Topics that are made where they are missing (options->topic_partitions): asked for once a connection, before the first
- * publication to one; publications wait for the answer, since the broker's own making of topics knows no partitions.
+ * Topics that are made where they are missing (options->topic_partitions): asked for once a connection, before the
+ * first publication to one; publications wait for the answer, since the broker's own making of topics knows no
+ * partitions.
  *
  *   UNKNOWN ──asked──▶ ASKED ──made, or there already──▶ READY
  *                        ├──no answer──▶ UNKNOWN, asked again a moment later

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publications in transactions (options->transactional_id): a publication is confirmed when its transaction is committed,
- * so that whoever reads committed messages sees all of a transaction or nothing of it.
+ * Publications in transactions (options->transactional_id): a publication is confirmed when its transaction is
+ * committed, so that whoever reads committed messages sees all of a transaction or nothing of it.
  *
  *   IDLE ──first publication──▶ OPEN ──full, or LINGER_S later──▶ COMMITTING ──▶ all confirmed, IDLE
- *                                                                    └─ a message was refused ─▶ ABORTING ─▶ that one is
+ *                                                                   └─ a message was refused ─▶ ABORTING ─▶ that one is
  *                                                       confirmed with its error, the others begin the next transaction
  *
  * Whatever else goes wrong fails the connection: the next one, of the same id, ends what was begun, and the common part
@@ -33,8 +33,8 @@ static void timer_start(struct posta__kafka_transaction *transaction, double sec
 }
 
 /*
- * Of what was written nothing shall be sent any more: after a refusal the library would not send it, and would wait for it.
- * And again until the transaction has ended, since what was under way may come back to be tried again.
+ * Of what was written nothing shall be sent any more: after a refusal the library would not send it, and would wait for
+ * it. And again until the transaction has ended, since what was under way may come back to be tried again.
  */
 static void purge(struct posta__kafka_transaction *transaction)
 {

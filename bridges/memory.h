@@ -4,7 +4,8 @@
 
 /*
  * The broker in the process: the reference the others are measured by, and what tests and demonstrations run on. One
- * broker per system and name; its bridges may live on different workers, so all that is below a broker is under its lock.
+ * broker per system and name; its bridges may live on different workers, so all that is below a broker is under its
+ * lock.
  *
  *   publish ─▶ queue ───────────────▶ feed ─▶ the consumers, by turns, by priority
  *   publish ─▶ topic, a log ─▶ one feed per group ─▶ its consumers, by key
@@ -153,8 +154,8 @@ void posta__memory_drop(struct posta_system *system, const char *name);
 /* The next n batches of publications are stored, and their connections lost before a confirmation leaves. */
 void posta__memory_lose_confirmations(struct posta_system *system, const char *name, uint32_t n);
 /*
- * From now on both systems have the same brokers, which live as long as either: a host that crashed meets them again. Before
- * the second one uses any. false: out of memory.
+ * From now on both systems have the same brokers, which live as long as either: a host that crashed meets them again.
+ * Before the second one uses any. false: out of memory.
  */
 bool posta__memory_share(struct posta_system *from, struct posta_system *to);
 /* The next n connections are refused; 0: no more. */

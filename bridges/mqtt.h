@@ -213,7 +213,9 @@ struct posta__mqtt_aliases {
 
 /* A connection begins: nothing is known to the broker, which allows so many. */
 void posta__mqtt_aliases_begin(struct posta__mqtt_aliases *aliases, uint32_t wanted, uint16_t allowed);
-/* Returns: 0: none. is_new: the broker learns it by a packet with the topic, posta__mqtt_alias_known() when it is sent. */
+/*
+ * Returns: 0: none. is_new: the broker learns it by a packet with the topic, posta__mqtt_alias_known() when it is sent.
+ */
 uint16_t posta__mqtt_alias_of(struct posta__mqtt_aliases *aliases, const char *topic, bool *is_new);
 void posta__mqtt_alias_known(struct posta__mqtt_aliases *aliases, const char *topic);
 void posta__mqtt_aliases_fini(struct posta__mqtt_aliases *aliases);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Topic aliases of MQTT 5 (option topic_aliases): a topic goes once with its number, then the number alone. As many topics
- * have one as the broker allows, those that come first; the others go by name. They end with the connection.
+ * Topic aliases of MQTT 5 (option topic_aliases): a topic goes once with its number, then the number alone. As many
+ * topics have one as the broker allows, those that come first; the others go by name. They end with the connection.
  */
 #include "bridges/mqtt.h"
 

@@ -3,7 +3,8 @@
  * libmosquitto is given numeric addresses (it resolves in a blocking way) and would compare the certificate with
  * them, and send them as server name. So the context is ours: when a handshake begins, and before it says anything,
  * OpenSSL's info callback puts in the name that the URL has. OpenSSL itself then refuses a certificate of another
- * host. Why it did is written down there too: when it does so within the library's connect, the session is gone with it.
+ * host. Why it did is written down there too: when it does so within the library's connect, the session is gone with
+ * it.
  */
 #include "bridges/mqtt.h"
 

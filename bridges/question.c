@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions by way of a broker: publications whose reply-to is an address of this bridge, and whose correlation id is the
- * bridge's tag and a number. So a reply that comes too late, twice, to an earlier run or to another bridge is told from
- * all others: only a number that is open here ends a question, and it ends it once.
+ * Questions by way of a broker: publications whose reply-to is an address of this bridge, and whose correlation id is
+ * the bridge's tag and a number. So a reply that comes too late, twice, to an earlier run or to another bridge is told
+ * from all others: only a number that is open here ends a question, and it ends it once.
  *
  *   ask ─▶ held, until replies would come ─▶ published ─▶ replied, refused, or overdue: whatever is first
  *
@@ -108,7 +108,8 @@ enum posta_err posta_bridge_ask(struct posta_actor *self, struct posta_bridge *b
 }
 
 enum posta_err posta_bridge_reply(struct posta_actor *self, struct posta_bridge *bridge,
-				  const struct posta_envelope *request, struct posta_envelope *envelope, uint64_t cookie)
+				  const struct posta_envelope *request, struct posta_envelope *envelope,
+				  uint64_t cookie)
 {
 	const char *address = posta_envelope_text(request, POSTA_ATTR_REPLY_TO);
 	struct posta_bytes correlation = posta_envelope_get(request, POSTA_ATTR_CORRELATION_ID);

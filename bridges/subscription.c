@@ -461,8 +461,8 @@ void posta__settle_one(struct posta_bridge *bridge, const struct posta_token *to
 }
 
 /*
- * Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. Whoever was told
- * that it is at its end waits for both, though all may be settled by now.
+ * Pauses at the end of the credit and resumes at its half; brokers that keep to it themselves need neither. Whoever was
+ * told that it is at its end waits for both, though all may be settled by now.
  */
 static void by_credit(struct posta_bridge *bridge, struct posta__subscription *subscription)
 {

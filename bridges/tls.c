@@ -150,7 +150,9 @@ void posta__tls_free(struct posta__tls *tls)
 	free(tls);
 }
 
-/* A name goes into SNI and is compared with DNS names; an address is compared with IP names and has no SNI (RFC 6066). */
+/*
+ * A name goes into SNI and is compared with DNS names; an address is compared with IP names and has no SNI (RFC 6066).
+ */
 bool posta__tls_expect_host(SSL *ssl, const char *host)
 {
 	struct in6_addr address;

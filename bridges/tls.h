@@ -2,7 +2,10 @@
 #ifndef POSTA_BRIDGES_TLS_H
 #define POSTA_BRIDGES_TLS_H
 
-/* OpenSSL as a client over a non-blocking descriptor, for the bridges whose library leaves that to us. Thread: the loop's. */
+/*
+ * OpenSSL as a client over a non-blocking descriptor, for the bridges whose library leaves that to us. Thread: the
+ * loop's.
+ */
 
 #include <posta/bridge.h>
 
@@ -17,8 +20,8 @@ struct posta__tls {
 };
 
 /*
- * Reads the files that options name. bridge: its name, for errors. Returns: owned; NULL with error (EINVAL names the file,
- * ENOMEM).
+ * Reads the files that options name. bridge: its name, for errors. Returns: owned; NULL with error (EINVAL names the
+ * file, ENOMEM).
  */
 struct posta__tls *posta__tls_new(const char *bridge, const struct posta_tls *options, struct posta_error *error);
 /* After the last session. NULL is allowed. */

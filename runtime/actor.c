@@ -32,8 +32,8 @@ static const char *class_name(const struct posta_actor *actor)
 }
 
 /*
- * A parent on this thread with no signal under way: it can be told by a plain call. With one under way (the link of a child
- * spawned from outside, a start) the news has to wait behind it.
+ * A parent on this thread with no signal under way: it can be told by a plain call. With one under way (the link of a
+ * child spawned from outside, a start) the news has to wait behind it.
  */
 static bool hears_at_once(const struct posta_actor *parent, const struct posta__worker *worker)
 {
@@ -149,7 +149,9 @@ static void drop_stash(struct posta__worker *worker, struct posta__cold *cold, p
 	bury(worker, to, first);
 }
 
-/* to: who it was. What is on its way from abroad stays, and stays counted; what this calls forth is for the next call. */
+/*
+ * to: who it was. What is on its way from abroad stays, and stays counted; what this calls forth is for the next call.
+ */
 static void drop_mailbox(struct posta__worker *worker, struct posta_actor *actor, posta_ref to)
 {
 	struct posta_message *first = actor->head;
@@ -444,7 +446,7 @@ static void stop_asked(struct posta__worker *worker, struct posta_actor *actor, 
 	if (data->number)
 		actor->parent_releases = true;
 	if (actor->status == POSTA__SUSPENDED && !actor->parent_releases)
-		return; /* it is down already, and its supervisor hears of it: whether it is restarted is not ours to say */
+		return; /* it is down already, and its supervisor hears of it: a restart is not ours to say */
 	if (actor->status == POSTA__SUSPENDED)
 		terminate(worker, actor, (enum posta_err)data->reason);
 	else if (actor->status == POSTA__STOPPING && data->reason == POSTA_EKILLED)

@@ -6,8 +6,8 @@
  * The slot of an actor. Slots are type-stable: the memory is a slot until the system is freed, so a stale
  * reference reads a slot, sees that it is not the one it names, and stops there.
  *
- * Line 0 belongs to the home worker alone. Line 1 has all that a sender on another thread reads and writes: so a message
- * from abroad moves one line of its receiver to the sender and back. Line 2 is cold.
+ * Line 0 belongs to the home worker alone. Line 1 has all that a sender on another thread reads and writes: so a
+ * message from abroad moves one line of its receiver to the sender and back. Line 2 is cold.
  */
 
 #include <posta/actor.h>
@@ -162,7 +162,9 @@ struct posta__spawn {
 
 /* Runs what draws attention. Returns: whether user messages may be handled in this turn. */
 bool posta__actor_attend(struct posta__worker *worker, struct posta_actor *actor);
-/* Short cut of the commonest end: an actor without belongings stops itself. Returns: whether it was one, and is gone. */
+/*
+ * Short cut of the commonest end: an actor without belongings stops itself. Returns: whether it was one, and is gone.
+ */
 bool posta__actor_end_quietly(struct posta__worker *worker, struct posta_actor *actor);
 /* Its handler said so, or posta_fail. message: the one in work, taken; may be NULL. */
 void posta__actor_failed(struct posta__worker *worker, struct posta_actor *actor, enum posta_err reason,

@@ -136,7 +136,10 @@ enum posta_err posta__ask_answer(struct posta__worker *worker, struct posta_acto
 {
 	struct posta__question *found = find(actor->cold, reply->ask_);
 	if (!found) {
-		/* Our own time-out crosses the reply, our own "dead" the error that posta_ask returned: neither is a late reply. */
+		/*
+		 * Our own time-out crosses the reply, our own "dead" the error that posta_ask returned: neither is a
+		 * late reply.
+		 */
 		posta__count(&worker->counters.late_replies, status_of(reply) == POSTA_OK);
 		return POSTA_OK;
 	}

@@ -6,7 +6,10 @@
 #define MOVE_US 70.0
 #define RELUCTANCE_MAX 7u /* each step doubles what pays for a move */
 #define RELENT_US 50000.0 /* until one step is forgotten */
-/* What a message that crosses costs each side at least: its block, the receiver's line and perhaps the inbox change cores. */
+/*
+ * What a message that crosses costs each side at least: its block, the receiver's line and perhaps the inbox change
+ * cores.
+ */
 #define CROSSING_US 0.1
 #define WINDOW_US 100.0
 #define WAITING_MAX 4096 /* counted at most: half of it is what one move gives */

@@ -8,8 +8,8 @@
  * of time, small handlers would be torn apart and pay a cache line for each message.
  *
  * And what talks is gathered: a worker that spends most of its time on messages which cross to a worker of a lower
- * number, and whose own work would fit there as well, sends its actors after them. What was gathered is given away again
- * the more reluctantly the more often that happened.
+ * number, and whose own work would fit there as well, sends its actors after them. What was gathered is given away
+ * again the more reluctantly the more often that happened.
  */
 
 #include "runtime/worker.h"

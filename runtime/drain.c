@@ -11,8 +11,8 @@ static bool is_idle(const struct posta__worker *worker)
 }
 
 /*
- * Whether all sleep, and had not worked since the last look: one that was seen asleep may have been woken by one that was
- * seen later; then it has slept once more by now.
+ * Whether all sleep, and had not worked since the last look: one that was seen asleep may have been woken by one that
+ * was seen later; then it has slept once more by now.
  */
 static bool is_quiet(struct posta_system *system, uint64_t *slept_before)
 {

@@ -109,7 +109,9 @@ void posta__mailbox_guard(struct posta_actor *actor, bool guarded)
 {
 	struct posta_message *before = guarded ? NULL : POSTA__GUARD, *after = guarded ? POSTA__GUARD : NULL;
 	actor->guarded = guarded;
-	/* Relaxed: no message changes hands. If the stack is not empty, the take that empties it leaves what is right. */
+	/*
+	 * Relaxed: no message changes hands. If the stack is not empty, the take that empties it leaves what is right.
+	 */
 	atomic_compare_exchange_strong_explicit(&actor->stack, &before, after, memory_order_relaxed,
 						memory_order_relaxed);
 }
@@ -119,8 +121,9 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 	actor->notified = false;
 	uint32_t generation = posta__ref_generation(posta__self(actor)); /* 0 for a free slot: fits nothing */
 	/*
-	 * Acquire: PAIRS with the push's release; publishes the messages. Release: PAIRS with the push's acquire, when that
-	 * finds the stack empty: our read of inbox_next came before, its write comes after. Weaker lets the two race.
+	 * Acquire: PAIRS with the push's release; publishes the messages. Release: PAIRS with the push's acquire, when
+	 * that finds the stack empty: our read of inbox_next came before, its write comes after. Weaker lets the two
+	 * race.
 	 */
 	struct posta_message *empty = actor->guarded ? POSTA__GUARD : NULL;
 	struct posta_message *message = reverse(atomic_exchange_explicit(&actor->stack, empty, memory_order_acq_rel));

@@ -9,8 +9,8 @@
 #include "runtime/system.h"
 
 /*
- * From a thread that is not the home, or when the mailbox from abroad is not empty. worker: the sender's, NULL on a foreign
- * thread. Takes: message.
+ * From a thread that is not the home, or when the mailbox from abroad is not empty. worker: the sender's, NULL on a
+ * foreign thread. Takes: message.
  */
 void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message);
 /* The home takes everything from abroad into the local list, and acts on system messages' arrival. */
@@ -19,8 +19,8 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 enum posta_err posta__mailbox_post_slow(struct posta__worker *worker, posta_ref to, struct posta_actor *actor,
 					struct posta_message *message);
 /*
- * Home only. A guarded actor's senders take the long way, where limits are looked at: its empty stack is not NULL, so that
- * the straight way need not ask.
+ * Home only. A guarded actor's senders take the long way, where limits are looked at: its empty stack is not NULL, so
+ * that the straight way need not ask.
  */
 void posta__mailbox_guard(struct posta_actor *actor, bool guarded);
 /* Enters an actor into a worker's inbox / adopt list and wakes it. */
@@ -43,7 +43,9 @@ static inline enum posta_err posta__post(struct posta__worker *worker, posta_ref
 	return posta__mailbox_post_slow(worker, to, actor, message);
 }
 
-/* The runtime's own message to an actor at home here, in its place in the mailbox, whatever the limit. Takes: message. */
+/*
+ * The runtime's own message to an actor at home here, in its place in the mailbox, whatever the limit. Takes: message.
+ */
 void posta__mailbox_post_own(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message);
 /* A message whose sender is another one than the actor that posts it, and so would be parked. Takes: message. */
 enum posta_err posta__mailbox_post_for(struct posta__worker *worker, posta_ref parker, posta_ref to,

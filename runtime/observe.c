@@ -148,8 +148,8 @@ void posta__observe_next(struct posta__worker *worker)
 }
 
 /*
- * What the watchdog reads. Release, on the odd number: PAIRS with its acquire; publishes what is worked on. The watchdog
- * looks at the number again afterwards, so that it does not mix two messages.
+ * What the watchdog reads. Release, on the odd number: PAIRS with its acquire; publishes what is worked on. The
+ * watchdog looks at the number again afterwards, so that it does not mix two messages.
  */
 static void publish(struct posta__worker *worker, const struct posta_actor *actor, const struct posta_message *message)
 {

@@ -3,8 +3,8 @@
 #define POSTA_RUNTIME_OBSERVE_H
 
 /*
- * How a running system is looked at for nothing when nobody looks. While somebody does, each worker is poked before each
- * turn (a look it takes anyway), and then marks the actor that is next: a marked actor's turn is not a plain one.
+ * How a running system is looked at for nothing when nobody looks. While somebody does, each worker is poked before
+ * each turn (a look it takes anyway), and then marks the actor that is next: a marked actor's turn is not a plain one.
  *
  *   observing? ─▶ poked ─▶ attend: mark the next actor ─▶ its turn: begin(message) ─▶ handler ─▶ end()
  *

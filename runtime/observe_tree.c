@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree as it is: on each worker a short-lived actor walks the slots, a few hundred a turn, and writes down those that
- * live there. So everything is read by the one thread that writes it, and all others go on meanwhile.
+ * The tree as it is: on each worker a short-lived actor walks the slots, a few hundred a turn, and writes down those
+ * that live there. So everything is read by the one thread that writes it, and all others go on meanwhile.
  */
 #include "runtime/observe.h"
 #include "runtime/clock.h"
@@ -295,8 +295,8 @@ static bool is_walker(const struct survey *survey, posta_ref ref)
 }
 
 /*
- * Slot by slot: what was seen, and of those whom nobody saw the first so many, since they come and go still. A walker's own
- * next is at its end now, and counts its views here. tree NULL: only counts. Returns: how many nobody saw.
+ * Slot by slot: what was seen, and of those whom nobody saw the first so many, since they come and go still. A walker's
+ * own next is at its end now, and counts its views here. tree NULL: only counts. Returns: how many nobody saw.
  */
 static size_t merge(struct survey *survey, struct posta_tree *tree, size_t unseen_max)
 {

@@ -7,9 +7,9 @@
  *
  * So a mailbox is longer than its limit by what its senders send in one handler each, and by no more.
  *
- * No deadlock: a sender is held only if the chain of who waits for whom, which starts at its receiver, does not come back
- * to it. Two that wait for each other at the same moment on two workers: each first stores whom it waits for, then walks
- * (both sequentially consistent), so at least the later of them sees the other, and goes through.
+ * No deadlock: a sender is held only if the chain of who waits for whom, which starts at its receiver, does not come
+ * back to it. Two that wait for each other at the same moment on two workers: each first stores whom it waits for, then
+ * walks (both sequentially consistent), so at least the later of them sees the other, and goes through.
  * Replies and signals are not counted and wait for nobody.
  */
 #include "runtime/park.h"

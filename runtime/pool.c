@@ -297,7 +297,7 @@ struct posta_message *posta_keep(struct posta_actor *self, struct posta_message 
 	struct posta__worker *worker = posta__worker(self);
 	if (worker->current == message)
 		worker->current = NULL;
-	if (message->bits_ & POSTA__BIT_REPLY) { /* it has answered its question: whoever gets it next asked another one */
+	if (message->bits_ & POSTA__BIT_REPLY) { /* it answered its question: whoever gets it next asked another one */
 		message->bits_ &= (uint8_t)~POSTA__BIT_REPLY;
 		message->ask_ = 0;
 	}

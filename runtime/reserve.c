@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages laid by for what must be told also when memory has run out: that an actor ends, is to end, or is watched no
- * more. Without them a parent would wait for ever for a child whose last words could not be written. They are made with the
- * system and replaced as soon as there is memory again.
+ * more. Without them a parent would wait for ever for a child whose last words could not be written. They are made with
+ * the system and replaced as soon as there is memory again.
  */
 #include "runtime/block.h"
 #include "runtime/system.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that is none of ours sends to a mailbox that may be full, and waits for room: a short-lived actor waits for it
- * in the way actors do. The two share what they know of each other by reference count: who is done first goes first.
+ * A thread that is none of ours sends to a mailbox that may be full, and waits for room: a short-lived actor waits for
+ * it in the way actors do. The two share what they know of each other by reference count: who is done first goes first.
  */
 #include "runtime/clock.h"
 #include "runtime/mailbox.h"
@@ -48,7 +48,10 @@ static void finish(struct attempt *attempt, enum posta_err result)
 	pthread_mutex_unlock(&attempt->lock);
 }
 
-/* Returns: whether it is over, one way or the other. Under the lock: a thread whose time is over sends nothing any more. */
+/*
+ * Returns: whether it is over, one way or the other. Under the lock: a thread whose time is over sends nothing any
+ * more.
+ */
 static bool try_once(struct attempt *attempt)
 {
 	pthread_mutex_lock(&attempt->lock);

@@ -7,9 +7,10 @@
  *      and by chance: it gives actors away, its turn is cut short, the actor crashes, its handler fails
  *   nobody awake ─▶ the loops are polled ─▶ nothing came ─▶ the clock moves to what is due next
  *
- * The workers go through the very code that threads run: mailboxes, inboxes, moves, sleep and wake. A worker that sleeps
- * is left alone until the flag by which a thread would be woken is taken from it; one that sleeps while it has work is a
- * lost wake, and a problem of the run. Order within a step is the machine's: for that there is the model (tests/model).
+ * The workers go through the very code that threads run: mailboxes, inboxes, moves, sleep and wake. A worker that
+ * sleeps is left alone until the flag by which a thread would be woken is taken from it; one that sleeps while it has
+ * work is a lost wake, and a problem of the run. Order within a step is the machine's: for that there is the model
+ * (tests/model).
  *
  * Nothing here reads a clock, an address, or any chance but the seed's.
  */
@@ -137,7 +138,7 @@ static void shared_lines(struct posta_sim *sim, struct posta__worker *worker)
 	bool gives = fault(sim, sim->options.move_per_mille);
 	worker->turn_ticks = gives ? 1e12 : 0; /* what the ready ones are worth: always a move, or never */
 	worker->poll_due = worker->poll_due || posta_sim_chance(sim, POLL_PER_MILLE);
-	if (gives) { /* as if others ran between the look at the inbox and the move: their entries land at an old home */
+	if (gives) { /* as if others ran between the look at the inbox and the move: entries land at an old home */
 		posta__worker_drain(worker);
 		others_run(sim);
 		posta__balance_serve(worker);

@@ -31,7 +31,10 @@ void posta__slots_fini(struct posta_system *system);
 struct posta_actor *posta__slots_take(struct posta_system *system);
 /* A free slot for a spawn on this worker's thread (NULL: a foreign thread). */
 struct posta_actor *posta__slot_new(struct posta_system *system, struct posta__worker *worker);
-/* As fresh from the table, but for its number and generation: before it is free. By its home, or before it is published. */
+/*
+ * As fresh from the table, but for its number and generation: before it is free. By its home, or before it is
+ * published.
+ */
 static inline void posta__slot_clean(struct posta_actor *actor)
 {
 	actor->pinned = actor->supervised = actor->parent_releases = false;

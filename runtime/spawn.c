@@ -193,7 +193,10 @@ static struct posta_actor *slot_prepare(struct posta_system *system, struct post
 	return NULL;
 }
 
-/* A free slot is in the run queue when a late message came for the last actor in it. It leaves before it lives elsewhere. */
+/*
+ * A free slot is in the run queue when a late message came for the last actor in it. It leaves before it lives
+ * elsewhere.
+ */
 static void run_remove(struct posta__worker *worker, struct posta_actor *actor)
 {
 	struct posta_actor **link = &worker->run_head;
@@ -210,15 +213,15 @@ static void run_remove(struct posta__worker *worker, struct posta_actor *actor)
 static void publish(struct posta_system *system, struct posta_actor *actor)
 {
 	/*
-	 * Release: PAIRS with the acquire in observe_tree.c, which finds references by itself; publishes where the actor lives. All
-	 * others learn them through a message or a lookup, which order it.
+	 * Release: PAIRS with the acquire in observe_tree.c, which finds references by itself; publishes where the
+	 * actor lives. All others learn them through a message or a lookup, which order it.
 	 */
 	atomic_store_explicit(&actor->self, ref_of_next(system, actor), memory_order_release);
 }
 
 /*
- * It is published, and cannot be after all. Names go while it has a reference; what was sent to that fits nobody. worker: of
- * the thread that calls, NULL for a foreign one.
+ * It is published, and cannot be after all. Names go while it has a reference; what was sent to that fits nobody.
+ * worker: of the thread that calls, NULL for a foreign one.
  */
 static void withdraw(struct posta_system *system, struct posta__worker *worker, struct posta_actor *actor,
 		     struct posta__worker *home)

@@ -504,7 +504,10 @@ static void on_stop(struct posta_actor *self)
 	exit_step(self, supervisor);
 }
 
-/* Its time is over. A handler cannot be torn from its thread: it and all below it are told again, as a kill, and it is named. */
+/*
+ * Its time is over. A handler cannot be torn from its thread: it and all below it are told again, as a kill, and it is
+ * named.
+ */
 static void on_shutdown_due(struct posta_actor *self, struct posta__supervisor *supervisor, struct posta__child *child)
 {
 	posta_log(system_of(self), POSTA_LOG_ERROR, "supervisor.child_stuck", "supervisor=%s child=%s shutdown_ms=%llu",

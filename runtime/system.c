@@ -161,7 +161,9 @@ static struct posta__worker *worker_make(struct posta_system *system, uint8_t id
 		posta__free(system, worker, sizeof *worker);
 		return NULL;
 	}
-	/* Release: PAIRS with the acquire in posta__system_worker; publishes the worker to those who free its blocks. */
+	/*
+	 * Release: PAIRS with the acquire in posta__system_worker; publishes the worker to those who free its blocks.
+	 */
 	atomic_store_explicit(&worker->observing, atomic_load_explicit(&system->observing, memory_order_relaxed),
 			      memory_order_relaxed);
 	atomic_store_explicit(&system->worker[id], worker, memory_order_release);
@@ -321,7 +323,8 @@ struct posta__worker *posta__dedicated_start(struct posta_system *system, struct
 	if (!worker)
 		worker = dedicated_make(system, error);
 	if (worker && !worker->thread_started && posta__worker_start(worker, -1, error)) {
-		atomic_store_explicit(&worker->vacant, true, memory_order_relaxed); /* another try may have its thread */
+		/* Another try may have its thread. */
+		atomic_store_explicit(&worker->vacant, true, memory_order_relaxed);
 		worker = NULL;
 	}
 	pthread_mutex_unlock(&system->lock);

@@ -64,8 +64,8 @@ void *posta__pages(struct posta_system *system, size_t size);
 void posta__pages_free(struct posta_system *system, void *memory, size_t size);
 
 /*
- * One pointer of an upper room per key, made by the first who asks (make runs under a lock: it must not call back into the
- * system) and freed with the system. Any thread.
+ * One pointer of an upper room per key, made by the first who asks (make runs under a lock: it must not call back into
+ * the system) and freed with the system. Any thread.
  * Returns: NULL when out of memory.
  */
 void *posta__system_extension(struct posta_system *system, const void *key, void *(*make)(struct posta_system *system),
@@ -77,12 +77,16 @@ void posta__extensions_free(struct posta_system *system);
 void posta__dead_letter(struct posta_system *system, struct posta__worker *worker, posta_ref to,
 			struct posta_message *message, enum posta_dead_reason reason);
 /*
- * For what must be told: as posta__message_copy for a small message, but from the system's reserve when there is no memory.
+ * For what must be told: as posta__message_copy for a small message, but from the system's reserve when there is no
+ * memory.
  * NULL: that is used up too.
  */
 struct posta_message *posta__message_sure(struct posta__worker *worker, struct posta_system *system, uint32_t type,
 					  const void *data, size_t size);
-/* For an answer, when there was no memory: from the reserve, half of which stays for what must be told. NULL: too large. */
+/*
+ * For an answer, when there was no memory: from the reserve, half of which stays for what must be told. NULL: too
+ * large.
+ */
 struct posta_message *posta__message_spare(struct posta_system *system, uint32_t type, const void *data, size_t size);
 enum posta_err posta__reserve_init(struct posta_system *system);
 void posta__reserve_fini(struct posta_system *system);

@@ -10,8 +10,8 @@
 #define NOT_IN_HEAP UINT32_MAX
 
 /*
- * Generation, worker, place + 1. The worker is in it because an actor without timers moves: an old name must not fit a timer
- * that the same actor has in the same place elsewhere.
+ * Generation, worker, place + 1. The worker is in it because an actor without timers moves: an old name must not fit a
+ * timer that the same actor has in the same place elsewhere.
  */
 #define PLACE_BITS 27
 #define WORKER_BITS 8

@@ -99,8 +99,8 @@ static enum posta_err special(struct posta__worker *worker, struct posta_actor *
 }
 
 /*
- * What is in hand, from first on, goes back to the front of the mailbox. last: of what was in hand. counted: whether its
- * length has it still; a mailbox that began to be counted in this turn has not.
+ * What is in hand, from first on, goes back to the front of the mailbox. last: of what was in hand. counted: whether
+ * its length has it still; a mailbox that began to be counted in this turn has not.
  */
 static void put_back(struct posta_actor *actor, struct posta_message *first, struct posta_message *last, bool counted)
 {

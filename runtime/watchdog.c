@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watchdog: a thread that looks, four times in watchdog_ms, at the number which each worker raises before and after a
- * handler. A number that stays odd for watchdog_ms is a handler that does not return: its actor and message are named, once.
+ * The watchdog: a thread that looks, four times in watchdog_ms, at the number which each worker raises before and after
+ * a handler. A number that stays odd for watchdog_ms is a handler that does not return: its actor and message are
+ * named, once.
  * Threads of single actors are not looked at: they are there to block.
  */
 #include "runtime/clock.h"

@@ -136,7 +136,8 @@ static inline struct posta_actor *posta__slot(const struct posta__worker *worker
 
 /*
  * Makes the worker look at its shared lines. Any thread, after what it shall find was put there.
- * Release: PAIRS with the acquire exchange in the round; publishes what was put there. Weaker: a busy worker overlooks it.
+ * Release: PAIRS with the acquire exchange in the round; publishes what was put there. Weaker: a busy worker overlooks
+ * it.
  */
 static inline void posta__poke(struct posta__worker *worker)
 {
@@ -196,8 +197,8 @@ void posta__worker_poll(struct posta__worker *worker);
 /* Takes what others left in the shared lines. */
 void posta__worker_drain(struct posta__worker *worker);
 /*
- * Looks at the ticks: it is called every look_every messages. Returns: whether the turn has taken its time. What else is due
- * by then is done after the turn.
+ * Looks at the ticks: it is called every look_every messages. Returns: whether the turn has taken its time. What else
+ * is due by then is done after the turn.
  */
 bool posta__worker_look(struct posta__worker *worker);
 /* The worker of the calling thread, NULL on a foreign one. */
