@@ -54,7 +54,8 @@ static struct posta_message *take(struct posta_system *system, uint32_t type, co
 	atomic_fetch_add_explicit(&system->reserve_missing, 1, memory_order_relaxed);
 	message->type = type;
 	message->size_ = (uint16_t)size;
-	memcpy(message->payload_, data, size);
+	if (size)
+		memcpy(message->payload_, data, size);
 	return message;
 }
 

@@ -267,7 +267,7 @@ static void services(void)
 				posta_event_bus_publish(posta_messaging_event_bus(messaging), "t", event, NULL, NULL));
 		posta_event_unref(event);
 		kit_settle(system);
-		posta_messaging_stop(messaging, 100, NULL);
+		oom_worked(posta_messaging_stop(messaging, 30000, NULL)); /* it is told its end, whatever lacks */
 	}
 	posta_messaging_free(messaging);
 	kit_settle(system);
