@@ -82,7 +82,7 @@ enum posta_err posta_stash(struct posta_actor *self, struct posta_message *messa
 	return POSTA_OK;
 }
 
-/* At the end of the turn, when the mailbox is whole: in the midst of it the turn holds a part of it. */
+/* In the next turn, when the mailbox is whole: in the midst of one the turn holds a part of it. */
 void posta_unstash(struct posta_actor *self)
 {
 	self->attention |= POSTA__ATTEND_UNSTASH;

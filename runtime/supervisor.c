@@ -406,7 +406,6 @@ static void start_failed(struct posta_actor *self, struct posta__supervisor *sup
 		return;
 	}
 	child->then = first ? POSTA__THEN_DELETE : POSTA__THEN_KEEP;
-	child->start = POSTA__START_RESTART; /* nobody starts it now unless asked */
 	if (child->slot)
 		signal_child(self, child, POSTA__SIGNAL_STOP, reason, 1);
 	else if (first)

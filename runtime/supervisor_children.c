@@ -134,7 +134,8 @@ struct posta__child *posta__child_add(struct posta_actor *self, struct posta__ch
 		child_free(system, child);
 		return NULL;
 	}
-	child->id_hash = spec->id ? posta__hash(spec->id, strlen(spec->id), 0) : 0;
+	if (spec->id)
+		child->id_hash = posta__hash(spec->id, strlen(spec->id), 0);
 	child->serial = ++children->next_serial;
 	child->prev = children->last;
 	if (children->last)
@@ -172,5 +173,5 @@ void posta__children_free(struct posta_actor *self, struct posta__children *chil
 	while (children->last)
 		posta__child_remove(self, children, children->last);
 	posta__free(system_of(self), children->by_slot, 2 * children->buckets * sizeof(struct posta__child *));
-	*children = (struct posta__children){ 0 };
+	*children = (struct posta__children){ .first = NULL };
 }

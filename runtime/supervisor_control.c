@@ -106,7 +106,7 @@ static enum posta_err restart_child(struct posta_actor *self, struct posta__supe
 		return answer(self, POSTA_ENOTFOUND, POSTA_NOBODY);
 	if (child->phase == POSTA__CHILD_UP)
 		return answer(self, POSTA_EEXISTS, child->ref);
-	if (child->phase != POSTA__CHILD_DOWN || child->slot || supervisor->procedure != POSTA__PROCEDURE_NONE)
+	if (child->slot || supervisor->procedure != POSTA__PROCEDURE_NONE)
 		return answer(self, POSTA_ESTATE, POSTA_NOBODY);
 	child->caller = posta_caller(message);
 	child->start = POSTA__START_CALLED;

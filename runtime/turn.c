@@ -21,9 +21,11 @@
  *   mailbox empty? asleep : in line again
  */
 
+/* The tail is the place of the last one's next_. */
 static struct posta_message *last_of(const struct posta_actor *actor)
 {
-	return (struct posta_message *)(void *)((char *)actor->tail - offsetof(struct posta_message, next_));
+	static_assert(offsetof(struct posta_message, next_) == 0, "a message begins with its next_");
+	return (struct posta_message *)(void *)actor->tail;
 }
 
 static void uncount(struct posta_actor *actor, const struct posta_message *message)
@@ -192,16 +194,15 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 		}
 		if (POSTA__UNLIKELY(--worker->until_look == 0) && posta__worker_look(worker)) {
 			put_back(actor, next, last, counted);
-			return;
+			break;
 		}
 	}
+	worker->current = NULL; /* it is gone: who replies outside of a handler hears so */
 }
 
 /* What drew attention is seen to at once; whoever has more to do gets in line again. */
 static __attribute__((noinline)) void end_turn(struct posta__worker *worker, struct posta_actor *actor)
 {
-	if (actor->attention & POSTA__ATTEND_UNSTASH)
-		unstash(actor);
 	if (actor->attention & POSTA__ATTEND_STOP && posta__actor_end_quietly(worker, actor)) {
 		actor->queued = false;
 		return;
@@ -219,9 +220,9 @@ static __attribute__((noinline)) void attentive_turn(struct posta__worker *worke
 {
 	if (actor->notified)
 		posta__mailbox_take(worker, actor);
-	if (actor->attention & POSTA__ATTEND_UNSTASH)
-		unstash(actor);
 	bool go = !actor->attention || posta__actor_attend(worker, actor);
+	if (actor->attention & POSTA__ATTEND_UNSTASH) /* asked for in the last turn, or by the restart just now */
+		unstash(actor);
 	if (actor->attention & POSTA__ATTEND_TRIM)
 		trim(worker, actor);
 	if (go && actor->head) {

@@ -119,6 +119,13 @@ static inline void tree_start(struct tree *tree)
 	kit_settle(tree->system);
 }
 
+/* Nothing about it is special. */
+static inline void tree_up(struct tree *tree, enum posta_strategy strategy)
+{
+	tree_prepare(tree, strategy);
+	tree_start(tree);
+}
+
 static inline void tell(struct tree *tree, int member, uint32_t type)
 {
 	kit_send(tree->system, tree->members[member].self, type);
@@ -243,6 +250,12 @@ static inline void caller_spawn(struct caller *caller, struct posta_system *syst
 	caller->self = posta_system_spawn(system, &caller_class, caller, NULL, NULL);
 }
 
+static inline void tree_up_and_caller(struct tree *tree, enum posta_strategy strategy, struct caller *caller)
+{
+	tree_up(tree, strategy);
+	caller_spawn(caller, tree->system, tree->supervisor);
+}
+
 /* Makes the call and waits for its answer. */
 static inline enum posta_err do_call(struct posta_system *system, struct caller *caller, enum call call)
 {
@@ -251,6 +264,30 @@ static inline enum posta_err do_call(struct posta_system *system, struct caller 
 	kit_settle(system);
 	assert_int_equal(caller->answers, before + 1);
 	return caller->result;
+}
+
+/* The caller asks for a child d, whose start stays pending. */
+static inline void start_pending(struct tree *tree, struct caller *caller)
+{
+	const struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree->members[3] };
+	tree->members[3].fail_start = POSTA_EPENDING;
+	caller_spawn(caller, tree->system, tree->supervisor);
+	caller->spec = &spec;
+	kit_send(tree->system, caller->self, CALL_START);
+	kit_settle(tree->system);
+	caller->spec = NULL;
+	assert_int_equal(caller->answers, 0);
+}
+
+/* The supervisor ends before what the caller waits for: that is no success. */
+static inline void supervisor_ends_meanwhile(struct tree *tree, const struct caller *caller)
+{
+	unsigned before = caller->answers;
+	posta_system_stop_actor(tree->system, tree->supervisor, POSTA_ESHUTDOWN);
+	kit_settle(tree->system);
+	assert_int_equal(caller->answers, before + 1);
+	assert_int_equal(caller->result, POSTA_ESHUTDOWN);
+	tree_end(tree);
 }
 
 #endif

@@ -51,8 +51,7 @@ static void control__start_child__is_the_last_in_order(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree.members[3] };
 	posta_ref child = POSTA_NOBODY;
 	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, &child), POSTA_OK);
@@ -67,8 +66,7 @@ static void control__start_child_fails__is_answered_and_forgotten(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	tree.members[3].fail_start = POSTA_EIO;
 	const struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree.members[3] };
 	posta_ref child = POSTA_NOBODY;
@@ -82,10 +80,8 @@ static void control__stop_restart_delete(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
 	struct caller caller;
-	caller_spawn(&caller, tree.system, tree.supervisor);
+	tree_up_and_caller(&tree, POSTA_ONE_FOR_ONE, &caller);
 	assert_int_equal(do_call(tree.system, &caller, CALL_DELETE), POSTA_ESTATE);
 	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_EEXISTS);
 	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
@@ -103,10 +99,8 @@ static void control__restart_child_fails__is_answered_and_stays_down(void **stat
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
 	struct caller caller;
-	caller_spawn(&caller, tree.system, tree.supervisor);
+	tree_up_and_caller(&tree, POSTA_ONE_FOR_ONE, &caller);
 	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
 	tree.members[1].fail_start = POSTA_EIO;
 	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_EIO);
@@ -144,26 +138,14 @@ static void control__restart_child__cannot_be_made__says_why(void **state)
 	tree_end(&tree);
 }
 
-/* The supervisor ends before the child has started: that is no success. */
 static void control__start_child__supervisor_ends_meanwhile__says_so(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
-	tree.members[3].fail_start = POSTA_EPENDING;
-	const struct posta_child_spec spec = { .id = "d", .klass = &member_class, .argument = &tree.members[3] };
 	struct caller caller;
-	caller_spawn(&caller, tree.system, tree.supervisor);
-	caller.spec = &spec;
-	kit_send(tree.system, caller.self, CALL_START);
-	kit_settle(tree.system);
-	assert_int_equal(caller.answers, 0);
-	posta_system_stop_actor(tree.system, tree.supervisor, POSTA_ESHUTDOWN);
-	kit_settle(tree.system);
-	assert_int_equal(caller.answers, 1);
-	assert_int_equal(caller.result, POSTA_ESHUTDOWN);
-	tree_end(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
+	start_pending(&tree, &caller);
+	supervisor_ends_meanwhile(&tree, &caller);
 }
 
 /* A child that waits for its restart can be stopped; it does not come back. */
@@ -191,10 +173,8 @@ static void control__supervisor_is_dead__call_says_so(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
 	struct caller caller;
-	caller_spawn(&caller, tree.system, tree.supervisor);
+	tree_up_and_caller(&tree, POSTA_ONE_FOR_ONE, &caller);
 	posta_system_stop_actor(tree.system, tree.supervisor, POSTA_OK);
 	kit_settle(tree.system);
 	struct posta_child_info infos[1];
@@ -208,8 +188,7 @@ static void control__start_child__a_supervisor__brings_its_children(void **state
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	const struct posta_child_spec leaf = { .id = "leaf", .klass = &member_class, .argument = &tree.members[4] };
 	const struct posta_supervisor_options sub = { .children = &leaf, .child_count = 1 };
 	struct posta_child_spec spec = { .id = "sub" };
@@ -240,8 +219,7 @@ static void control__caller_ends_before_its_answer__supervisor_goes_on(void **st
 	(void)state;
 	static const struct posta_actor_class hasty = { .name = "hasty", .receive = hasty_receive };
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	kit_send(tree.system, posta_system_spawn(tree.system, &hasty, &tree.supervisor, NULL, NULL), 1);
 	kit_settle(tree.system);
 	assert_true(supervisor_lives(&tree));
@@ -273,10 +251,8 @@ static void control__of_the_other_kind_of_supervisor__is_refused(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
 	struct caller caller;
-	caller_spawn(&caller, tree.system, tree.supervisor);
+	tree_up_and_caller(&tree, POSTA_ONE_FOR_ONE, &caller);
 	caller.child = tree.members[0].self;
 	assert_int_equal(do_call(tree.system, &caller, CALL_STOP_SIMPLE), POSTA_EINVAL);
 	assert_int_equal(do_call(tree.system, &caller, CALL_SIMPLE), POSTA_EINVAL);
@@ -379,8 +355,7 @@ static void control__start_child__its_strings_are_copied(void **state)
 	(void)state;
 	static const struct posta_actor_class hurried = { .name = "hurried", .receive = hurried_receive };
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	struct caller caller = { .supervisor = tree.supervisor, .argument = &tree.members[3] };
 	kit_send(tree.system, posta_system_spawn(tree.system, &hurried, &caller, NULL, NULL), 1);
 	kit_settle(tree.system);
@@ -397,8 +372,7 @@ static void control__ids_and_names__have_a_longest(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	char longest[POSTA_NAME_MAX + 1] = "", too_long[POSTA_NAME_MAX + 2] = "";
 	memset(longest, 'l', POSTA_NAME_MAX);
 	memset(too_long, 'l', POSTA_NAME_MAX + 1);
@@ -432,8 +406,7 @@ static void control__stopped_already_or_just_now__is_no_error_or_one_at_a_time(v
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	struct caller caller, second;
 	caller_spawn(&caller, tree.system, tree.supervisor);
 	caller_spawn(&second, tree.system, tree.supervisor);
@@ -454,8 +427,7 @@ static void control__restart_child__supervisor_ends_meanwhile__says_so(void **st
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	struct caller caller, second;
 	caller_spawn(&caller, tree.system, tree.supervisor);
 	caller_spawn(&second, tree.system, tree.supervisor);
@@ -465,11 +437,22 @@ static void control__restart_child__supervisor_ends_meanwhile__says_so(void **st
 	kit_settle(tree.system);
 	assert_int_equal(do_call(tree.system, &second, CALL_RESTART), POSTA_ESTATE);
 	assert_int_equal(caller.answers, 1);
-	posta_system_stop_actor(tree.system, tree.supervisor, POSTA_ESHUTDOWN);
+	supervisor_ends_meanwhile(&tree, &caller);
+}
+
+/* It fails by itself while the supervisor ends: whoever had it stopped before is not answered a second time with that. */
+static void control__restart_child__fails_while_the_supervisor_ends__says_so(void **state)
+{
+	(void)state;
+	struct caller caller;
+	struct tree tree;
+	tree_up_and_caller(&tree, POSTA_ONE_FOR_ONE, &caller);
+	assert_int_equal(do_call(tree.system, &caller, CALL_STOP), POSTA_OK);
+	tree.members[1].fail_start = POSTA_EPENDING;
+	kit_send(tree.system, caller.self, CALL_RESTART);
 	kit_settle(tree.system);
-	assert_int_equal(caller.answers, 2);
-	assert_int_equal(caller.result, POSTA_ESHUTDOWN);
-	tree_end(&tree);
+	posta_started(tree.members[1].actor, POSTA_EIO);
+	supervisor_ends_meanwhile(&tree, &caller);
 }
 
 /* b was stopped, the others wait for their restart as a group: neither can be started from outside now. */
@@ -498,16 +481,10 @@ static void control__which_and_count__in_each_phase(void **state)
 	(void)state;
 	struct tree tree;
 	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.specs[2].supervisor = true;
 	tree_start(&tree);
-	tree.members[3].fail_start = POSTA_EPENDING;
-	const struct posta_child_spec spec = {
-		.id = "d", .klass = &member_class, .argument = &tree.members[3], .supervisor = true
-	};
 	struct caller caller, starter;
-	caller_spawn(&starter, tree.system, tree.supervisor);
-	starter.spec = &spec;
-	kit_send(tree.system, starter.self, CALL_START);
-	kit_settle(tree.system);
+	start_pending(&tree, &starter);
 	caller_spawn(&caller, tree.system, tree.supervisor);
 	caller.id = "d";
 	static const struct {
@@ -527,7 +504,7 @@ static void control__which_and_count__in_each_phase(void **state)
 		assert_true(caller.infos[0].running && !caller.infos[0].restarting && !caller.infos[0].supervisor);
 		assert_int_equal(caller.infos[3].running, phases[i].running);
 		assert_int_equal(caller.infos[3].restarting, phases[i].restarting);
-		assert_true(caller.infos[3].supervisor);
+		assert_true(caller.infos[2].supervisor);
 		assert_int_equal(caller.infos[3].ref, i == 3 ? POSTA_NOBODY : tree.members[3].self);
 		assert_int_equal(do_call(tree.system, &caller, CALL_COUNT), POSTA_OK);
 		assert_int_equal(caller.count.active, phases[i].active);
@@ -585,6 +562,7 @@ int main(void)
 		cmocka_unit_test(control__ids_and_names__have_a_longest),
 		cmocka_unit_test(control__stopped_already_or_just_now__is_no_error_or_one_at_a_time),
 		cmocka_unit_test(control__restart_child__supervisor_ends_meanwhile__says_so),
+		cmocka_unit_test(control__restart_child__fails_while_the_supervisor_ends__says_so),
 		cmocka_unit_test(control__restart_child__a_group_waits__is_refused),
 		cmocka_unit_test(control__which_and_count__in_each_phase),
 		cmocka_unit_test(control__which__none_or_more_than_there_is_room_for),

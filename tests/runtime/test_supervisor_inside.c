@@ -59,8 +59,7 @@ static void timer__of_a_stop_that_is_over__kills_nobody(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ALL);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ALL);
 	struct posta__child *child = inside(&tree)->children.first;
 	fail_member(&tree, 1);
 	starts_are(&tree, 2, 2, 2);
@@ -262,8 +261,7 @@ static void records__by_chance__are_found(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	struct records *records = calloc(1, sizeof *records);
 	records->self = actor_of(&tree);
 	for (unsigned i = 0; i < RECORDS; i++) {
@@ -292,8 +290,7 @@ static void records__no_memory__are_as_before(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	struct kit_heap *heap = kit_heap(tree.system);
 	struct posta__children children = { .count = 0 };
 	const struct posta_child_spec spec = { .id = "x", .klass = &member_class, .spawn = { .name = "y" } };

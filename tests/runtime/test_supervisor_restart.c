@@ -6,8 +6,7 @@ static void permanent__restarts_also_after_a_normal_end(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	tell(&tree, 0, KIT_STOP);
 	posta_system_stop_actor(tree.system, tree.members[1].self, POSTA_ESHUTDOWN);
 	kit_settle(tree.system);
@@ -365,6 +364,100 @@ static void backoff__of_a_group__is_the_failed_ones(void **state)
 	tree_end(&tree);
 }
 
+/* The last of them waits for long when the first fails, which would not: together they wait for the longer. */
+static void backoff__of_a_group__another_fails_meanwhile__is_the_longer_one(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_prepare(&tree, POSTA_REST_FOR_ONE);
+	tree.specs[2].backoff = (struct posta_backoff){ .initial_ms = 5000 };
+	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100 };
+	tree_start(&tree);
+	fail_member(&tree, 2);
+	fail_member(&tree, 0);
+	posta_system_advance(tree.system, 4999);
+	starts_are(&tree, 1, 1, 1);
+	posta_system_advance(tree.system, 1);
+	starts_are(&tree, 2, 2, 2);
+	tree_end(&tree);
+}
+
+/* -- What is said of it -- */
+
+enum { SAY_WHY = 300 };
+
+static enum posta_err talkative_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	if (message->type != SAY_WHY)
+		return member_receive(self, state, message);
+	posta_fail(self, POSTA_EREFUSED, "no %s", "more");
+	return POSTA_OK;
+}
+
+static void last_error__its_words_or_those_of_the_reason(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class talkative = {
+		.name = "talkative", .receive = talkative_receive, .start = member_start, .stop = member_stop
+	};
+	static const struct {
+		uint32_t type;
+		enum posta_err reason;
+		const char *words;
+	} ends[] = { { SAY_WHY, POSTA_EREFUSED, "no more" },
+		     { KIT_STOP, POSTA_OK, NULL },
+		     { SAY_WHY, POSTA_EREFUSED, "no more" },
+		     { KIT_FAIL, POSTA_EFAILED, NULL } };
+	struct tree tree;
+	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
+	tree.specs[0].klass = &talkative;
+	tree_start(&tree);
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		struct posta_child_info infos[MEMBERS];
+		size_t count = MEMBERS;
+		tell(&tree, 0, ends[i].type);
+		assert_int_equal(posta_system_which_children(tree.system, tree.supervisor, 1000, infos, &count), POSTA_OK);
+		assert_int_equal(infos[0].last_reason, ends[i].reason);
+		assert_string_equal(infos[0].last_error, ends[i].words ? ends[i].words : posta_strerror(ends[i].reason));
+	}
+	tree_end(&tree);
+}
+
+static void on_log(void *context, int level, const char *event, const char *text)
+{
+	(void)level;
+	if (strcmp(event, "supervisor.restart") == 0)
+		snprintf(context, 256, "%s", text);
+}
+
+static void restart__is_logged_with_its_number_and_wait(void **state)
+{
+	(void)state;
+	char line[256] = "";
+	const struct posta_system_options system_options = { .workers = POSTA_HOST_DRIVEN,
+							     .virtual_clock = true,
+							     .log = on_log,
+							     .log_context = line,
+							     .log_level = POSTA_LOG_INFO };
+	struct posta_system *system;
+	assert_int_equal(posta_system_start(&system_options, &system, NULL), POSTA_OK);
+	struct kit_log log = { 0 };
+	const struct posta_child_spec child = { .id = "child", .klass = &kit_noter, .argument = &log };
+	const struct posta_supervisor_options options = {
+		.name = "top", .intensity = 5, .children = &child, .child_count = 1, .backoff = { .initial_ms = 100 }
+	};
+	posta_system_supervise(system, &options, NULL);
+	kit_settle(system);
+	kit_send(system, log.self, KIT_FAIL);
+	kit_settle(system);
+	assert_string_equal(line, "supervisor=top child=child reason=EFAILED wait_ms=100 restarts=1");
+	posta_system_advance(system, 100);
+	kit_send(system, log.self, KIT_FAIL);
+	kit_settle(system);
+	assert_string_equal(line, "supervisor=top child=child reason=EFAILED wait_ms=200 restarts=2");
+	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +482,9 @@ int main(void)
 		cmocka_unit_test(backoff__of_a_group__is_the_failed_ones),
 		cmocka_unit_test(backoff__no_cap__grows_and_is_reset),
 		cmocka_unit_test(intensity__exceeded__another_fails_at_once__is_not_restarted),
+		cmocka_unit_test(backoff__of_a_group__another_fails_meanwhile__is_the_longer_one),
+		cmocka_unit_test(last_error__its_words_or_those_of_the_reason),
+		cmocka_unit_test(restart__is_logged_with_its_number_and_wait),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,8 +102,7 @@ static void one_for_one__only_the_failed_one_restarts(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	posta_ref before = tree.members[1].self;
 	tree.trace[0] = '\0';
 	fail_member(&tree, 1);
@@ -119,8 +118,7 @@ static void one_for_all__stop_in_reverse_start_in_order(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ALL);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ALL);
 	tree.trace[0] = '\0';
 	fail_member(&tree, 1);
 	trace_is(&tree, "-b-c-a+a+b+c");
@@ -132,8 +130,7 @@ static void rest_for_one__later_ones_restart(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_REST_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_REST_FOR_ONE);
 	tree.trace[0] = '\0';
 	fail_member(&tree, 1);
 	trace_is(&tree, "-b-c+b+c");
@@ -354,6 +351,41 @@ static void strategies__other_workers__children_restart_there(void **state)
 	assert_in_range(logs[0].stops, logs[0].starts, logs[0].starts + 1);
 }
 
+/* It is asked to end, and does so without an error: it has not started all the same. */
+static void start_child__ends_well_before_it_has_started__is_canceled(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
+	struct caller caller;
+	start_pending(&tree, &caller);
+	posta_system_stop_actor(tree.system, tree.members[3].self, POSTA_OK);
+	kit_settle(tree.system);
+	assert_int_equal(caller.answers, 1);
+	assert_int_equal(caller.result, POSTA_ECANCELED);
+	assert_int_equal(caller.child, POSTA_NOBODY);
+	tree_end(&tree);
+}
+
+static void start_child__cannot_be_made__is_forgotten(void **state)
+{
+	(void)state;
+	struct tree tree;
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
+	struct kit_log log = { 0 };
+	kit_spawn(tree.system, &log, &(struct posta_spawn_options){ .name = "wanted" });
+	struct posta_child_spec spec = {
+		.id = "d", .klass = &member_class, .argument = &tree.members[3], .spawn = { .name = "wanted" }
+	};
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, NULL), POSTA_EEXISTS);
+	struct posta_child_count count;
+	assert_int_equal(posta_system_count_children(tree.system, tree.supervisor, 1000, &count), POSTA_OK);
+	assert_int_equal(count.specs, MEMBERS);
+	spec.spawn.name = "unwanted";
+	assert_int_equal(posta_system_start_child(tree.system, tree.supervisor, &spec, 1000, NULL), POSTA_OK);
+	tree_end(&tree);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +406,8 @@ int main(void)
 		cmocka_unit_test(strategies__other_workers__children_restart_there),
 		cmocka_unit_test(simple_one_for_one__of_supervisors__each_has_its_children),
 		cmocka_unit_test(start__one_cannot_be_made__all_is_off),
+		cmocka_unit_test(start_child__ends_well_before_it_has_started__is_canceled),
+		cmocka_unit_test(start_child__cannot_be_made__is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,7 @@ static void shutdown__children_in_reverse(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	tree.trace[0] = '\0';
 	posta_system_stop_actor(tree.system, tree.supervisor, POSTA_ESHUTDOWN);
 	kit_settle(tree.system);
@@ -55,8 +54,7 @@ static void shutdown__while_a_child_restarts__ends(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ALL);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ALL);
 	tree.members[1].fail_start = POSTA_EPENDING;
 	fail_member(&tree, 0);
 	tree.trace[0] = '\0';
@@ -154,8 +152,7 @@ static void never_blocks__one_child_starts_for_ever__others_are_restarted(void *
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_ONE_FOR_ONE);
-	tree_start(&tree);
+	tree_up(&tree, POSTA_ONE_FOR_ONE);
 	tree.members[0].fail_start = POSTA_EPENDING;
 	fail_member(&tree, 0);
 	fail_member(&tree, 1);

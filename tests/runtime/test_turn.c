@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a turn does off its straight path: deadlines, failures by words, the stash, what a full mailbox counts. */
+/* What a turn does off its straight path: deadlines, failures by words, the stash, what a full mailbox counts, how far it goes. */
 #include "kit.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { DO_SEND_WITHIN = 50, DO_FAIL, DO_STASH, DO_UNSTASH, DO_KEEP, DO_SELF };
@@ -12,7 +13,7 @@ struct actor {
 	char last[64];
 	posta_ref other;
 	struct posta_message *kept;
-	enum posta_err reason, returned;
+	enum posta_err reason, returned, replied;
 	unsigned stops;
 	uint64_t ttl_ms;
 	bool stashing;
@@ -37,6 +38,8 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 	case DO_KEEP:
 		actor->kept = posta_keep(self, message);
 		return POSTA_OK;
+	case DO_SELF:
+		return posta_send(self, posta_self(self), 1, NULL, 0);
 	default:
 		return actor->stashing ? posta_stash(self, message) : POSTA_OK;
 	}
@@ -47,6 +50,7 @@ static void on_stop(struct posta_actor *self, void *state, enum posta_err reason
 	struct actor *actor = state;
 	actor->stops++;
 	actor->reason = reason;
+	actor->replied = posta_reply(self, 1, NULL, 0);
 	posta_message_free(self, actor->kept);
 }
 
@@ -105,6 +109,21 @@ static void wait_and_start(struct posta_system *system, uint64_t ms)
 	kit_settle(system);
 }
 
+/* None was given back twice: no two messages share one. */
+static void blocks_are_apart(struct posta_system *system)
+{
+	struct posta__worker *worker = posta__system_worker(system, 0);
+	struct posta_message *taken[64];
+	const char bytes[128] = "";
+	for (int i = 0; i < 64; i++) {
+		taken[i] = posta__message_copy(worker, system, 1, bytes, (size_t)(i % 8 + 1) * 16);
+		for (int j = 0; j < i; j++)
+			assert_ptr_not_equal(taken[j], taken[i]);
+	}
+	for (int i = 0; i < 64; i++)
+		posta__message_release(worker, system, taken[i]);
+}
+
 static void deadline__over_while_it_waited__is_a_dead_letter(void **state)
 {
 	(void)state;
@@ -127,6 +146,7 @@ static void deadline__over_while_it_waited__is_a_dead_letter(void **state)
 		kit_send(system, sender.other, 1); /* it goes on */
 		kit_settle(system);
 		assert_int_equal(receiver.handled, rows[i].handled + 1);
+		blocks_are_apart(system);
 		kit_stop(system);
 	}
 }
@@ -146,6 +166,7 @@ static void fail__with_words__ends_it_whatever_it_returned(void **state)
 		assert_int_equal(actor.handled, 1);
 		assert_int_equal(actor.stops, 1);
 		assert_int_equal(actor.reason, POSTA_EREFUSED);
+		assert_int_equal(actor.replied, POSTA_ESTATE); /* no message is being handled */
 		assert_int_equal(letters.count[POSTA_DEAD_POISON], 1);
 		assert_int_equal(letters.count[POSTA_DEAD_STOPPED], 1);
 		kit_stop(system);
@@ -262,6 +283,124 @@ static void send__on_its_way_when_the_receiver_ends__is_a_dead_letter(void **sta
 	kit_stop(system);
 }
 
+static void stop__from_outside__has_nobody_to_reply_to(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	struct actor actor = { .replied = POSTA_OK };
+	posta_ref ref = spawn(system, &actor, NULL);
+	kit_send(system, ref, DO_SELF);
+	kit_settle(system);
+	posta_system_stop_actor(system, ref, POSTA_OK);
+	kit_settle(system);
+	assert_int_equal(actor.stops, 1);
+	assert_int_equal(actor.replied, POSTA_ESTATE); /* the last message it handled is gone */
+	kit_stop(system);
+}
+
+/* -- How far one goes -- */
+
+static uint64_t turns(struct posta_system *system)
+{
+	struct posta_metrics metrics = { .size = sizeof metrics };
+	posta_system_metrics(system, &metrics);
+	return metrics.turns;
+}
+
+/* Ten at once are one turn: those just handled, those kept or not understood, and in each round as in the first. */
+static void turn__takes_all_that_waits(void **state)
+{
+	(void)state;
+	static const uint32_t types[] = { KIT_NOTE, KIT_UNHANDLED };
+	for (size_t t = 0; t < 2; t++) {
+		struct posta_system *system = kit_system(NULL);
+		struct kit_log log = { .count = 0 };
+		posta_ref ref = kit_spawn(system, &log, NULL);
+		kit_settle(system);
+		for (unsigned round = 1; round <= 3; round++) {
+			uint64_t before = turns(system);
+			for (int i = 0; i < 10; i++)
+				kit_send(system, ref, types[t]);
+			kit_settle(system);
+			assert_int_equal(log.count, 10 * round);
+			assert_int_equal(turns(system), before + 1);
+		}
+		kit_stop(system);
+	}
+}
+
+/* It answers itself so often: blocks that were handled serve again. */
+static enum posta_err echo_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	unsigned *left = state;
+	return (*left)-- ? posta_send(self, posta_self(self), message->type, "payload", 8) : POSTA_OK;
+}
+
+static void turn__handled_blocks__serve_again(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class echo = { .name = "echo", .receive = echo_receive };
+	struct posta_system *system = kit_system(NULL);
+	unsigned left = 1000;
+	posta_ref ref = posta_system_spawn(system, &echo, &left, NULL, NULL);
+	kit_send(system, ref, 1);
+	kit_settle(system);
+	long blocks = kit_heap(system)->blocks;
+	left = 100000;
+	kit_send(system, ref, 1);
+	kit_settle(system);
+	assert_int_equal(left, UINT_MAX);
+	assert_int_equal(kit_heap(system)->blocks, blocks);
+	kit_stop(system);
+}
+
+/* -- A mailbox that keeps the newest -- */
+
+struct bonds {
+	posta_ref watched, linked;
+	unsigned news, notes;
+};
+
+/* When it hears of the first end it sends itself two notes: too many, and behind the news that is still in hand. */
+static enum posta_err bonds_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct bonds *bonds = state;
+	if (message->type == KIT_STOP) {
+		posta_watch(self, bonds->watched);
+		return posta_link(self, bonds->linked);
+	}
+	if (message->type == KIT_NOTE)
+		bonds->notes++;
+	else if (bonds->news++ == 0)
+		for (int i = 0; i < 2; i++)
+			posta_send(self, posta_self(self), KIT_NOTE, NULL, 0);
+	return POSTA_OK;
+}
+
+static void drop_oldest__news_of_ends__stays_whatever_the_limit(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class klass_of_bonds = { .name = "bonds", .receive = bonds_receive };
+	const struct posta_spawn_options options = { .mailbox = { POSTA_MAILBOX_DROP_OLDEST, 1 }, .trap_exit = true };
+	static struct kit_log logs[2];
+	struct kit_letters letters = { 0 };
+	struct posta_system *system = kit_system(&letters);
+	struct bonds bonds = { .watched = kit_spawn(system, &logs[0], NULL), .linked = kit_spawn(system, &logs[1], NULL) };
+	posta_ref ref = posta_system_spawn(system, &klass_of_bonds, &bonds, &options, NULL);
+	kit_send(system, ref, KIT_STOP);
+	kit_settle(system);
+	posta_system_stop_actor(system, bonds.watched, POSTA_OK);
+	posta_system_stop_actor(system, bonds.linked, POSTA_OK);
+	kit_settle(system);
+	assert_int_equal(bonds.news, 2);
+	assert_int_equal(bonds.notes, 0);
+	assert_int_equal(letters.count[POSTA_DEAD_MAILBOX], 2);
+	kit_send(system, ref, KIT_NOTE); /* the list has its end where it was */
+	kit_settle(system);
+	assert_int_equal(bonds.notes, 1);
+	kit_stop(system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +412,10 @@ int main(void)
 		cmocka_unit_test(keep__beside_others__leaves_the_order),
 		cmocka_unit_test(slice__refused_or_to_nobody__is_released_once),
 		cmocka_unit_test(send__on_its_way_when_the_receiver_ends__is_a_dead_letter),
+		cmocka_unit_test(stop__from_outside__has_nobody_to_reply_to),
+		cmocka_unit_test(turn__takes_all_that_waits),
+		cmocka_unit_test(turn__handled_blocks__serve_again),
+		cmocka_unit_test(drop_oldest__news_of_ends__stays_whatever_the_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
