@@ -168,46 +168,65 @@ static int add_header(struct settings *settings, const char *text)
 	return CLI_OK;
 }
 
-static int take_option(struct settings *settings, int option, struct posta_bridge_options *bridge)
+static int take_format(struct settings *settings, const char *name)
 {
 	static const char *const formats[] = { "binary", "structured", "raw" };
-	long long number;
-	if (option < POSTA_ATTR_COUNT) {
-		settings->attributes[option] = optarg;
-	} else if (option == 'H') {
-		return add_header(settings, optarg);
-	} else if (option == 'e') {
-		settings->envelope = true;
-	} else if (option == 'r') {
-		settings->target.format = POSTA_FORMAT_RAW;
-	} else if (option == 'R') {
-		settings->target.retain = true;
-	} else if (option == 'c') {
-		bridge->client_id = optarg;
-	} else if (option == 'T') {
-		if (!cli_duration(optarg, &settings->timeout_ms))
-			return cli_usage_error("pub", "--timeout: \"%s\" is no duration: 30s", optarg);
-	} else if (option == 'q' || option == 'p') {
-		if (!cli_number(optarg, 0, option == 'q' ? 2 : 9, &number))
-			return cli_usage_error("pub", option == 'q' ? "--qos: 0, 1 or 2" : "--priority: 0 to 9");
-		*(option == 'q' ? &settings->target.qos : &settings->priority) = (int)number;
-	} else if (option == 'f') {
-		for (int i = 0; i < 3; i++) {
-			if (strcmp(formats[i], optarg) == 0) {
-				settings->target.format = (enum posta_format)i;
-				return CLI_OK;
-			}
+	for (int i = 0; i < 3; i++) {
+		if (strcmp(formats[i], name) == 0) {
+			settings->target.format = (enum posta_format)i;
+			return CLI_OK;
 		}
-		return cli_usage_error("pub", "--format: binary, structured or raw");
-	} else {
-		return CLI_USAGE;
 	}
+	return cli_usage_error("pub", "--format: binary, structured or raw");
+}
+
+static int take_number(int *to, const char *text, int max, const char *usage)
+{
+	long long number;
+	if (!cli_number(text, 0, max, &number))
+		return cli_usage_error("pub", "%s", usage);
+	*to = (int)number;
 	return CLI_OK;
+}
+
+static int take_option(struct settings *settings, int option, struct posta_bridge_options *bridge)
+{
+	switch (option) {
+	case 'H':
+		return add_header(settings, optarg);
+	case 'e':
+		settings->envelope = true;
+		return CLI_OK;
+	case 'f':
+		return take_format(settings, optarg);
+	case 'r':
+		settings->target.format = POSTA_FORMAT_RAW;
+		return CLI_OK;
+	case 'R':
+		settings->target.retain = true;
+		return CLI_OK;
+	case 'c':
+		bridge->client_id = optarg;
+		return CLI_OK;
+	case 'T':
+		return cli_duration(optarg, &settings->timeout_ms)
+			       ? CLI_OK
+			       : cli_usage_error("pub", "--timeout: \"%s\" is no duration: 30s", optarg);
+	case 'q':
+		return take_number(&settings->target.qos, optarg, 2, "--qos: 0, 1 or 2");
+	case 'p':
+		return take_number(&settings->priority, optarg, 9, "--priority: 0 to 9");
+	default:
+		if (option >= POSTA_ATTR_COUNT)
+			return CLI_USAGE;
+		settings->attributes[option] = optarg;
+		return CLI_OK;
+	}
 }
 
 static int parse(int argc, char **argv, struct settings *settings, struct posta_bridge_options *bridge)
 {
-	/* 0 would look like a flag's value: attributes are their own numbers, and ID is 0. */
+	/* An attribute is its own number: those are below every letter. */
 	static const struct option options[] = {
 		{ "id", required_argument, NULL, POSTA_ATTR_ID },
 		{ "source", required_argument, NULL, POSTA_ATTR_SOURCE },
@@ -268,6 +287,8 @@ static int run(int argc, char **argv)
 	bool in_time = publisher.actor && publish_lines(&publisher);
 	posta_bridge_status(publisher.session.bridge, &status);
 	cli_session_close(&publisher.session);
+	if (error.code)
+		return cli_fail("pub", "%s", error.text);
 	if (!in_time)
 		return cli_fail("pub", "%llu of %llu messages were not confirmed in time: %s",
 				(unsigned long long)(publisher.sent - publisher.confirmed),

@@ -34,6 +34,39 @@ struct running {
 	bool failed;
 };
 
+static int take_option(struct settings *settings, int option)
+{
+	long long number;
+	switch (option) {
+	case 'i':
+		return cli_duration(optarg, &settings->until_idle_ms) && settings->until_idle_ms
+			       ? CLI_OK
+			       : cli_usage_error("run", "--until-idle: \"%s\" is no duration: 5s, 500ms", optarg);
+	case 'd':
+		return cli_duration(optarg, &settings->drain_ms)
+			       ? CLI_OK
+			       : cli_usage_error("run", "--drain: \"%s\" is no duration: 10s, 500ms", optarg);
+	case 'w':
+		if (!cli_number(optarg, 1, 128, &number))
+			return cli_usage_error("run", "--workers: 1 to 128");
+		settings->workers = (int)number;
+		return CLI_OK;
+	case 'l':
+		if (strcmp(optarg, "text") != 0 && strcmp(optarg, "json") != 0)
+			return cli_usage_error("run", "--log: text or json");
+		settings->log = *optarg == 'j' ? posta_log_json : posta_log_text;
+		return CLI_OK;
+	case 'j':
+		settings->json = true;
+		return CLI_OK;
+	case 'q':
+		settings->quiet = true;
+		return CLI_OK;
+	default:
+		return CLI_USAGE;
+	}
+}
+
 static int parse(int argc, char **argv, struct settings *settings)
 {
 	static const struct option options[] = {
@@ -45,24 +78,10 @@ static int parse(int argc, char **argv, struct settings *settings)
 		{ "quiet", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
-	long long number;
 	for (int option; (option = getopt_long(argc, argv, "qj", options, NULL)) != -1;) {
-		if (option == 'i' && (!cli_duration(optarg, &settings->until_idle_ms) || !settings->until_idle_ms))
-			return cli_usage_error("run", "--until-idle: \"%s\" is no duration: 5s, 500ms", optarg);
-		if (option == 'd' && !cli_duration(optarg, &settings->drain_ms))
-			return cli_usage_error("run", "--drain: \"%s\" is no duration: 10s, 500ms", optarg);
-		if (option == 'w' && !cli_number(optarg, 1, 128, &number))
-			return cli_usage_error("run", "--workers: 1 to 128");
-		if (option == 'l' && strcmp(optarg, "text") != 0 && strcmp(optarg, "json") != 0)
-			return cli_usage_error("run", "--log: text or json");
-		if (option == '?')
-			return CLI_USAGE;
-		if (option == 'w')
-			settings->workers = (int)number;
-		if (option == 'l' && strcmp(optarg, "json") == 0)
-			settings->log = posta_log_json;
-		settings->json |= option == 'j';
-		settings->quiet |= option == 'q';
+		int status = take_option(settings, option);
+		if (status)
+			return status;
 	}
 	if (optind + 1 != argc)
 		return cli_usage_error("run", "one FILE is needed");
