@@ -14,13 +14,27 @@ static inline struct posta_message *posta__block_label(struct posta_message *mes
 	return message;
 }
 
+/* What is on top when no small block is free: a line that may be fetched at any time. */
+static inline struct posta_message *posta__pool_none(struct posta__worker *worker)
+{
+	return (struct posta_message *)(void *)worker;
+}
+
+/* Takes the top off the stack, and fetches one that will be on top soon. */
+static inline void posta__pool_pop(struct posta__worker *worker)
+{
+	struct posta_message **top = worker->pool.top;
+	worker->pool.top = top - 1;
+	__builtin_prefetch(top[-POSTA__POOL_AHEAD], 1);
+}
+
 /* The topmost free block of this worker, header set. NULL: there is none, or it is too small for size bytes. */
 static inline struct posta_message *posta__block_at_hand(struct posta__worker *worker, uint32_t type, size_t size)
 {
-	struct posta_message *message = worker->pool.free[0];
-	if (POSTA__UNLIKELY(size > POSTA_INLINE_MAX || !message))
+	struct posta_message *message = *worker->pool.top;
+	if (POSTA__UNLIKELY(size > POSTA_INLINE_MAX || message == posta__pool_none(worker)))
 		return NULL;
-	worker->pool.free[0] = message->next_;
+	posta__pool_pop(worker);
 	return posta__block_label(message, type, size);
 }
 
@@ -42,12 +56,17 @@ static inline bool posta__block_is_own(const struct posta__worker *worker, const
 	return POSTA__POOLED && block == worker->own_block;
 }
 
+/* A plain small block of this worker, which is free now. */
+static inline void posta__block_push(struct posta__worker *worker, struct posta_message *message)
+{
+	*++worker->pool.top = message;
+}
+
 static inline void posta__block_free(struct posta__worker *worker, struct posta_message *message)
 {
 #if POSTA__POOLED
 	if (POSTA__LIKELY(posta__block_is_own(worker, message))) {
-		message->next_ = worker->pool.free[0];
-		worker->pool.free[0] = message;
+		posta__block_push(worker, message);
 		return;
 	}
 #endif

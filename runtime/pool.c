@@ -10,6 +10,9 @@ struct heap_copy {
 	size_t size;
 };
 
+#define ARENA_FIRST (64u << 10) /* bytes */
+#define SMALL_FIRST 1024u       /* small blocks for which the stack has room at first */
+
 static_assert(sizeof(struct posta_message) == 32, "half a line of header, half of payload");
 static_assert(POSTA_BIT_SLICE_ > POSTA__CLASS_MASK, "the class and the bits share a byte");
 
@@ -31,6 +34,17 @@ static struct posta_message *heap_block(struct posta_system *system, unsigned in
 	return message;
 }
 
+static size_t stack_bytes(uint32_t max)
+{
+	return ((size_t)POSTA__POOL_AHEAD + max) * sizeof(struct posta_message *);
+}
+
+static void push_larger(struct posta__worker *worker, struct posta_message *message, unsigned index)
+{
+	message->next_ = worker->pool.larger[index - 1];
+	worker->pool.larger[index - 1] = message;
+}
+
 #if POSTA__POOLED
 
 static bool arena_grow(struct posta__worker *worker, size_t need)
@@ -49,51 +63,90 @@ static bool arena_grow(struct posta__worker *worker, size_t need)
 	return true;
 }
 
+/* Room in the stack for more small blocks: it grows while none is free. Returns: false when out of memory. */
+static bool stack_grow(struct posta__worker *worker)
+{
+	struct posta__pool *pool = &worker->pool;
+	uint32_t max = pool->small_max ? pool->small_max * 2 : SMALL_FIRST;
+	struct posta_message **small = posta__alloc(worker->system, POSTA__LINE, stack_bytes(max));
+	if (!small)
+		return false;
+	for (unsigned i = 0; i < POSTA__POOL_AHEAD; i++) /* what is fetched ahead of the last ones */
+		small[i] = posta__pool_none(worker);
+	posta__free(worker->system, pool->small, stack_bytes(pool->small_max));
+	pool->small = small;
+	pool->small_max = max;
+	pool->top = small + POSTA__POOL_AHEAD - 1;
+	return true;
+}
+
 /* Carves one more block; the blocks of a class come from one arena in order, so neighbours are neighbours. */
 static struct posta_message *carve(struct posta__worker *worker, unsigned index)
 {
 	struct posta__pool *pool = &worker->pool;
 	size_t size = (size_t)64 << index;
+	if (index == 0 && pool->small_count == pool->small_max && !stack_grow(worker))
+		return NULL;
 	if ((size_t)(pool->arena_end - pool->arena_at) < size && !arena_grow(worker, size))
 		return NULL;
 	struct posta_message *message = (struct posta_message *)(void *)pool->arena_at;
 	pool->arena_at += size;
+	pool->small_count += index == 0;
 	message->owner_ = worker->id;
 	message->bits_ = (uint8_t)index;
 	return message;
 }
 
-/* Acquire: PAIRS with the release in give_back; publishes the links of the blocks. */
+/* A few at a time: each of them is a line that comes from another CPU. Acquire: PAIRS with the release in give_back. */
 static void take_back_small(struct posta__worker *worker)
 {
-	worker->pool.free[0] = atomic_exchange_explicit(&worker->returned, NULL, memory_order_acquire);
-}
-
-/* Acquire: as above. */
-static void take_back_large(struct posta__worker *worker)
-{
-	struct posta_message *large = atomic_exchange_explicit(&worker->returned_large, NULL, memory_order_acquire);
-	while (large) {
-		struct posta_message *next = large->next_;
-		unsigned index = large->bits_ & POSTA__CLASS_MASK;
-		large->next_ = worker->pool.free[index];
-		worker->pool.free[index] = large;
-		large = next;
+	struct posta__pool *pool = &worker->pool;
+	if (!pool->returned)
+		pool->returned = atomic_exchange_explicit(&worker->returned, NULL, memory_order_acquire);
+	for (unsigned i = 0; pool->returned && i < POSTA__RETURN_BATCH; i++) {
+		struct posta_message *message = pool->returned;
+		pool->returned = message->next_;
+		posta__block_push(worker, message);
 	}
 }
 
-struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned index)
+static struct posta_message *refill_small(struct posta__worker *worker)
 {
-	struct posta_message **free = &worker->pool.free[index];
-	if (!*free && index == 0)
+	if (*worker->pool.top == posta__pool_none(worker))
 		take_back_small(worker);
-	else if (!*free)
-		take_back_large(worker);
+	struct posta_message *message = *worker->pool.top;
+	if (message == posta__pool_none(worker))
+		return carve(worker, 0);
+	posta__pool_pop(worker);
+	return message;
+}
+
+/* Acquire: as above. */
+static void take_back_larger(struct posta__worker *worker)
+{
+	struct posta_message *larger = atomic_exchange_explicit(&worker->returned_large, NULL, memory_order_acquire);
+	while (larger) {
+		struct posta_message *next = larger->next_;
+		push_larger(worker, larger, larger->bits_ & POSTA__CLASS_MASK);
+		larger = next;
+	}
+}
+
+static struct posta_message *refill_larger(struct posta__worker *worker, unsigned index)
+{
+	struct posta_message **free = &worker->pool.larger[index - 1];
+	if (!*free)
+		take_back_larger(worker);
 	struct posta_message *message = *free;
 	if (!message)
 		return carve(worker, index);
 	*free = message->next_;
 	return message;
+}
+
+struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned index)
+{
+	return index ? refill_larger(worker, index) : refill_small(worker);
 }
 
 #else
@@ -105,7 +158,7 @@ struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned 
 
 #endif
 
-/* Release: PAIRS with the acquire in take_back. */
+/* Release: PAIRS with the acquire in take_back_small and take_back_larger; publishes the links of the blocks. */
 static void give_back(_Atomic(struct posta_message *) *returned, struct posta_message *first,
 		      struct posta_message *last)
 {
@@ -148,9 +201,10 @@ static void block_free(struct posta__worker *worker, struct posta_system *system
 		return;
 	}
 	message->bits_ = (uint8_t)index;
-	if (worker && message->owner_ == worker->id) {
-		message->next_ = worker->pool.free[index];
-		worker->pool.free[index] = message;
+	if (worker && message->owner_ == worker->id && index == 0) {
+		posta__block_push(worker, message);
+	} else if (worker && message->owner_ == worker->id) {
+		push_larger(worker, message, index);
 	} else if (worker && index == 0) {
 		gather(worker, message);
 	} else {
@@ -174,6 +228,13 @@ void posta__pool_free_slow(struct posta__worker *worker, struct posta_message *m
 	posta__message_release(worker, worker->system, message);
 }
 
+void posta__pool_init(struct posta__worker *worker)
+{
+	worker->pool.none = posta__pool_none(worker);
+	worker->pool.top = &worker->pool.none;
+	worker->pool.arena_next = ARENA_FIRST;
+}
+
 void posta__pool_fini(struct posta__worker *worker)
 {
 	struct posta__arena *arena = worker->pool.arenas;
@@ -182,6 +243,7 @@ void posta__pool_fini(struct posta__worker *worker)
 		posta__free(worker->system, arena, arena->size);
 		arena = next;
 	}
+	posta__free(worker->system, worker->pool.small, stack_bytes(worker->pool.small_max));
 }
 
 struct posta_message *posta__message_heap(struct posta_system *system, uint32_t type, size_t size)

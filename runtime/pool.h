@@ -3,7 +3,9 @@
 #define POSTA_RUNTIME_POOL_H
 
 /*
- * Message blocks of a worker: size classes of 64 to 4,096 bytes, each a stack of free blocks carved from arenas.
+ * Message blocks of a worker: size classes of 64 to 4,096 bytes, each a stack of free blocks carved from arenas. The small
+ * ones' stack is an array: so the next is known before the block on top is looked at, and blocks further down can be fetched
+ * before their turn. A linked one made whoever sends many messages wait for the memory of each.
  * A block freed on another worker is gathered there and goes home in batches, at the latest before that worker
  * sleeps. With the option pools=false, and under AddressSanitizer, every block is a malloc of its own.
  */
@@ -20,6 +22,7 @@
 #define POSTA__CLASS_HEAP 0x07u /* a block of malloc's, of no worker */
 #define POSTA__OWNER_HEAP 0xFFu
 #define POSTA__RETURN_BATCH 64
+#define POSTA__POOL_AHEAD 8 /* how far below the top a free block is fetched */
 
 #define POSTA__BIT_STAMPED 0x08u  /* the last 8 bytes of its block are when it was sent; observe.h */
 #define POSTA__BIT_SYSTEM 0x20u   /* for the runtime, never for a handler */
@@ -35,7 +38,12 @@ struct posta__arena {
 };
 
 struct posta__pool {
-	struct posta_message *free[POSTA__CLASSES];
+	struct posta_message **top; /* of the small free blocks; under the lowest lies posta__pool_none */
+	struct posta_message *none; /* all that the stack has before it has memory */
+	struct posta_message *larger[POSTA__CLASSES - 1]; /* free blocks of the other classes, linked by next_ */
+	struct posta_message **small;                     /* the stack's memory: room for all small blocks */
+	uint32_t small_count, small_max;                  /* carved, and for how many there is room */
+	struct posta_message *returned;                   /* small blocks that came home, not in the stack yet */
 	struct posta_message *returning, *returning_last; /* small blocks of one other worker */
 	uint32_t returning_count;
 	size_t arena_next; /* bytes of the next arena: they double up to 2 MiB */
@@ -49,6 +57,7 @@ struct posta_message *posta__pool_refill(struct posta__worker *worker, unsigned 
 void posta__pool_free_slow(struct posta__worker *worker, struct posta_message *message);
 /* Sends gathered blocks home. */
 void posta__pool_flush(struct posta__worker *worker);
+void posta__pool_init(struct posta__worker *worker);
 void posta__pool_fini(struct posta__worker *worker);
 
 /* A block for size bytes, at most what the largest holds, header set but the sender. worker NULL: from the heap. */

@@ -187,8 +187,7 @@ static inline __attribute__((always_inline)) void run(struct posta__worker *work
 		if (observed)
 			posta__observe_end(worker, actor);
 		if (POSTA__LIKELY(own && !((uint32_t)result | actor->attention) && worker->current == message)) {
-			message->next_ = worker->pool.free[0];
-			worker->pool.free[0] = message;
+			posta__block_push(worker, message);
 		} else if (!after(worker, actor, result, next, last, counted)) {
 			return;
 		}

@@ -468,7 +468,7 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 	worker->run_tail = &worker->run_head;
 	worker->slots = system->slots.table;
 	worker->slot_mask = system->slots.mask;
-	worker->pool.arena_next = 64u << 10;
+	posta__pool_init(worker);
 	worker->ticks_per_us = TICKS_PER_US_GUESS;
 	worker->look_every = worker->until_look = LOOK_EVERY_FIRST;
 	worker->shuffled = system->options.virtual_clock && system->options.seed;

@@ -304,6 +304,40 @@ static void threads__fifo_per_pair_and_nothing_lost(void **state)
 	free(sum);
 }
 
+enum { BLOCKS = 5000 };
+
+/* Takes more blocks than the pool had ever room for, looks whether each is its own, and frees them in another order. */
+static enum posta_err hoard_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)message;
+	static struct posta_message *held[BLOCKS];
+	unsigned *right = state;
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		held[i] = posta_message_new(self, i, sizeof i);
+		memcpy(posta_data(held[i]), &i, sizeof i);
+	}
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		*right += held[i]->type == i && !memcmp(posta_data(held[i]), &i, sizeof i);
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		posta_message_free(self, held[i * 7 % BLOCKS]);
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class hoard_class = { .name = "hoard", .receive = hoard_receive };
+
+static void blocks__thousands_at_once_again_and_again__each_is_one(void **state)
+{
+	(void)state;
+	unsigned right = 0;
+	struct posta_system *system = kit_system(NULL);
+	posta_ref ref = posta_system_spawn(system, &hoard_class, &right, NULL, NULL);
+	for (int i = 0; i < 3; i++)
+		kit_send(system, ref, 1);
+	kit_settle(system);
+	assert_int_equal(right, 3 * BLOCKS);
+	kit_stop(system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +351,7 @@ int main(void)
 		cmocka_unit_test(turn__takes_its_snapshot__queue_stays_short),
 		cmocka_unit_test(within__expired__is_dropped_and_counted),
 		cmocka_unit_test(threads__fifo_per_pair_and_nothing_lost),
+		cmocka_unit_test(blocks__thousands_at_once_again_and_again__each_is_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
