@@ -47,6 +47,7 @@ enum posta_err posta__kafka_set(rd_kafka_conf_t *conf, const char *name, const c
  */
 struct posta__kafka_client {
 	_Atomic(uint32_t) refs;
+	uint32_t spare_refs; /* of them: the loop's, taken ahead for the messages to come */
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	rd_kafka_queue_t *records; /* a consumer's: what was fetched */
@@ -80,6 +81,8 @@ struct posta__kafka_client *posta__kafka_client_new(rd_kafka_conf_t *conf, enum 
 /* Thread: any. */
 struct posta__kafka_client *posta__kafka_client_ref(struct posta__kafka_client *client);
 void posta__kafka_client_unref(struct posta__kafka_client *client);
+/* The same for a message. Thread: the loop's. */
+struct posta__kafka_client *posta__kafka_client_ref_spare(struct posta__kafka_client *client);
 /* The callback of its ev_io comes (again), though librdkafka reports no edge. */
 void posta__kafka_client_kick(struct posta__kafka_client *client);
 void posta__kafka_client_hush(struct posta__kafka_client *client);
@@ -112,7 +115,10 @@ struct posta__kafka_record {
 
 enum posta_err posta__kafka_encode(const struct posta_envelope *envelope, enum posta_format format,
 				   struct posta__kafka_record *record);
-/* Takes: message, always; a large body is left in it. Returns: owned; NULL when out of memory. */
+/*
+ * Takes: message, always; a large body is left in it. Thread: the client's loop's. Returns: owned; NULL when out of
+ * memory.
+ */
 struct posta_envelope *posta__kafka_decode(struct posta__kafka_client *client, rd_kafka_message_t *message);
 
 /* -- kafka_producer.c */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define ABANDON_MS 3000
+#define SPARE_REFS 256u
 #define SAFE_TO_DESTROY 0x020400FF
 #define JOIN_MS 1000     /* for a member to get its first assignment, and leave in order */
 #define OUTLAST_MS 10000 /* then it is no member yet, or librdkafka knows an id of it */
@@ -186,6 +187,24 @@ struct posta__kafka_client *posta__kafka_client_ref(struct posta__kafka_client *
 	/* Relaxed: whoever adds one has one. */
 	atomic_fetch_add_explicit(&client->refs, 1, memory_order_relaxed);
 	return client;
+}
+
+/* By the run: each atomic one would wait for all that was written before it. */
+struct posta__kafka_client *posta__kafka_client_ref_spare(struct posta__kafka_client *client)
+{
+	if (!client->spare_refs) {
+		client->spare_refs = SPARE_REFS;
+		atomic_fetch_add_explicit(&client->refs, SPARE_REFS, memory_order_relaxed); /* as above */
+	}
+	client->spare_refs--;
+	return client;
+}
+
+static void drop_spare_refs(struct posta__kafka_client *client)
+{
+	/* Relaxed: the caller's own reference is among those that stay. */
+	atomic_fetch_sub_explicit(&client->refs, client->spare_refs, memory_order_relaxed);
+	client->spare_refs = 0;
 }
 
 static void *destroy(void *argument)
@@ -407,6 +426,9 @@ static void *leave(void *argument)
 
 void posta__kafka_client_close(struct posta__kafka_client *client)
 {
-	if (client && posta__kafka_detach(leave, client))
+	if (!client)
+		return;
+	drop_spare_refs(client);
+	if (posta__kafka_detach(leave, client))
 		leave(client);
 }

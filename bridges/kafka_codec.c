@@ -66,7 +66,7 @@ static enum posta_err wrap(struct posta_envelope *envelope, struct posta__kafka_
 
 	if (!hold)
 		return POSTA_ENOMEM;
-	*hold = (struct hold){ .client = posta__kafka_client_ref(client), .message = message };
+	*hold = (struct hold){ .client = posta__kafka_client_ref_spare(client), .message = message };
 	return posta_envelope_wrap_body(envelope, message->payload, message->len, release, hold);
 }
 
