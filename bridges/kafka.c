@@ -3,6 +3,7 @@
  * The bridge to Kafka: its ops table, connecting, errors, the end.
  *
  *   connect: producer ─▶ metadata from any broker (a helper thread) ─▶ up
+ *   broken:  all connections are gone ─▶ metadata from any broker, within a second ─▶ up as before, or down
  *   finish:  reports awaited, offsets stored ─▶ consumers leave their groups (helper threads) ─▶ ended
  */
 #include "bridges/kafka.h"
@@ -19,6 +20,7 @@
 #define TICK_S .2
 #define TICK_FINISH_S .01
 #define FINISH_S 5.
+#define DOUBT_MS 1000
 #define FIXED_SCRAM 0x020601ff
 
 /* -- errors */
@@ -89,6 +91,23 @@ static void refused(struct posta__kafka *kafka, char words[POSTA_ERROR_TEXT_MAX]
 	posta__kafka_fail(kafka, POSTA_EAUTH, words);
 }
 
+/*
+ * The library connects again by itself, and then goes on where it was: nothing is published or delivered twice, and the
+ * group need not share its partitions out anew. A member that left while it joined would hold that up until its session
+ * expires. So only who finds no broker in time is down.
+ */
+static void doubt(struct posta__kafka *kafka, const char *words)
+{
+	if (kafka->doubted)
+		return;
+	if (!*kafka->last_error)
+		snprintf(kafka->last_error, sizeof kafka->last_error, "%s", words);
+	kafka->doubted = kafka->up && !kafka->finishing &&
+			 !posta__kafka_client_probe(kafka->producer.client, DOUBT_MS);
+	if (!kafka->doubted)
+		posta__kafka_fail(kafka, POSTA_ECONNECTION, kafka->last_error);
+}
+
 void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_client *client, rd_kafka_resp_err_t err,
 			   const char *text)
 {
@@ -102,7 +121,7 @@ void posta__kafka_on_error(struct posta__kafka *kafka, struct posta__kafka_clien
 		refused(kafka, words);
 		return;
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-		posta__kafka_fail(kafka, POSTA_ECONNECTION, *kafka->last_error ? kafka->last_error : words);
+		doubt(kafka, words);
 		return;
 	case RD_KAFKA_RESP_ERR__FATAL:
 		rd_kafka_fatal_error(client->rk, words, sizeof words);

@@ -61,6 +61,7 @@ struct posta__kafka_client {
 	int timeout_ms;
 	char probe_text[POSTA_ERROR_TEXT_MAX];
 	bool transactional;
+	bool begins; /* a probe is the first: transactions are begun by it */
 	bool in_transaction; /* one is open, and is ended before the client */
 	_Atomic(int) end;    /* enum posta__kafka_end: of a transaction */
 	char end_text[POSTA_ERROR_TEXT_MAX];
@@ -86,7 +87,7 @@ struct posta__kafka_client *posta__kafka_client_ref_spare(struct posta__kafka_cl
 /* The callback of its ev_io comes (again), though librdkafka reports no edge. */
 void posta__kafka_client_kick(struct posta__kafka_client *client);
 void posta__kafka_client_hush(struct posta__kafka_client *client);
-/* Asks a broker for metadata on a helper thread; the result is in probe. */
+/* Asks a broker for metadata on a helper thread; the result is in probe. One at a time. */
 enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int timeout_ms);
 /* Commits or aborts on a helper thread; the result is in end. Its reports must be read meanwhile. */
 enum posta_err posta__kafka_client_end_transaction(struct posta__kafka_client *client, bool commit, int timeout_ms);
@@ -362,6 +363,7 @@ struct posta__kafka {
 	uint32_t leaving_count, leaving_room;
 	ev_timer tick; /* watchdog, auto-answers, the end */
 	bool up, failed, finishing, ended;
+	bool doubted; /* up, but without a connection a moment ago: a broker is asked for */
 	double finish_by;
 	char last_error[POSTA_ERROR_TEXT_MAX];
 };

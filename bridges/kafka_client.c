@@ -274,7 +274,7 @@ static rd_kafka_resp_err_t ask(struct posta__kafka_client *client)
 static void *probe(void *argument)
 {
 	struct posta__kafka_client *client = argument;
-	rd_kafka_resp_err_t err = client->transactional ? begin(client) : ask(client);
+	rd_kafka_resp_err_t err = client->begins ? begin(client) : ask(client);
 
 	/* PAIRS with the acquire of the loop: the text is there. */
 	atomic_store_explicit(&client->probe, err ? POSTA__KAFKA_PROBE_FAILED : POSTA__KAFKA_PROBE_OK,
@@ -287,6 +287,10 @@ static void *probe(void *argument)
 enum posta_err posta__kafka_client_probe(struct posta__kafka_client *client, int timeout_ms)
 {
 	client->timeout_ms = timeout_ms;
+	/* Relaxed: the thread of the last one has ended with it, that of the next one is not there yet. */
+	client->begins = client->transactional &&
+			 atomic_load_explicit(&client->probe, memory_order_relaxed) == POSTA__KAFKA_PROBE_NONE;
+	atomic_store_explicit(&client->probe, POSTA__KAFKA_PROBE_NONE, memory_order_relaxed);
 	posta__kafka_client_ref(client);
 	if (!posta__kafka_detach(probe, client))
 		return POSTA_OK;

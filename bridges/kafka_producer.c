@@ -117,12 +117,18 @@ static void look_at_probe(struct posta__kafka *kafka)
 	/* PAIRS with the release of the helper thread. */
 	int probe = atomic_load_explicit(&client->probe, memory_order_acquire);
 
-	if (probe == POSTA__KAFKA_PROBE_OK && !kafka->up) {
-		kafka->up = true;
-		posta_bridge_up(kafka->bridge);
-	} else if (probe == POSTA__KAFKA_PROBE_FAILED && !kafka->up) {
+	if (probe == POSTA__KAFKA_PROBE_NONE || (kafka->up && !kafka->doubted))
+		return;
+	kafka->doubted = false;
+	if (probe == POSTA__KAFKA_PROBE_FAILED) {
 		posta__kafka_fail(kafka, POSTA_ECONNECTION,
 				  *kafka->last_error ? kafka->last_error : client->probe_text);
+		return;
+	}
+	*kafka->last_error = '\0';
+	if (!kafka->up) {
+		kafka->up = true;
+		posta_bridge_up(kafka->bridge);
 	}
 }
 

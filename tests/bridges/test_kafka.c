@@ -146,6 +146,18 @@ static void make_bare(struct posta_bridge *core, const struct posta_target *targ
 	assert_int_equal(posta_envelope_set_text(publication->envelope, POSTA_ATTR_KEY, "one partition"), POSTA_OK);
 }
 
+/* Connected with these settings; NULL: none. *target: for bare ones. */
+static struct posta_bridge *bare_at(const char *topic, const char *const *extra, struct posta_target *target)
+{
+	struct posta_bridge *core = kafka_at(url);
+
+	core->options.extra = extra;
+	core_connected(core);
+	*target = kafka_to(topic);
+	target->format = POSTA_FORMAT_RAW;
+	return core;
+}
+
 /* As the common part does: all at once, and what was not taken again when there is room. Returns: calls. */
 static int offer(struct posta_bridge *core, uint64_t first, size_t count)
 {
@@ -172,11 +184,10 @@ static void assert_read(struct posta_bridge *core, const char *topic, int count)
 static void publish__bare_ones_at_once__in_order_with_their_key(void **state)
 {
 	const char *topic = kafka_name("bare");
-	struct posta_bridge *core = kafka_connected(url);
-	struct posta_target target = kafka_to(topic);
+	struct posta_target target;
+	struct posta_bridge *core = bare_at(topic, NULL, &target);
 
 	(void)state;
-	target.format = POSTA_FORMAT_RAW;
 	for (int i = 0; i < 200; i++)
 		make_bare(core, &target, i, i / 10 % 2 ? 2000 : 20);
 	assert_int_equal(offer(core, 1, 200), 1);
@@ -191,13 +202,10 @@ static void publish__one_of_many_bare_ones_is_too_large__that_one_is_refused(voi
 {
 	static const char *const extra[] = { "message.max.bytes", "1000", NULL };
 	const char *topic = kafka_name("bare-large");
-	struct posta_bridge *core = kafka_at(url);
-	struct posta_target target = kafka_to(topic);
+	struct posta_target target;
+	struct posta_bridge *core = bare_at(topic, extra, &target);
 
 	(void)state;
-	core->options.extra = extra;
-	core_connected(core);
-	target.format = POSTA_FORMAT_RAW;
 	for (int i = 0; i < 100; i++)
 		make_bare(core, &target, i < 50 ? i : i - 1, i == 50 ? 1010 : 20);
 	assert_int_equal(offer(core, 1, 100), 1);
@@ -212,13 +220,10 @@ static void publish__more_bare_ones_than_there_is_room_for__the_rest_later_in_or
 {
 	static const char *const extra[] = { "queue.buffering.max.messages", "30", NULL };
 	const char *topic = kafka_name("bare-many");
-	struct posta_bridge *core = kafka_at(url);
-	struct posta_target target = kafka_to(topic);
+	struct posta_target target;
+	struct posta_bridge *core = bare_at(topic, extra, &target);
 
 	(void)state;
-	core->options.extra = extra;
-	core_connected(core);
-	target.format = POSTA_FORMAT_RAW;
 	for (int i = 0; i < 200; i++)
 		make_bare(core, &target, i, i / 100 ? 2000 : 20);
 	assert_true(offer(core, 1, 200) > 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Kafka bridge at the end of a slow link. */
+/* The Kafka bridge at the end of a slow link, and of one that breaks. */
 #include "kafka_scene.h"
 #include "proxy.h"
 
@@ -56,6 +56,53 @@ static void fetch__slow_link_and_short_heartbeat__moves_on(void **state)
 	kafka_finish(core);
 }
 
+static struct posta_bridge *through_the_proxy(void)
+{
+	char url[64];
+
+	snprintf(url, sizeof url, "kafka://127.0.0.1:%d", kit_proxy_port(proxy));
+	return kafka_connected(url);
+}
+
+/* What was delivered before is settled behind it, and does not come again. */
+static void reset__connects_again_at_once__nobody_notices(void **state)
+{
+	const char *topic = kafka_name("reset");
+	struct posta_bridge *core = through_the_proxy();
+
+	(void)state;
+	kafka_publish(core, topic, 0, 3);
+	kafka_subscribe(core, 1, topic, "reset");
+	kafka_assert_numbers(core, 0, 0, 3);
+	kit_proxy_reset(proxy);
+	kafka_publish(core, topic, 3, 6);
+	kafka_assert_numbers(core, 0, 0, 6);
+	kafka_settle_from(core, 0, POSTA_ACK);
+	assert_int_equal(core->downs + core->revoked, 0);
+	kafka_finish(core);
+	core = kafka_connected(kit_broker_url(broker));
+	kafka_publish(core, topic, 6, 7);
+	kafka_subscribe(core, 1, topic, "reset");
+	kafka_assert_numbers(core, 0, 6, 1);
+	kafka_finish(core);
+}
+
+static void reset__nobody_there_any_more__down_with_words(void **state)
+{
+	struct posta_bridge *core = through_the_proxy();
+
+	(void)state;
+	kit_proxy_refuse(proxy);
+	kit_proxy_reset(proxy);
+	core_wait(core, core->downs);
+	assert_int_equal(core->down_code, POSTA_ECONNECTION);
+	assert_true(core->down_text[0] != '\0');
+	kit_proxy_pass(proxy);
+	kafka_again(core);
+	assert_int_equal(core->downs, 0);
+	kafka_finish(core);
+}
+
 /* A broker tells its clients where to connect: at the proxy. */
 static int start(void **state)
 {
@@ -84,6 +131,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fetch__slow_link_and_short_heartbeat__moves_on),
+		cmocka_unit_test(reset__connects_again_at_once__nobody_notices),
+		cmocka_unit_test(reset__nobody_there_any_more__down_with_words),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
