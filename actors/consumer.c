@@ -431,20 +431,6 @@ static void on_again(struct posta_actor *self, struct posta_job *job)
 
 /* -- The subscription */
 
-static void on_subscribed(struct posta_actor *self, struct posta_subscription *subscription,
-			  const struct posta_subscribed *subscribed)
-{
-	struct posta__service *service = subscription->service;
-	pthread_mutex_lock(&service->lock);
-	snprintf(subscription->text, sizeof subscription->text, "%s", subscribed->text);
-	atomic_store_explicit(&subscription->state, subscribed->result, memory_order_release);
-	bool awaited = subscription->awaited;
-	subscription->awaited = false;
-	pthread_mutex_unlock(&service->lock);
-	if (awaited)
-		posta_reply_to(self, subscription->waiter, POSTA_MSG_SUBSCRIBED, subscribed, sizeof *subscribed);
-}
-
 static void on_stop_wanted(struct posta_actor *self, struct posta_subscription *subscription, bool cancel)
 {
 	if (!subscription->ending) {
@@ -461,6 +447,7 @@ static void on_stop_wanted(struct posta_actor *self, struct posta_subscription *
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct posta_subscription *subscription = state;
+	const struct posta_subscribed *subscribed;
 	switch (message->type) {
 	case POSTA_MSG_DELIVERY:
 		on_delivery(self, subscription, posta_data(message));
@@ -475,7 +462,8 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		buried(self, posta_data(message));
 		break;
 	case POSTA_MSG_SUBSCRIBED:
-		on_subscribed(self, subscription, posta_data(message));
+		subscribed = posta_data(message);
+		posta__subscription_result(self, subscription, subscribed->result, subscribed->text);
 		break;
 	case POSTA__CONSUMER_STOP:
 		on_stop_wanted(self, subscription, *(bool *)posta_data(message));

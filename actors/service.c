@@ -294,15 +294,7 @@ static void did_not_begin(struct posta_actor *self, struct posta__service *servi
 {
 	posta_log(service->system, POSTA_LOG_ERROR, "service.subscribe", "service=%s name=%s error=%s",
 		  service->kind->name, subscription->name, posta_strerror(result));
-	struct posta_subscribed answer = { .result = result };
-	pthread_mutex_lock(&service->lock);
-	atomic_store_explicit(&subscription->state, result, memory_order_release);
-	bool awaited = subscription->awaited;
-	subscription->awaited = false;
-	snprintf(answer.text, sizeof answer.text, "%s", subscription->text);
-	pthread_mutex_unlock(&service->lock);
-	if (awaited)
-		posta_reply_to(self, subscription->waiter, POSTA_MSG_SUBSCRIBED, &answer, sizeof answer);
+	posta__subscription_result(self, subscription, result, NULL);
 	if (subscription->cancel_wanted)
 		canceled(self, service, subscription);
 }
@@ -340,19 +332,44 @@ static void cancel(struct posta_actor *self, struct posta__service *service, str
 		subscription->cancel_wanted = true;
 }
 
-static void await_subscribed(struct posta_actor *self, struct posta__service *service, struct posta_message *message)
+/* Those who gave up go first: else whoever looks again and again would leave more of them each time. */
+static bool add_waiter(struct posta_subscription *subscription, struct posta__waiter waiter, uint64_t now_ns)
 {
-	struct posta_subscription *subscription = *(struct posta_subscription **)posta_data(message);
+	for (struct posta__waiter **at = &subscription->waiters; *at;) {
+		struct posta__waiter *old = *at;
+		if (old->until_ns > now_ns) {
+			at = &old->next;
+			continue;
+		}
+		*at = old->next;
+		free(old);
+	}
+	struct posta__waiter *made = malloc(sizeof *made);
+	if (!made)
+		return false;
+	*made = waiter;
+	made->next = subscription->waiters;
+	subscription->waiters = made;
+	return true;
+}
+
+static void await_subscribed(struct posta_actor *self, struct posta__service *service,
+			     const struct posta_message *message)
+{
+	const struct posta__await *await = posta_data(message);
+	struct posta_subscription *subscription = await->subscription;
+	const struct posta__waiter waiter = { .caller = posta_caller(message), .until_ns = await->until_ns };
 	struct posta_subscribed answer = { 0 };
 	pthread_mutex_lock(&service->lock);
 	answer.result = (enum posta_err)atomic_load_explicit(&subscription->state, memory_order_acquire);
 	snprintf(answer.text, sizeof answer.text, "%s", subscription->text);
-	if (answer.result == POSTA_EPENDING) {
-		subscription->waiter = posta_caller(message);
-		subscription->awaited = true;
+	bool waits = answer.result == POSTA_EPENDING;
+	if (waits && !add_waiter(subscription, waiter, posta_now_ns(self))) {
+		answer.result = POSTA_ENOMEM;
+		waits = false;
 	}
 	pthread_mutex_unlock(&service->lock);
-	if (answer.result != POSTA_EPENDING)
+	if (!waits)
 		posta_reply(self, POSTA_MSG_SUBSCRIBED, &answer, sizeof answer);
 }
 

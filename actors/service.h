@@ -23,7 +23,7 @@ enum posta__service_message {
 	POSTA__SERVICE_SUBSCRIBE,   /* pointer to a subscription, as all below */
 	POSTA__SERVICE_CANCEL,
 	POSTA__SERVICE_CANCELED,
-	POSTA__SERVICE_AWAIT_SUBSCRIBED, /* ask; the answer is a struct posta_subscribed */
+	POSTA__SERVICE_AWAIT_SUBSCRIBED, /* ask: struct posta__await; the answer is a struct posta_subscribed */
 	POSTA__SERVICE_AWAIT_CONNECTED,  /* ask */
 	POSTA__SERVICE_DRAIN,            /* ask; answered when nothing is in flight nor in work */
 	POSTA__SERVICE_PROGRESS          /* from a subscription: look again */
@@ -133,6 +133,18 @@ struct posta__consumer_kind {
 	struct posta_envelope *(*bury)(struct posta_job *job);
 };
 
+struct posta__await {
+	struct posta_subscription *subscription;
+	uint64_t until_ns; /* then whoever asks has given up */
+};
+
+/* Somebody who waits until a subscription is in force, or could not be. */
+struct posta__waiter {
+	struct posta__waiter *next;
+	struct posta_caller caller;
+	uint64_t until_ns;
+};
+
 #define POSTA__LANES 1024u
 
 struct posta__lane {
@@ -156,10 +168,9 @@ struct posta_subscription {
 	char *group;
 	uint32_t serial;
 	_Atomic posta_ref ref;
-	_Atomic int state;          /* enum posta_err of the subscription; EPENDING: not in force yet */
-	struct posta_caller waiter; /* under the service's lock, as text */
-	bool awaited;
-	bool cancel_wanted, started; /* the service's thread */
+	_Atomic int state;             /* enum posta_err of the subscription; EPENDING: not in force yet */
+	struct posta__waiter *waiters; /* under the service's lock, as text */
+	bool cancel_wanted, started;   /* the service's thread */
 	char text[POSTA_ERROR_TEXT_MAX];
 	uint32_t number;     /* the bridge's; from here on its actor's own */
 	uint32_t generation; /* of the connection that delivers now */
@@ -214,6 +225,9 @@ struct posta__subscribe {
 struct posta_subscription *posta__service_subscribe(struct posta__service *service, const struct posta__subscribe *what,
 						    struct posta_error *error);
 void posta__subscription_unref(struct posta_subscription *subscription);
+/* Notes what it came to, and tells all who wait for it. text NULL: as it is. Thread: its actor's, the service's. */
+void posta__subscription_result(struct posta_actor *self, struct posta_subscription *subscription,
+				enum posta_err result, const char *text);
 struct posta_child_spec posta__consumer_spec(struct posta_subscription *subscription, const char *id);
 enum { POSTA__CONSUMER_STOP = 1, POSTA__CONSUMER_DONE, POSTA__CONSUMER_AGAIN };
 

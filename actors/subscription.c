@@ -4,15 +4,27 @@
 
 #include <posta/ask.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ATTEMPTS 3u
+#define WAIT_DEFAULT_MS 5000u
+
+static void waiters_free(struct posta__waiter *waiters)
+{
+	while (waiters) {
+		struct posta__waiter *next = waiters->next;
+		free(waiters);
+		waiters = next;
+	}
+}
 
 void posta__subscription_unref(struct posta_subscription *subscription)
 {
 	if (atomic_fetch_sub_explicit(&subscription->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	waiters_free(subscription->waiters);
 	free(subscription->name);
 	free(subscription->dead_letter);
 	free(subscription->group);
@@ -108,14 +120,38 @@ struct posta_subscription *posta__service_subscribe(struct posta__service *servi
 	return NULL;
 }
 
+void posta__subscription_result(struct posta_actor *self, struct posta_subscription *subscription,
+				enum posta_err result, const char *text)
+{
+	struct posta__service *service = subscription->service;
+	struct posta_subscribed answer = { .subscription = subscription->number, .result = result };
+	pthread_mutex_lock(&service->lock);
+	if (text)
+		snprintf(subscription->text, sizeof subscription->text, "%s", text);
+	memcpy(answer.text, subscription->text, sizeof answer.text);
+	atomic_store_explicit(&subscription->state, result, memory_order_release);
+	struct posta__waiter *waiters = subscription->waiters;
+	subscription->waiters = NULL;
+	pthread_mutex_unlock(&service->lock);
+	for (const struct posta__waiter *at = waiters; at; at = at->next)
+		posta_reply_to(self, at->caller, POSTA_MSG_SUBSCRIBED, &answer, sizeof answer);
+	waiters_free(waiters);
+}
+
 enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms,
 				       struct posta_error *error)
 {
 	struct posta_subscribed answer = { 0 };
 	size_t size = sizeof answer;
 	struct posta__service *service = subscription->service;
-	enum posta_err err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_AWAIT_SUBSCRIBED,
-					      &subscription, sizeof subscription, timeout_ms, NULL, &answer, &size);
+	const uint64_t wait_ms = timeout_ms ? timeout_ms : WAIT_DEFAULT_MS;
+	const uint64_t now_ns = posta_system_now_ns(service->system);
+	const struct posta__await await = {
+		.subscription = subscription,
+		.until_ns = wait_ms < (UINT64_MAX - now_ns) / 1000000 ? now_ns + wait_ms * 1000000 : UINT64_MAX,
+	};
+	enum posta_err err = posta_system_ask(service->system, service->ref, POSTA__SERVICE_AWAIT_SUBSCRIBED, &await,
+					      sizeof await, wait_ms, NULL, &answer, &size);
 	if (!err)
 		err = answer.result;
 	if (err)

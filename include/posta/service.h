@@ -71,8 +71,8 @@ struct posta_consume_options {
 struct posta_subscription;
 
 /*
- * Waits until the broker has confirmed the subscription. Thread: none of posta's own (a host-driven system is driven
- * meanwhile). Errors: ETIMEDOUT, EWRONGTHREAD, EDEAD, the broker's.
+ * Waits until the broker has confirmed the subscription. Thread: any number of them, none of posta's own (a host-driven
+ * system is driven meanwhile). Errors: ENOMEM, ETIMEDOUT, EWRONGTHREAD, EDEAD, the broker's.
  */
 enum posta_err posta_subscription_wait(struct posta_subscription *subscription, uint64_t timeout_ms,
 				       struct posta_error *error);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "actors/service.h"
 #include "services.h"
+
+#include <posta/ask.h>
 
 static struct posta_subscription *subscribe(struct scene *scene, const char *group, struct notes *notes,
 					    const struct posta_consume_options *options)
@@ -288,6 +291,86 @@ static enum posta_err crowded_start(struct posta_actor *self, void *state, void 
 	return err;
 }
 
+struct waiters {
+	const struct posta_subscription *subscription;
+	unsigned answered, ready, timed_out;
+};
+
+static enum posta_err on_ready(struct posta_actor *self, void *state, enum posta_err status,
+			       struct posta_message *reply, void *context)
+{
+	struct waiters *waiters = context;
+	(void)self, (void)state;
+	waiters->answered++;
+	waiters->timed_out += status == POSTA_ETIMEDOUT;
+	waiters->ready += !status && !((const struct posta_subscribed *)posta_data(reply))->result;
+	return POSTA_OK;
+}
+
+/* As posta_subscription_wait() does it for a thread. */
+static void await(struct posta_actor *self, struct waiters *waiters, uint64_t timeout_ms)
+{
+	struct posta_subscription *subscription = (struct posta_subscription *)(uintptr_t)waiters->subscription;
+	const struct posta__await await = { subscription, posta_now_ns(self) + timeout_ms * 1000000 };
+	assert_int_equal(posta_ask(self, subscription->service->ref, POSTA__SERVICE_AWAIT_SUBSCRIBED, &await,
+				   sizeof await, timeout_ms, on_ready, waiters),
+			 POSTA_OK);
+}
+
+static enum posta_err waiters_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)argument;
+	for (int i = 0; i < 3; i++)
+		await(self, state, 60000);
+	await(self, state, 10);
+	return POSTA_OK;
+}
+
+static enum posta_err waiters_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)message;
+	await(self, state, 60000);
+	return POSTA_OK;
+}
+
+static unsigned noted(const struct posta_subscription *subscription)
+{
+	unsigned n = 0;
+	for (const struct posta__waiter *at = subscription->waiters; at; at = at->next)
+		n++;
+	return n;
+}
+
+static void wait__several_for_one_subscription__all_are_answered(void **state)
+{
+	(void)state;
+	static const struct posta_actor_class klass = { .start = waiters_start, .receive = waiters_receive };
+	struct scene scene;
+	struct notes notes = { 0 };
+	struct posta_error error = { 0 };
+	scene_begin(&scene);
+	posta__memory_refuse(scene.system, "bus", 1000000);
+	posta__memory_drop(scene.system, "bus");
+	kit_settle(scene.system);
+	struct waiters waiters = {
+		.subscription = posta_event_bus_subscribe(scene.bus, "reservas", "g", on_event, &notes, NULL, &error),
+	};
+	assert_non_null(waiters.subscription);
+	posta_ref ref = posta_system_spawn(scene.system, &klass, &waiters, NULL, &error);
+	posta_system_advance(scene.system, 100);
+	assert_int_equal(waiters.timed_out, 1);
+	posta_system_send(scene.system, ref, 1, NULL, 0);
+	posta_system_advance(scene.system, 100);
+	assert_int_equal(noted(waiters.subscription), 4); /* whoever gave up is forgotten */
+	assert_int_equal(waiters.answered, 1);
+	posta__memory_refuse(scene.system, "bus", 0);
+	posta_system_advance(scene.system, 40000);
+	assert_int_equal(waiters.ready, 4);
+	assert_int_equal(waiters.answered, 5);
+	assert_int_equal(noted(waiters.subscription), 0);
+	scene_end(&scene);
+}
+
 static void dead_letter__no_room_for_our_headers__goes_without(void **state)
 {
 	(void)state;
@@ -492,6 +575,7 @@ int main(void)
 		cmocka_unit_test(connection__lost_while_it_waits__the_broker_sends_it_again_once),
 		cmocka_unit_test(cancel__no_more_deliveries),
 		cmocka_unit_test(cancel__could_not_begin__is_forgotten),
+		cmocka_unit_test(wait__several_for_one_subscription__all_are_answered),
 		cmocka_unit_test(dead_letter__no_room_for_our_headers__goes_without),
 		cmocka_unit_test(stop__a_handler_has_a_job__may_let_go_of_it_later),
 		cmocka_unit_test(strict_types__unknown_ones_are_refused),
