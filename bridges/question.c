@@ -6,7 +6,8 @@
  *
  *   ask ─▶ held, until replies would come ─▶ published ─▶ replied, refused, or overdue: whatever is first
  *
- * Where replies come as deliveries, the front itself is their subscriber, from the first question on.
+ * Where replies come as deliveries, the front itself is their subscriber, from the first question on. A question that is
+ * held is overtaken by publications: were they to wait in line, a refused subscription would stop all of them.
  */
 #include "bridges/bridge.h"
 #include "bridges/codec/cloudevents.h"

@@ -250,7 +250,9 @@ enum posta_err posta_bridge_publish_to(struct posta_actor *self, struct posta_br
  * A question: publishes the envelope with a reply-to of the bridge's own and a correlation id that names this question
  * (whatever it had of both), and to expire with the time-out unless it has an expiry. The answer is one
  * POSTA_MSG_REPLIED to self, and no POSTA_MSG_PUBLISHED. A reply that comes later is counted in the status and
- * forgotten; the same question may be handled twice (at least once). At most pending_max may be open.
+ * forgotten; the same question may be handled twice (at least once). At most pending_max may be open. Questions and
+ * publications leave in the order of the calls, but for a question whose reply would not be heard yet (MQTT: until the
+ * topic of replies is subscribed, in each connection anew): it waits, and publications do not wait for it.
  * timeout_ms 0: 5,000. Thread: the actor's own. Errors: as posta_bridge_publish; EUNSUPPORTED (Kafka); EINVAL (a target
  * in POSTA_FORMAT_RAW, which tells nobody where to reply).
  */

@@ -293,6 +293,111 @@ static void call__from_the_same_worker__is_at_once_and_overtakes_no_message(void
 	posta_target_unref(neighbour.target);
 }
 
+/* -- A question, and what its asker publishes next */
+
+static char left[8]; /* what left, in its order: 'q' a question, 'p' a publication */
+static uint32_t replies_subscription;
+
+static size_t note_what_leaves(struct posta_bridge *bridge, void *state, const struct posta_publication *const *batch,
+			       size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool asks = *posta_envelope_text(batch[i]->envelope, POSTA_ATTR_REPLY_TO);
+		assert_true(strlen(left) + 1 < sizeof left);
+		strcat(left, asks ? "q" : "p");
+	}
+	return publish(bridge, state, batch, n);
+}
+
+static void replies_by_themselves(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source)
+{
+	(void)address, (void)source;
+}
+
+static void replies_on_a_topic(char address[POSTA_REPLY_ADDRESS_SIZE], struct posta_source *source)
+{
+	source->topic = address;
+}
+
+static void subscribe_in_a_while(struct posta_bridge *bridge, void *state, uint32_t subscription,
+				 const struct posta_source *source)
+{
+	(void)state, (void)source;
+	replies_subscription = subscription;
+	posta_bridge_timer(bridge, 50);
+}
+
+static void subscribed_now(struct posta_bridge *bridge, void *state)
+{
+	(void)state;
+	posta_bridge_subscribed(bridge, replies_subscription, POSTA_OK, NULL);
+}
+
+static enum posta_err asker_start(struct posta_actor *self, void *state, void *argument)
+{
+	struct posta_bridge *bridge = argument;
+	const struct posta_target target = { .size = sizeof target, .topic = "t" };
+	struct posta_envelope *envelope = posta_envelope_new();
+	(void)state;
+	assert_int_equal(posta_bridge_ask(self, bridge, &target, envelope, 1000, 1), POSTA_OK);
+	assert_int_equal(posta_bridge_publish(self, bridge, &target, envelope, 2), POSTA_OK);
+	assert_int_equal(posta_bridge_ask(self, bridge, &target, envelope, 1000, 3), POSTA_OK);
+	posta_envelope_unref(envelope);
+	return POSTA_OK;
+}
+
+static enum posta_err asker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state, (void)message;
+	return POSTA_OK;
+}
+
+/* Its asker lives where the bridge does, and so may call it. Returns: what left. */
+static const char *ask_and_publish(const struct posta_bridge_ops *own)
+{
+	static const struct posta_actor_class klass = {
+		.name = "asker", .state_size = 8, .start = asker_start, .receive = asker_receive
+	};
+	const struct posta_system_options options = { .workers = POSTA_HOST_DRIVEN, .virtual_clock = true };
+	struct posta_system *system;
+	struct posta_error error;
+	left[0] = '\0';
+	assert_int_equal(posta_system_start(&options, &system, &error), POSTA_OK);
+	assert_int_equal(posta_bridge_register(system, own, &error), POSTA_OK);
+	struct posta_bridge *bridge = posta_bridge_open(system, "test:", NULL, &error);
+	assert_non_null(bridge);
+	posta_system_advance(system, 1);
+	assert_true(posta_system_spawn(system, &klass, bridge, NULL, &error) != POSTA_NOBODY);
+	posta_system_advance(system, 500);
+	posta_bridge_close(bridge, 0);
+	posta_system_advance(system, 500);
+	assert_int_equal(posta_system_stop(system, 5000, NULL), POSTA_OK);
+	return left;
+}
+
+static void ask__then_publish__leave_in_that_order(void **state)
+{
+	(void)state;
+	struct posta_bridge_ops own = ops;
+	own.capabilities = POSTA_CAN_ASK;
+	own.publish = note_what_leaves;
+	own.replies = replies_by_themselves;
+	assert_string_equal(ask_and_publish(&own), "qpq");
+}
+
+/* A subscription to replies that is slow, or refused, holds up no publications. */
+static void ask__its_reply_would_not_be_heard_yet__publications_do_not_wait(void **state)
+{
+	(void)state;
+	struct posta_bridge_ops own = ops;
+	own.capabilities = POSTA_CAN_ASK;
+	own.publish = note_what_leaves;
+	own.replies = replies_on_a_topic;
+	own.subscribe = subscribe_in_a_while;
+	own.timer = subscribed_now;
+	assert_string_equal(ask_and_publish(&own), "pqq");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +405,8 @@ int main(void)
 		cmocka_unit_test(open__worker_named__lives_there),
 		cmocka_unit_test(register__scheme_taken_or_op_missing__says_so),
 		cmocka_unit_test(call__from_the_same_worker__is_at_once_and_overtakes_no_message),
+		cmocka_unit_test(ask__then_publish__leave_in_that_order),
+		cmocka_unit_test(ask__its_reply_would_not_be_heard_yet__publications_do_not_wait),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
