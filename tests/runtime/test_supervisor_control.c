@@ -131,6 +131,8 @@ static void control__restart_child__cannot_be_made__says_why(void **state)
 	assert_int_equal(infos[1].last_reason, POSTA_EEXISTS);
 	assert_non_null(strstr(infos[1].last_error, "wanted"));
 	assert_false(infos[1].running || infos[1].restarting);
+	assert_int_equal(do_call(tree.system, &caller, CALL_COUNT), POSTA_OK);
+	assert_int_equal(caller.count.active, 2);
 	posta_system_stop_actor(tree.system, other, POSTA_OK);
 	kit_settle(tree.system);
 	assert_int_equal(do_call(tree.system, &caller, CALL_RESTART), POSTA_OK);

@@ -384,13 +384,13 @@ static void backoff__of_a_group__another_fails_meanwhile__is_the_longer_one(void
 
 /* -- What is said of it -- */
 
-enum { SAY_WHY = 300 };
+enum { SAY_WHY = 300, SAY_LITTLE };
 
 static enum posta_err talkative_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
-	if (message->type != SAY_WHY)
+	if (message->type < SAY_WHY)
 		return member_receive(self, state, message);
-	posta_fail(self, POSTA_EREFUSED, "no %s", "more");
+	posta_fail(self, POSTA_EREFUSED, message->type == SAY_WHY ? "no %s" : "%.1s", "more");
 	return POSTA_OK;
 }
 
@@ -406,7 +406,7 @@ static void last_error__its_words_or_those_of_the_reason(void **state)
 		const char *words;
 	} ends[] = { { SAY_WHY, POSTA_EREFUSED, "no more" },
 		     { KIT_STOP, POSTA_OK, NULL },
-		     { SAY_WHY, POSTA_EREFUSED, "no more" },
+		     { SAY_LITTLE, POSTA_EREFUSED, "m" },
 		     { KIT_FAIL, POSTA_EFAILED, NULL } };
 	struct tree tree;
 	tree_prepare(&tree, POSTA_ONE_FOR_ONE);

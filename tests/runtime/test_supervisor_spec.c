@@ -317,10 +317,17 @@ static void supervise__by_an_actor__bad_or_its_name_is_taken__takes_nothing(void
 	giver_end(&giver);
 }
 
+static enum posta_err deaf_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state, (void)message;
+	return POSTA_EUNHANDLED;
+}
+
 /* Refused by a supervisor for each reason there is, and by who is none: it can be given again and again. */
 static void start_child__refused__takes_nothing(void **state)
 {
 	(void)state;
+	static const struct posta_actor_class all_deaf = { .name = "deaf", .receive = deaf_receive };
 	static const struct posta_child_spec down = { .id = "down", .klass = &member_class };
 	struct giver giver;
 	giver_prepare(&giver);
@@ -335,6 +342,7 @@ static void start_child__refused__takes_nothing(void **state)
 							 .child_count = 1 };
 	posta_ref full_one = posta_system_supervise(system, &full, NULL);
 	posta_ref simple_one = posta_system_supervise(system, &simple, NULL);
+	posta_ref deaf_one = posta_system_spawn(system, &all_deaf, NULL, NULL, NULL);
 	kit_settle(system);
 	fail_member(&giver.tree, 3);
 	const struct {
@@ -345,6 +353,7 @@ static void start_child__refused__takes_nothing(void **state)
 		      { full_one, "first", POSTA_EFULL },
 		      { simple_one, "first", POSTA_EINVAL },
 		      { giver.tree.members[3].self, "first", POSTA_EFULL },
+		      { deaf_one, "first", POSTA_EDEAD },
 		      { POSTA_NOBODY, "first", POSTA_EDEAD } };
 	for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
 		const size_t n = i / 2;
