@@ -18,13 +18,15 @@
 
 #define RETRY_S 2.
 #define RETRY_TICK_S .5
+#define ACK_SHARE 8u /* acknowledgements of this part of the prefetch leave at once */
+#define ACK_WAIT_S .001
 
 struct posta__amqp_consumer {
 	struct posta__amqp *amqp;
 	struct posta__amqp_subscription **channels; /* by channel number less 1; NULL: free */
 	size_t channel_count;
 	struct posta__amqp_subscription *last; /* the last one looked up */
-	ev_timer kick;                         /* never started: fed by hand */
+	ev_timer kick;                         /* fed by hand, or runs for acknowledgements that wait for more */
 	ev_timer retry;                        /* runs while somebody waits */
 	bool finishing;
 };
@@ -190,11 +192,22 @@ static void write_acks(struct posta__amqp_consumer *consumer, struct posta__amqp
 	reconcile(consumer, s);
 }
 
+/*
+ * Once the prefetch is used up, each acknowledgement brings as many deliveries as it stands for, in one go: small ones
+ * would keep both sides waking each other for a handful of messages. So several settled together wait for more, for a
+ * moment; the rest of the prefetch keeps the broker busy. A single one goes at once: nothing may be coming behind it.
+ */
+static bool acks_may_wait(const struct posta__amqp_subscription *s)
+{
+	uint32_t settled = s->unsettled.unacked - s->unsettled.open;
+
+	return settled > 1 && settled < s->prefetch / ACK_SHARE && !s->paused && !s->ending;
+}
+
 static void on_kick(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	(void)loop;
-	(void)events;
 	struct posta__amqp_consumer *consumer = timer->data;
+	bool some_wait = false;
 
 	if (consumer->amqp->failed)
 		return;
@@ -203,11 +216,18 @@ static void on_kick(struct ev_loop *loop, ev_timer *timer, int events)
 
 		if (!s)
 			continue;
-		write_acks(consumer, s);
+		if (!(events & EV_TIMER) && acks_may_wait(s))
+			some_wait = true;
+		else
+			write_acks(consumer, s);
 		if (s->channel_state == POSTA__AMQP_CHANNEL_OPEN && !s->paused && !s->ending)
 			posta__amqp_release_held(consumer->amqp, s);
 	}
 	posta__amqp_flush(wire(consumer));
+	if (some_wait && !ev_is_active(timer)) {
+		ev_timer_set(timer, ACK_WAIT_S, 0.);
+		ev_timer_start(loop, timer);
+	}
 }
 
 void posta__amqp_consumer_kick(struct posta__amqp_consumer *consumer)
@@ -562,7 +582,7 @@ void posta__amqp_consumer_free(struct posta__amqp_consumer *consumer)
 	if (!consumer)
 		return;
 	ev_timer_stop(consumer->amqp->loop, &consumer->retry);
-	ev_clear_pending(consumer->amqp->loop, &consumer->kick);
+	ev_timer_stop(consumer->amqp->loop, &consumer->kick);
 	for (size_t i = 0; i < consumer->channel_count; i++)
 		if (consumer->channels[i])
 			forget(consumer, consumer->channels[i]);

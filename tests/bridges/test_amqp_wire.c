@@ -272,6 +272,30 @@ static void deliver__in_pieces__comes_whole(void **state)
 	scene_end(scene);
 }
 
+static void settle(struct scene scene, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		core_settle(scene.core, &scene.core->deliveries[i], POSTA_ACK);
+}
+
+static void settle__a_few_after_a_few__are_acknowledged_in_one(void **state)
+{
+	(void)state;
+	struct scene scene = subscribed();
+	struct peer_link *link = scene.peer->consuming;
+
+	for (uint64_t tag = 1; tag <= 4; tag++)
+		peer_deliver(link, tag, "body");
+	core_wait(scene.core, scene.core->delivery_count == 4);
+	settle(scene, 0, 2);
+	ev_run(scene.core->loop, EVRUN_NOWAIT);
+	settle(scene, 2, 4);
+	core_wait(scene.core, link->ack_count > 0);
+	assert_int_equal(link->acks[0].tag, 4);
+	assert_true(link->acks[0].multiple);
+	scene_end(scene);
+}
+
 /* -- heartbeats, closing */
 
 static void heartbeat__idle__goes_out_and_silence_is_found(void **state)
@@ -483,6 +507,7 @@ int main(void)
 		cmocka_unit_test(deliver__malformed_headers__rejected_and_the_flow_goes_on),
 		cmocka_unit_test(deliver__larger_than_allowed__rejected),
 		cmocka_unit_test(deliver__in_pieces__comes_whole),
+		cmocka_unit_test(settle__a_few_after_a_few__are_acknowledged_in_one),
 		cmocka_unit_test(heartbeat__idle__goes_out_and_silence_is_found),
 		cmocka_unit_test(stuck_output__blocked__is_borne),
 		cmocka_unit_test(stuck_output__not_blocked__is_found),
