@@ -165,10 +165,9 @@ static void *publish_paced(void *argument)
 {
 	const struct pacer *pacer = argument;
 	char body[SIZE_MAX_] = "";
+	uint64_t at = 0;
 	for (;;) {
-		const struct timespec pause = { .tv_nsec = 1000000 };
-		nanosleep(&pause, NULL);
-		uint64_t stamp = bench_now_ns();
+		uint64_t stamp = bench_tick(&at);
 		memcpy(body, &stamp, sizeof stamp);
 		produce_one(pacer->rk, pacer->job, body);
 		rd_kafka_poll(pacer->rk, 0);

@@ -138,10 +138,9 @@ static void *publish_paced(void *argument)
 {
 	struct client *client = argument;
 	char body[SIZE_MAX_] = "";
+	uint64_t at = 0;
 	for (;;) {
-		const struct timespec pause = { .tv_nsec = 1000000 };
-		nanosleep(&pause, NULL);
-		uint64_t stamp = bench_now_ns();
+		uint64_t stamp = bench_tick(&at);
 		memcpy(body, &stamp, sizeof stamp);
 		publish_one(client, body, client->job->what->qos);
 		loop(client, 0);

@@ -26,6 +26,7 @@ struct lap {
 	double wall_s, cpu_s;
 	double p50_us, p99_us; /* latency cases */
 	double grown_mib;      /* memory cases */
+	_Atomic(bool) fed;     /* the feeder has published all */
 	bool ok;
 };
 
@@ -49,6 +50,7 @@ struct bench_case {
 	uint32_t size;
 	int qos; /* MQTT */
 	uint32_t window;
+	uint32_t batch;      /* AMQP: bare waits for the confirms of so many; 0: it has a window, too */
 	bool run_names;      /* every run has a topic or queue of its own */
 	bench_side *prepare; /* before each run, in a process of its own */
 	bench_side *feed;    /* beside the run, in a process of its own, from bench_go() on */
@@ -62,6 +64,8 @@ extern const unsigned bench_case_count;
 /* -- lap.c -- */
 
 uint64_t bench_now_ns(void);
+/* Sleeps until a millisecond after *at (0: from now on), which is kept; without drift. Returns: the time then. */
+uint64_t bench_tick(uint64_t *at);
 /* The messages after it are counted, and the process's CPU time from it on. */
 void bench_begin(struct job *job);
 void bench_end(struct job *job, uint64_t messages);

@@ -28,6 +28,12 @@
 		.qos = level, .window = WINDOW, .run_names = true, .feed = feed_mqtt, .bare = bare_mqtt_subscribe,     \
 		.ours = ours_consume, .metric = "throughput",                                                          \
 	}
+#define AMQP_PUBLISH(how, bare_batch, count)                                                                           \
+	{                                                                                                              \
+		.name = "amqp-publish" how, .broker = KIT_RABBITMQ, .messages = count, .size = 100, .window = WINDOW,  \
+		.batch = bare_batch, .run_names = true, .bare = bare_amqp_publish, .ours = ours_publish,               \
+		.metric = "throughput",                                                                                \
+	}
 #define LATENCY(protocol, kind, side)                                                                                  \
 	{                                                                                                              \
 		.name = protocol "-latency", .broker = kind, .messages = SAMPLES_MAX, .size = 100, .qos = 1,           \
@@ -42,21 +48,13 @@ const struct bench_case bench_cases[] = {
 	KAFKA_CONSUME("consume", bare_kafka_consume, 1024, 200000),
 	KAFKA_CONSUME("batches", bare_kafka_batches, 100, 500000),
 	KAFKA_CONSUME("batches", bare_kafka_batches, 1024, 200000),
-	MQTT_PUBLISH(0, 100000),
-	MQTT_PUBLISH(1, 50000),
-	MQTT_SUBSCRIBE(0, 100000),
-	MQTT_SUBSCRIBE(1, 50000),
-	{
-		.name = "amqp-publish",
-		.broker = KIT_RABBITMQ,
-		.messages = 100000,
-		.size = 100,
-		.window = WINDOW,
-		.run_names = true,
-		.bare = bare_amqp_publish,
-		.ours = ours_publish,
-		.metric = "throughput",
-	},
+	MQTT_PUBLISH(0, 400000),
+	MQTT_PUBLISH(1, 150000),
+	MQTT_SUBSCRIBE(0, 200000),
+	MQTT_SUBSCRIBE(1, 100000),
+	AMQP_PUBLISH("", 1, 20000),
+	AMQP_PUBLISH("-batches", 100, 100000),
+	AMQP_PUBLISH("-window", 0, 100000),
 	{
 		.name = "amqp-consume",
 		.broker = KIT_RABBITMQ,

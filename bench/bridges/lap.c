@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SKIPPED 500u /* samples: connections, caches and JITs are warm then */
+#define TICK_NS 1000000u
 #define RUN_S 120    /* longer is a failure */
 
 uint64_t bench_now_ns(void)
@@ -20,6 +21,15 @@ uint64_t bench_now_ns(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_tick(uint64_t *at)
+{
+	*at = (*at ? *at : bench_now_ns()) + TICK_NS;
+	const struct timespec until = { (time_t)(*at / 1000000000u), (long)(*at % 1000000000u) };
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL))
+		;
+	return bench_now_ns();
 }
 
 static double cpu_s(void)
@@ -93,6 +103,7 @@ static pid_t start_feeder(struct job *job, bench_side *feed)
 	close(ends[1]);
 	if (read(ends[0], &byte, 1) == 1)
 		feed(job);
+	job->lap->fed = true;
 	_exit(0);
 }
 

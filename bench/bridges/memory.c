@@ -76,6 +76,12 @@ static struct posta_bridge *open_bridge(struct posta_system *system, const char 
 	return bridge;
 }
 
+/* Whether the source has them all: it was filled before, or is now. */
+static bool filled(const struct job *job)
+{
+	return !job->what->feed || job->lap->fed;
+}
+
 void ours_memory(struct job *job)
 {
 	static struct leg leg;
@@ -94,7 +100,7 @@ void ours_memory(struct job *job)
 	pause_ms(FILLED_MS);
 	double least = bench_rss_mib(), most = least;
 	bench_begin(job);
-	for (unsigned at = 0; at < WATCHED_MS; at += STEP_MS) {
+	for (unsigned at = 0; at < WATCHED_MS || !filled(job); at += STEP_MS) {
 		double now = bench_rss_mib();
 		least = now < least ? now : least;
 		most = now > most ? now : most;

@@ -3,13 +3,12 @@
 #include "bridges.h"
 
 #include <posta/bridge.h>
-#include <posta/timer.h>
 
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define BURST 256u
 #define SYSTEM_STOP_MS 5000u
@@ -30,6 +29,8 @@ struct world {
 	uint64_t received;
 	struct samples samples;
 	bool stamps;
+	pthread_t metronome;
+	_Atomic(bool) ended;
 };
 
 static void give_up(const struct posta_error *error)
@@ -265,13 +266,24 @@ void ours_consume(struct job *job)
 	close_world(&world);
 }
 
-/* -- Latency: a timer publishes what the consumer reads -- */
+/* -- Latency: a thread beats time, as bare has one, for an actor that publishes what the consumer reads -- */
 
-static enum posta_err ticker_receive(struct posta_actor *self, void *state, struct posta_message *message)
+static void *beat(void *argument)
+{
+	struct world *world = argument;
+	for (uint64_t at = 0; !atomic_load(&world->ended);) {
+		bench_tick(&at);
+		if (posta_system_send(world->system, world->publisher, TICK, NULL, 0))
+			bench_give_up("posta", "a tick was not taken");
+	}
+	return NULL;
+}
+
+static enum posta_err publisher_of_stamps(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct world *world = state;
-	if (message->type == READY && !posta_send_every(self, 1, posta_self(self), TICK, NULL, 0))
-		bench_give_up("posta", "no timer");
+	if (message->type == READY && pthread_create(&world->metronome, NULL, beat, world))
+		bench_give_up("posta", "no thread");
 	if (message->type == TICK)
 		publish_one(self, world, world->target, bench_now_ns());
 	if (message->type == POSTA_MSG_PUBLISHED && !world->confirmed++)
@@ -280,7 +292,7 @@ static enum posta_err ticker_receive(struct posta_actor *self, void *state, stru
 }
 
 /* One before all others: the topic is there when the consumer comes. */
-static enum posta_err ticker_start(struct posta_actor *self, void *state, void *argument)
+static enum posta_err start_of_stamps(struct posta_actor *self, void *state, void *argument)
 {
 	(void)argument;
 	struct world *world = state;
@@ -290,10 +302,10 @@ static enum posta_err ticker_start(struct posta_actor *self, void *state, void *
 	return POSTA_OK;
 }
 
-static const struct posta_actor_class ticker_class = {
-	.name = "ticker",
-	.start = ticker_start,
-	.receive = ticker_receive,
+static const struct posta_actor_class stamps_class = {
+	.name = "stamps",
+	.start = start_of_stamps,
+	.receive = publisher_of_stamps,
 };
 
 void ours_latency(struct job *job)
@@ -302,6 +314,11 @@ void ours_latency(struct job *job)
 	static struct world world;
 	world.stamps = true;
 	open_world(&world, job, job->what->broker == KIT_KAFKA ? no_linger : NULL);
-	spawn(&world, &ticker_class);
+	spawn(&world, &stamps_class);
+	while (sem_wait(&world.over))
+		;
+	atomic_store(&world.ended, true);
+	pthread_join(world.metronome, NULL);
+	sem_post(&world.over);
 	close_world(&world);
 }
