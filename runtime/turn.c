@@ -21,10 +21,10 @@
  *   mailbox empty? asleep : in line again
  */
 
-/* The tail is the place of the last one's next_. */
+static_assert(offsetof(struct posta_message, next_) == 0, "the tail, which is the last one's next_, is the last one");
+
 static struct posta_message *last_of(const struct posta_actor *actor)
 {
-	static_assert(offsetof(struct posta_message, next_) == 0, "a message begins with its next_");
 	return (struct posta_message *)(void *)actor->tail;
 }
 
