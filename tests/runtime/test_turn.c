@@ -357,22 +357,23 @@ static void turn__handled_blocks__serve_again(void **state)
 /* -- A mailbox that keeps the newest -- */
 
 struct bonds {
-	posta_ref watched, linked;
+	posta_ref watched[2], linked;
 	unsigned news, notes;
 };
 
-/* When it hears of the first end it sends itself two notes: too many, and behind the news that is still in hand. */
+/* When it hears of an end it sends itself notes, but for the last: too many, and behind the news still in hand. */
 static enum posta_err bonds_receive(struct posta_actor *self, void *state, struct posta_message *message)
 {
 	struct bonds *bonds = state;
 	if (message->type == KIT_STOP) {
-		posta_watch(self, bonds->watched);
+		for (int i = 0; i < 2; i++)
+			posta_watch(self, bonds->watched[i]);
 		return posta_link(self, bonds->linked);
 	}
 	if (message->type == KIT_NOTE)
 		bonds->notes++;
-	else if (bonds->news++ == 0)
-		for (int i = 0; i < 2; i++)
+	else
+		for (unsigned i = bonds->news++; i < 2; i++)
 			posta_send(self, posta_self(self), KIT_NOTE, NULL, 0);
 	return POSTA_OK;
 }
@@ -382,19 +383,21 @@ static void drop_oldest__news_of_ends__stays_whatever_the_limit(void **state)
 	(void)state;
 	static const struct posta_actor_class klass_of_bonds = { .name = "bonds", .receive = bonds_receive };
 	const struct posta_spawn_options options = { .mailbox = { POSTA_MAILBOX_DROP_OLDEST, 1 }, .trap_exit = true };
-	static struct kit_log logs[2];
+	static struct kit_log logs[3];
 	struct kit_letters letters = { 0 };
 	struct posta_system *system = kit_system(&letters);
-	struct bonds bonds = { .watched = kit_spawn(system, &logs[0], NULL), .linked = kit_spawn(system, &logs[1], NULL) };
+	struct bonds bonds = { .watched = { kit_spawn(system, &logs[0], NULL), kit_spawn(system, &logs[1], NULL) },
+			       .linked = kit_spawn(system, &logs[2], NULL) };
 	posta_ref ref = posta_system_spawn(system, &klass_of_bonds, &bonds, &options, NULL);
 	kit_send(system, ref, KIT_STOP);
 	kit_settle(system);
-	posta_system_stop_actor(system, bonds.watched, POSTA_OK);
+	posta_system_stop_actor(system, bonds.watched[0], POSTA_OK);
+	posta_system_stop_actor(system, bonds.watched[1], POSTA_OK);
 	posta_system_stop_actor(system, bonds.linked, POSTA_OK);
 	kit_settle(system);
-	assert_int_equal(bonds.news, 2);
+	assert_int_equal(bonds.news, 3);
 	assert_int_equal(bonds.notes, 0);
-	assert_int_equal(letters.count[POSTA_DEAD_MAILBOX], 2);
+	assert_int_equal(letters.count[POSTA_DEAD_MAILBOX], 3);
 	kit_send(system, ref, KIT_NOTE); /* the list has its end where it was */
 	kit_settle(system);
 	assert_int_equal(bonds.notes, 1);
