@@ -10,18 +10,15 @@
 #include <string.h>
 
 #define BRIDGE_CLOSE_MS 2000u
-#define START_AGAIN_MS 1000u
+#define TICK_MS 1000u
 
 /* -- The manager. Each of these runs with the lock held. */
 
 static void go_on(struct posta_actor *self, struct posta_router *router);
 
-static void not_started(struct posta_actor *self, struct posta_router *router, struct posta__route_slot *slot,
-			enum posta_err reason)
+static void not_started(const struct posta_router *router, struct posta__route_slot *slot, enum posta_err reason)
 {
-	bool again = posta_err_retriable(reason) &&
-		     posta_send_after(self, START_AGAIN_MS, posta_self(self), POSTA__ROUTER_AGAIN, NULL, 0);
-	slot->state = again ? POSTA__SLOT_WAITING : POSTA__SLOT_ENDED;
+	slot->state = posta_err_retriable(reason) ? POSTA__SLOT_WAITING : POSTA__SLOT_ENDED;
 	if (!slot->route->last_error[0])
 		posta__route_error(slot->route, posta_strerror(reason));
 	posta_log(router->system, POSTA_LOG_ERROR, "route.failed", "route=%s error=\"%s\"", slot->route->config->name,
@@ -36,12 +33,10 @@ static enum posta_err on_started(struct posta_actor *self, void *state, enum pos
 	pthread_mutex_lock(&router->lock);
 	slot->ref = child;
 	slot->state = POSTA__SLOT_RUNNING;
-	if (!result && !posta_watch(self, child)) {
-		posta_stop_simple_child(self, router->supervisor, child, NULL, NULL);
-		result = POSTA_ENOMEM;
-	}
 	if (result)
-		not_started(self, router, slot, result);
+		not_started(router, slot, result);
+	else
+		slot->watched = posta_watch(self, child);
 	go_on(self, router);
 	pthread_mutex_unlock(&router->lock);
 	return POSTA_OK;
@@ -52,7 +47,7 @@ static void start_route(struct posta_actor *self, struct posta_router *router, s
 	slot->state = POSTA__SLOT_STARTING;
 	enum posta_err err = posta_start_simple_child(self, router->supervisor, slot->route, on_started, slot);
 	if (err)
-		not_started(self, router, slot, err);
+		not_started(router, slot, err);
 }
 
 static void start_what_is_new(struct posta_actor *self, struct posta_router *router)
@@ -62,7 +57,7 @@ static void start_what_is_new(struct posta_actor *self, struct posta_router *rou
 		if (slot->state != POSTA__SLOT_NEW)
 			continue;
 		slot->state = POSTA__SLOT_RUNNING;
-		posta_watch(self, slot->ref);
+		slot->watched = posta_watch(self, slot->ref);
 	}
 	for (size_t i = 0; i < router->route_count && !router->stopping; i++) {
 		struct posta__route_slot *slot = router->routes[i];
@@ -75,10 +70,9 @@ static void drain(struct posta_actor *self, struct posta__route_slot *slot)
 {
 	if (slot->state == POSTA__SLOT_NEW || slot->state == POSTA__SLOT_WAITING)
 		slot->state = POSTA__SLOT_ENDED;
-	if (slot->state != POSTA__SLOT_RUNNING)
-		return;
-	slot->state = POSTA__SLOT_ENDING;
-	posta_send(self, slot->ref, POSTA__ROUTE_DRAIN, NULL, 0);
+	if (slot->state == POSTA__SLOT_RUNNING &&
+	    posta_send(self, slot->ref, POSTA__ROUTE_DRAIN, NULL, 0) != POSTA_ENOMEM)
+		slot->state = POSTA__SLOT_ENDING;
 }
 
 static bool uses(const struct posta__route *route, const struct posta_bridge *bridge)
@@ -149,11 +143,16 @@ static void go_on(struct posta_actor *self, struct posta_router *router)
 	posta_stop(self, posta_self(self), POSTA_OK);
 }
 
+/* ENOMEM: it may live, and had no memory to note that it is watched. If it does not, another watch says so at once. */
 static void on_down(struct posta_router *router, const struct posta_down *down)
 {
+	const bool lacked_memory = down->reason == POSTA_ENOMEM;
 	for (size_t i = 0; i < router->route_count; i++) {
 		struct posta__route_slot *slot = router->routes[i];
 		if (slot->ref != down->ref)
+			continue;
+		slot->watched = !lacked_memory;
+		if (lacked_memory)
 			continue;
 		slot->state = POSTA__SLOT_ENDED;
 		if (down->reason && down->reason != POSTA_ESHUTDOWN)
@@ -164,24 +163,57 @@ static void on_down(struct posta_router *router, const struct posta_down *down)
 		struct posta__bridge_slot *slot = router->bridges[i];
 		if (slot->ref != down->ref)
 			continue;
+		slot->watched = !lacked_memory;
+		if (lacked_memory)
+			continue;
 		slot->state = POSTA__SLOT_ENDED;
 		slot->last.state = POSTA_BRIDGE_CLOSED;
 	}
 }
 
-static void on_again(struct posta_router *router)
+static bool lives(enum posta__slot_state state)
 {
-	for (size_t i = 0; i < router->route_count; i++)
-		if (router->routes[i]->state == POSTA__SLOT_WAITING)
-			router->routes[i]->state = POSTA__SLOT_NEW;
+	return state == POSTA__SLOT_RUNNING || state == POSTA__SLOT_ENDING;
+}
+
+static void watch_again(struct posta_actor *self, struct posta_router *router)
+{
+	for (size_t i = 0; i < router->route_count; i++) {
+		struct posta__route_slot *slot = router->routes[i];
+		if (lives(slot->state) && !slot->watched)
+			slot->watched = posta_watch(self, slot->ref);
+	}
+	for (size_t i = 0; i < router->bridge_count; i++) {
+		struct posta__bridge_slot *slot = router->bridges[i];
+		if (lives(slot->state) && !slot->watched)
+			slot->watched = posta_watch(self, slot->ref);
+	}
 }
 
 static void on_stop(struct posta_actor *self, struct posta_router *router, uint32_t deadline_ms)
 {
+	const uint64_t at_ns = posta_now_ns(self) + (uint64_t)deadline_ms * 1000000;
+	if (!router->stopping || at_ns < router->overdue_at_ns)
+		router->overdue_at_ns = at_ns;
 	router->stopping = true;
 	router->deadline_ms = deadline_ms;
-	if (!posta_send_after(self, deadline_ms, posta_self(self), POSTA__ROUTER_DEADLINE, NULL, 0))
-		posta_send(self, posta_self(self), POSTA__ROUTER_DEADLINE, NULL, 0);
+	/* Where there is no memory for it, a tick looks at the time. */
+	posta_send_after(self, deadline_ms, posta_self(self), POSTA__ROUTER_DEADLINE, NULL, 0);
+}
+
+static void on_tick(struct posta_actor *self, struct posta_router *router)
+{
+	/* Acquire: PAIRS with posta_router_stop. */
+	uint64_t unsent = atomic_exchange_explicit(&router->stop_unsent, 0, memory_order_acquire);
+	if (unsent)
+		on_stop(self, router, (uint32_t)(unsent - 1));
+	if (router->stopping && posta_now_ns(self) >= router->overdue_at_ns)
+		router->overdue = true;
+	router->changing = false;
+	watch_again(self, router);
+	for (size_t i = 0; i < router->route_count; i++)
+		if (router->routes[i]->state == POSTA__SLOT_WAITING)
+			router->routes[i]->state = POSTA__SLOT_NEW;
 }
 
 static enum posta_err receive(struct posta_actor *self, void *state, struct posta_message *message)
@@ -195,8 +227,8 @@ static enum posta_err receive(struct posta_actor *self, void *state, struct post
 		on_stop(self, router, *(const uint32_t *)posta_data(message));
 	else if (message->type == POSTA__ROUTER_DEADLINE)
 		router->overdue = true;
-	else if (message->type == POSTA__ROUTER_AGAIN)
-		on_again(router);
+	else if (message->type == POSTA__ROUTER_TICK)
+		on_tick(self, router);
 	else if (message->type == POSTA__ROUTER_CHANGE)
 		router->changing = false;
 	if (!over)
@@ -231,6 +263,8 @@ static enum posta_err start(struct posta_actor *self, void *state, void *argumen
 	struct posta_router *router = argument;
 	pthread_mutex_lock(&router->lock);
 	enum posta_err err = start_supervisor(self, router);
+	if (!err && !posta_send_every(self, TICK_MS, posta_self(self), POSTA__ROUTER_TICK, NULL, 0))
+		err = POSTA_ENOMEM;
 	if (err)
 		atomic_store_explicit(&router->stopped, true, memory_order_release); /* PAIRS as in go_on */
 	else
@@ -362,13 +396,17 @@ enum posta_err posta_router_reload(struct posta_router *router, struct posta_rou
 	}
 	pthread_mutex_unlock(&router->lock);
 	if (!err)
+		/* Where there is no memory for it, a tick finds what is new. */
 		posta_system_send(router->system, router->manager, POSTA__ROUTER_CHANGE, NULL, 0);
 	return err;
 }
 
 void posta_router_stop(struct posta_router *router, uint32_t deadline_ms)
 {
-	posta_system_send(router->system, router->manager, POSTA__ROUTER_STOP, &deadline_ms, sizeof deadline_ms);
+	if (posta_system_send(router->system, router->manager, POSTA__ROUTER_STOP, &deadline_ms, sizeof deadline_ms) ==
+	    POSTA_ENOMEM)
+		/* Release: PAIRS with on_tick. */
+		atomic_store_explicit(&router->stop_unsent, (uint64_t)deadline_ms + 1, memory_order_release);
 }
 
 bool posta_router_stopped(const struct posta_router *router)

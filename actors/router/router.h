@@ -5,7 +5,8 @@
 /*
  * A router is a table of bridges and a table of routes, and one actor that keeps them: the manager. Callers build what
  * is new (plan.c) and hand it over in one message; the manager alone starts, drains, closes and counts ends. The lock
- * guards the tables against status calls; the manager holds it for its own changes only.
+ * guards the tables against status calls; the manager holds it for its own changes only. Each second it looks again at
+ * what could not start, and at what lacked memory: a watch, a message to a route, one of a caller's to itself.
  *
  *   manager ── supervisor ─┬─ route      A route that fails is restarted by the supervisor, with back-off: it keeps its
  *                          └─ route      subscription and its flights (route.c). The manager hears of final ends only.
@@ -30,6 +31,7 @@ struct posta__bridge_slot {
 	struct posta_bridge *bridge; /* not used any more once it is ENDING */
 	posta_ref ref;
 	uint64_t fingerprint;
+	bool watched;
 	bool retired; /* the newest file has no such broker */
 	char name[64];
 	struct posta_bridge_status last; /* when it began to end */
@@ -40,6 +42,7 @@ struct posta__route_slot {
 	enum posta__slot_state state;
 	struct posta__route *route;
 	posta_ref ref;
+	bool watched;
 	struct posta__route_slot *before; /* of the same name: it must have ended */
 	bool retired;
 };
@@ -56,6 +59,7 @@ struct posta_router {
 	posta_ref manager;
 	posta_ref supervisor; /* the manager's own */
 	_Atomic bool stopped;
+	_Atomic uint64_t stop_unsent; /* a stop there was no memory to send: its deadline_ms + 1 */
 	pthread_mutex_t lock; /* all below */
 	struct posta__router_file *files;
 	struct posta__bridge_slot **bridges;
@@ -63,6 +67,7 @@ struct posta_router {
 	struct posta__route_slot **routes;
 	size_t route_count;
 	uint32_t deadline_ms;
+	uint64_t overdue_at_ns;
 	bool stopping;
 	bool overdue;  /* the deadline of the stop has passed */
 	bool changing; /* a reload is on its way to the manager */
@@ -72,7 +77,7 @@ enum posta__router_message {
 	POSTA__ROUTER_STOP = 0x7FFE3100, /* uint32_t deadline_ms */
 	POSTA__ROUTER_CHANGE,
 	POSTA__ROUTER_DEADLINE,
-	POSTA__ROUTER_AGAIN /* routes that could not start are tried again */
+	POSTA__ROUTER_TICK /* what could not be done is tried again */
 };
 
 
