@@ -39,6 +39,8 @@ rd_kafka_conf_t *posta__kafka_conf(const char *url, const struct posta_bridge_op
 /* EINVAL with the library's words, unless err is OK already set otherwise. Returns: as given in error. */
 enum posta_err posta__kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct posta_error *error);
 
+#define POSTA__KAFKA_LOOKS_SOONER 0x02020000 /* the version that knows fetch.queue.backoff.ms */
+
 /* -- kafka_client.c */
 
 /*
@@ -63,6 +65,8 @@ struct posta__kafka_client {
 	bool transactional;
 	bool begins; /* a probe is the first: transactions are begun by it */
 	bool in_transaction; /* one is open, and is ended before the client */
+	uint32_t taken;      /* records of a consumer, and their bytes, since its fetchers were told to look again */
+	size_t taken_bytes;
 	_Atomic(int) end;    /* enum posta__kafka_end: of a transaction */
 	char end_text[POSTA_ERROR_TEXT_MAX];
 };
@@ -84,6 +88,11 @@ struct posta__kafka_client *posta__kafka_client_ref(struct posta__kafka_client *
 void posta__kafka_client_unref(struct posta__kafka_client *client);
 /* The same for a message. Thread: the loop's. */
 struct posta__kafka_client *posta__kafka_client_ref_spare(struct posta__kafka_client *client);
+/*
+ * Records were taken from a consumer's queue, which may be empty now. Fetchers that found it full learn it. Thread: the
+ * loop's.
+ */
+void posta__kafka_client_taken(struct posta__kafka_client *client, uint32_t count, size_t bytes, bool empty);
 /* The callback of its ev_io comes (again), though librdkafka reports no edge. */
 void posta__kafka_client_kick(struct posta__kafka_client *client);
 void posta__kafka_client_hush(struct posta__kafka_client *client);

@@ -17,6 +17,10 @@
 
 #define ABANDON_MS 3000
 #define SPARE_REFS 256u
+/* Half of what the fetchers hold ready at most (queued.min.messages, queued.max.messages.kbytes), or a little and all. */
+#define TAKEN_MAX 50000u
+#define TAKEN_BYTES_MAX (UINT64_C(8) << 20)
+#define TAKEN_MIN 1000u
 #define SAFE_TO_DESTROY 0x020400FF
 #define JOIN_MS 1000     /* for a member to get its first assignment, and leave in order */
 #define OUTLAST_MS 10000 /* then it is no member yet, or librdkafka knows an id of it */
@@ -205,6 +209,39 @@ static void drop_spare_refs(struct posta__kafka_client *client)
 	/* Relaxed: the caller's own reference is among those that stay. */
 	atomic_fetch_sub_explicit(&client->refs, client->spare_refs, memory_order_relaxed);
 	client->spare_refs = 0;
+}
+
+/*
+ * A fetcher that found the queue full looks at it again after a second, or with the next thing that wakes its thread:
+ * who reads more slowly than the broker sends would stand still for most of that time. Later libraries can be told to
+ * look sooner (kafka_config.c). Of all calls that wake the threads this one changes nothing: the credentials are those
+ * that it has. Source: librdkafka 2.0.2, rdkafka_broker.c, rd_kafka_all_brokers_wakeup().
+ */
+static void wake_fetchers(rd_kafka_t *rk)
+{
+	const rd_kafka_conf_t *conf = rd_kafka_conf(rk);
+	char user[512] = "", password[2048] = "";
+	size_t user_size = sizeof user, password_size = sizeof password;
+
+	if (rd_kafka_conf_get(conf, "sasl.username", user, &user_size))
+		user[0] = '\0';
+	if (rd_kafka_conf_get(conf, "sasl.password", password, &password_size))
+		password[0] = '\0';
+	if (user_size <= sizeof user && password_size <= sizeof password)
+		rd_kafka_error_destroy(rd_kafka_sasl_set_credentials(rk, user, password));
+	explicit_bzero(password, sizeof password);
+}
+
+void posta__kafka_client_taken(struct posta__kafka_client *client, uint32_t count, size_t bytes, bool empty)
+{
+	client->taken += count;
+	client->taken_bytes += bytes;
+	if (client->taken < TAKEN_MAX && client->taken_bytes < TAKEN_BYTES_MAX && !(empty && client->taken >= TAKEN_MIN))
+		return;
+	client->taken = 0;
+	client->taken_bytes = 0;
+	if (rd_kafka_version() < POSTA__KAFKA_LOOKS_SOONER)
+		wake_fetchers(client->rk);
 }
 
 static void *destroy(void *argument)

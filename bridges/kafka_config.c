@@ -222,6 +222,8 @@ static enum posta_err set_all(rd_kafka_conf_t *conf, const struct place *place,
 		err = posta__kafka_set(conf, "allow.auto.create.topics", "false", error);
 	if (!err && options->transactional_id && role == POSTA__KAFKA_PRODUCER)
 		err = posta__kafka_set(conf, "transactional.id", options->transactional_id, error);
+	if (!err && role == POSTA__KAFKA_CONSUMER && rd_kafka_version() >= POSTA__KAFKA_LOOKS_SOONER)
+		err = posta__kafka_set(conf, "fetch.queue.backoff.ms", "10", error);
 	for (const char *const *extra = options->extra; !err && extra && extra[0]; extra += 2)
 		err = posta__kafka_set(conf, extra[0], extra[1], error);
 	return err;

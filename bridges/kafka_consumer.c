@@ -176,10 +176,15 @@ static bool read_records(struct posta__kafka_consumer *consumer)
 	rd_kafka_message_t *batch[RECORDS_MAX];
 	uint32_t room = posta__kafka_consumer_room(consumer);
 	uint32_t wanted = room < RECORDS_MAX ? room : RECORDS_MAX;
+	size_t bytes = 0;
 	ssize_t count = wanted ? rd_kafka_consume_batch_queue(consumer->client->records, 0, batch, wanted) : 0;
 
-	for (ssize_t i = 0; i < count; i++)
+	for (ssize_t i = 0; i < count; i++) {
+		bytes += batch[i]->len;
 		on_record(consumer, batch[i]);
+	}
+	if (count > 0)
+		posta__kafka_client_taken(consumer->client, (uint32_t)count, bytes, count < (ssize_t)wanted);
 	if (posta__kafka_consumer_room(consumer))
 		return count == (ssize_t)wanted;
 	consumer->starved = true;
