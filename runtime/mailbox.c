@@ -6,10 +6,14 @@
  *   other thread:  sender ──push────▶ stack ──▶ (was empty?) home's inbox ──▶ (asleep?) wake
  *   home's turn:   local list + (if notified) the whole stack in one exchange, reversed
  *
+ * What a handler sends to one actor abroad in a row is chained: the first is pushed at once, the rest together, when the
+ * handler returns, at the latest after CHAIN_MAX, and before anything is pushed to another actor.
+ *
  * Invariants:
  * 1. FIFO per sender-receiver pair, moves included. The local list is appended to only when the home is the
  *    sender's worker and the stack is seen empty: then nothing of this sender can be in the stack, since what
- *    it pushed itself it would see (same thread, or the move's release/acquire made it visible).
+ *    it pushed itself it would see (same thread, or the move's release/acquire made it visible). A chain is pushed before
+ *    its sender's turn goes on, so neither its sender nor its receiver moves meanwhile to where it would be overtaken.
  * 2. An actor is in an inbox at most once: only the push that found the stack empty enters it, and the stack is
  *    emptied only after the inbox entry was read (notified). So inbox_next is never linked twice.
  * 3. Only the home changes the home. It stores "in transit to T" and hands the actor to T's adopt list; T sets
@@ -29,6 +33,8 @@
 #include "runtime/park.h"
 
 #include <string.h>
+
+#define CHAIN_MAX 32u
 
 void posta__inbox_push(struct posta__worker *worker, struct posta_actor *actor)
 {
@@ -54,17 +60,19 @@ void posta__adopt_push(struct posta__worker *worker, struct posta_actor *actor)
 	posta__worker_wake(worker);
 }
 
-void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+/* From newest on to oldest: they are linked already. */
+static void push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *newest,
+		 struct posta_message *oldest)
 {
 	struct posta_message *old = NULL; /* as in the inbox */
 	do
-		message->next_ = old;
+		oldest->next_ = old;
 	/*
 	 * Release: PAIRS with the acquire exchange in posta__mailbox_take; publishes the message.
 	 * Acquire: so that the home read below is not older than the take that emptied the stack: weaker could send
 	 * the inbox entry to a home before the last one for ever.
 	 */
-	while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, message, memory_order_acq_rel,
+	while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, newest, memory_order_acq_rel,
 						      memory_order_relaxed));
 	if (!posta__stack_is_empty(old))
 		return;
@@ -73,6 +81,60 @@ void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor
 	if (worker)
 		posta__talk_with(worker, to->id);
 	posta__inbox_push(to, actor);
+}
+
+static void chain_push(struct posta__worker *worker)
+{
+	struct posta__chain *chain = &worker->chain;
+	struct posta_message *newest = chain->newest;
+	chain->newest = NULL;
+	chain->count = 0;
+	if (newest)
+		push(worker, chain->to, newest, chain->oldest);
+}
+
+void posta__chain_end(struct posta__worker *worker)
+{
+	chain_push(worker);
+	worker->chain.to = NULL;
+	worker->until_look = worker->chain.until_look;
+}
+
+static void chain_add(struct posta__worker *worker, struct posta_message *message)
+{
+	struct posta__chain *chain = &worker->chain;
+	if (!chain->newest)
+		chain->oldest = message;
+	message->next_ = chain->newest;
+	chain->newest = message;
+	if (++chain->count == CHAIN_MAX || message->bits_ & POSTA__BIT_SYSTEM)
+		chain_push(worker);
+}
+
+/* A handler pushes to this actor: what follows is chained. Not on dedicated workers, where handlers may block. */
+static void chain_begin(struct posta__worker *worker, struct posta_actor *actor)
+{
+	struct posta__chain *chain = &worker->chain;
+	if (!worker->current || worker->dedicated)
+		return;
+	if (!chain->to) {
+		chain->until_look = worker->until_look;
+		worker->until_look = 1; /* the turn asks it after each handler, and nothing more */
+	}
+	chain->to = actor;
+}
+
+void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message)
+{
+	if (worker && worker->current && worker->chain.to == actor) {
+		chain_add(worker, message);
+		return;
+	}
+	if (worker) {
+		chain_push(worker);
+		chain_begin(worker, actor);
+	}
+	push(worker, actor, message, message);
 }
 
 static void append(struct posta_actor *actor, struct posta_message *message)

@@ -13,6 +13,8 @@
  * foreign thread. Takes: message.
  */
 void posta__mailbox_push(struct posta__worker *worker, struct posta_actor *actor, struct posta_message *message);
+/* The handler that pushed has returned: what it chained is pushed. */
+void posta__chain_end(struct posta__worker *worker);
 /* The home takes everything from abroad into the local list, and acts on system messages' arrival. */
 void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor);
 /* All of posta_post's less travelled ways: there the generation is looked at on delivery. Takes: message. */

@@ -147,6 +147,8 @@ static bool after(struct posta__worker *worker, struct posta_actor *actor, enum 
 		  struct posta_message *next, struct posta_message *last, bool counted)
 {
 	bool on = goes_on(actor, result);
+	if (worker->chain.to)
+		posta__chain_end(worker);
 	if (!on)
 		put_back(actor, next, last, counted);
 	settle(worker, actor, result);

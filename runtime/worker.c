@@ -234,6 +234,11 @@ static void poll_later(struct posta__worker *worker)
 
 bool posta__worker_look(struct posta__worker *worker)
 {
+	if (worker->chain.to) { /* it is why we are asked */
+		posta__chain_end(worker);
+		if (--worker->until_look)
+			return false;
+	}
 	if (POSTA__UNLIKELY(timeless(worker))) { /* what a turn does must not depend on the clock of the machine */
 		if (worker->system->sim)
 			return posta__sim_look(worker);

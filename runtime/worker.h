@@ -42,6 +42,14 @@ struct posta__talk {
 	struct posta__worker *gather_to; /* actors that are notified from abroad go there to live; NULL: they stay */
 };
 
+/* What the handler in work has still to push to one actor, mailbox.c. Its own. */
+struct posta__chain {
+	struct posta_actor *to;                /* to whom that handler pushed last; NULL: to nobody */
+	struct posta_message *newest, *oldest; /* NULL: nothing waits */
+	uint32_t count;
+	uint32_t until_look; /* the worker's, before it was set to 1 */
+};
+
 /* What somebody looks for: bits of observing. */
 #define POSTA__OBSERVE_TIMES 1u
 #define POSTA__OBSERVE_WATCHDOG 2u
@@ -60,12 +68,12 @@ struct posta__worker {
 	/* hot, its own */
 	_Alignas(POSTA__LINE) struct posta_actor *run_head;
 	struct posta_actor **run_tail;
-	struct posta_message *current;  /* the message in work; NULL once kept */
+	struct posta_message *current;  /* the message in work; NULL once kept, and outside of a turn */
 	struct posta_actor *free_slots; /* linked by next_sibling */
 	struct posta_system *system;
 	struct posta_actor *slots; /* the system's table of slots */
 	uint32_t slot_mask;
-	uint32_t until_look; /* messages */
+	uint32_t until_look; /* messages; 1 where a handler has pushed: what it chained is pushed then */
 	uint32_t look_every; /* messages: few, where they take long */
 	uint32_t turns;      /* since they were counted */
 	uint16_t own_block;  /* owner and bits of a message that is a plain block of its pool */
@@ -74,6 +82,7 @@ struct posta__worker {
 	enum posta__drive drive;
 	struct posta__pool pool;
 	/* its own */
+	struct posta__chain chain;
 	struct posta__counters counters;
 	struct posta__timers timers;
 	uint64_t random[2];

@@ -88,7 +88,8 @@ posta_ref posta_spawn_with(struct posta_actor *self, const struct posta_actor_cl
 void posta_started(struct posta_actor *self, enum posta_err result);
 
 /*
- * Sends a copy of size bytes. FIFO between any two actors. Errors: EDEAD, EFOREIGN (both: it is a dead letter),
+ * Sends a copy of size bytes. FIFO between any two actors. To another worker a handler's second and later messages may
+ * leave only when it returns, unless its actor is dedicated. Errors: EDEAD, EFOREIGN (both: it is a dead letter),
  * EFULL (not sent), ENOMEM, EINVAL (size > POSTA_COPY_MAX).
  */
 enum posta_err posta_send(struct posta_actor *self, posta_ref to, uint32_t type, const void *data, size_t size);

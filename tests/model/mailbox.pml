@@ -70,6 +70,7 @@ byte expected[2];
 byte handled;
 
 #define DONE (handled == TOTAL)
+#define NUMBER ((S << 4) | (FROM_ACTOR - left)) /* of what S sends next */
 
 proctype memory()
 {
@@ -171,10 +172,19 @@ inline adopt_push(a, to, by)
 	wake(to, by)
 }
 
-inline mailbox_push(message, by)
+/* count messages of one sender, the first of that number: what it chained is pushed at once. */
+inline mailbox_push(message, count, by)
 {
-	/* C mailbox.c: while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, message, memory_order_acq_rel, */
-	d_step { first = depth == 0; stack[depth] = message; depth++ };
+	/* C mailbox.c: while (!atomic_compare_exchange_weak_explicit(&actor->stack, &old, newest, memory_order_acq_rel, */
+	d_step {
+		first = depth == 0;
+		i = 0;
+		do
+		:: i < count -> stack[depth] = message + i; depth++; i++
+		:: else -> break
+		od;
+		i = 0
+	};
 #ifdef BREAK_DOUBLE_ENQUEUE
 	first = true;
 #endif
@@ -284,13 +294,13 @@ inline turn_of_receiver(w)
 	}
 }
 
-/* S's turn sends one message. C mailbox.h: static inline enum posta_err posta__post( */
+/* S's handler sends a message or more. C mailbox.h: static inline enum posta_err posta__post( */
 inline turn_of_sender(w)
 {
 	atomic {
 		assert(home[S] == w);
 		ready[w] = ready[w] & ~BIT(S);
-		number = (S << 4) | (FROM_ACTOR - left);
+		number = NUMBER;
 		left--
 	};
 	atomic {
@@ -308,15 +318,38 @@ inline turn_of_sender(w)
 		fi
 	};
 	if
-	:: number -> mailbox_push(number, w); number = 0
+	:: number ->
+		mailbox_push(number, 1, w);
+		/* C mailbox.c: chain_add(worker, message); */
+		number = NUMBER;
+		atomic {
+			do
+			:: left -> chained++; left--
+			:: break
+			od
+		}
 	:: else
 	fi;
+#ifndef BREAK_CHAINED_PAST_TURN
+	chain_push(w);
+#endif
 	atomic {
 		if
 		:: left -> run_push(S, w)
 		:: else -> queued[S] = false
 		fi
 	}
+}
+
+/* C worker.c: if (worker->chain.to) { */
+inline chain_push(w)
+{
+	if
+	/* C mailbox.c: push(worker, chain->to, newest, chain->oldest); */
+	:: chained -> mailbox_push(number, chained, w)
+	:: else
+	fi;
+	d_step { chained = 0; number = 0 }
 }
 
 /* -- worker.c, the shared lines -- */
@@ -478,7 +511,7 @@ inline sleep(w)
 
 proctype worker(byte w)
 {
-	byte target, early = UNKNOWN, number, i, m, adopted;
+	byte target, early = UNKNOWN, number, chained, i, m, adopted;
 	bool first, entered, awake;
 	do
 	:: DONE -> break
@@ -490,7 +523,12 @@ proctype worker(byte w)
 	:: d_step { home[A] == w && moves && empty(list) -> moves-- } -> spawn_elsewhere(w)
 	/* C turn.c: turn(worker, actor); */
 	:: ready[w] & BIT(A) -> turn_of_receiver(w)
+#ifdef BREAK_CHAINED_PAST_TURN
+	:: chained -> chain_push(w)
+	:: ready[w] & BIT(S) && !chained -> turn_of_sender(w)
+#else
 	:: ready[w] & BIT(S) -> turn_of_sender(w)
+#endif
 	/* C worker.c: if (posta__worker_run(worker, 1024) == 0) */
 	:: !ready[w] && !poked[w] -> sleep(w)
 	od;
@@ -500,12 +538,12 @@ over:
 
 proctype foreign()
 {
-	byte target, early = UNKNOWN, sent;
+	byte target, early = UNKNOWN, sent, i;
 	bool first;
 	do
 	:: sent < FROM_FOREIGN ->
-		/* C mailbox.c: posta__mailbox_push(worker, actor, message); */
-		mailbox_push(sent, FOREIGN);
+		/* C mailbox.c: push(worker, actor, message, message); */
+		mailbox_push(sent, 1, FOREIGN);
 		sent++
 	:: else -> break
 	od

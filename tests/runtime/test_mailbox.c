@@ -338,6 +338,78 @@ static void blocks__thousands_at_once_again_and_again__each_is_one(void **state)
 	kit_stop(system);
 }
 
+/* A handler that sends a burst to an actor on another worker, which chains it, and ends in one way or another. */
+enum { BURST_PLAIN = 30, BURST_FAILS, BURST_STOPS, BURST_KEEPS, BURST_WAITS, BURST = 100 };
+
+struct burst {
+	struct sum *sum;
+	posta_ref to;
+	uint32_t sent;
+	bool late;
+};
+
+/* Returns: whether it came to so many within half a minute. */
+static bool await(const struct sum *sum, uint32_t count)
+{
+	for (int i = 0; i < 300000 && atomic_load(&sum->got) < count; i++)
+		nanosleep(&(struct timespec){ 0, 100000 }, NULL);
+	return atomic_load(&sum->got) >= count;
+}
+
+static enum posta_err burst_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	struct burst *burst = state;
+	if (message->sender == POSTA_NOBODY) /* once more, in a block of its own worker: the straight path */
+		return posta_send(self, posta_self(self), message->type, NULL, 0);
+	uint32_t type = message->type;
+	for (uint32_t i = 0; i < BURST; i++) {
+		struct number number = { .value = burst->sent++ };
+		posta_send(self, burst->to, KIT_NOTE, &number, sizeof number);
+		if (type == BURST_KEEPS && i == BURST / 2)
+			posta_message_free(self, posta_keep(self, message));
+		if (i == 0 || type == BURST_WAITS) /* it does not wait for the handler's end */
+			burst->late |= !await(burst->sum, burst->sent);
+	}
+	if (type == BURST_STOPS)
+		posta_stop(self, posta_self(self), POSTA_OK);
+	return type == BURST_FAILS ? POSTA_EFAILED : POSTA_OK;
+}
+
+static const struct posta_actor_class burst_class = { .name = "burst", .receive = burst_receive };
+
+static void bursts(uint32_t type, const struct posta_spawn_options *sender)
+{
+	const struct posta_system_options options = { .workers = 2 };
+	const struct posta_spawn_options second = { .pinned = true, .worker = 2 };
+	struct posta_system *system;
+	assert_int_equal(posta_system_start(&options, &system, NULL), POSTA_OK);
+	struct sum *sum = calloc(1, sizeof *sum);
+	struct burst burst = { sum, posta_system_spawn(system, &sum_class, sum, &second, NULL), 0, false };
+	posta_ref from = posta_system_spawn(system, &burst_class, &burst, sender, NULL);
+	for (uint32_t i = 1; i <= 3; i++) {
+		kit_send(system, from, type);
+		assert_true(await(sum, (type == BURST_FAILS || type == BURST_STOPS ? 1 : i) * BURST));
+	}
+	assert_int_equal(posta_system_stop(system, 10000, NULL), POSTA_OK);
+	assert_false(sum->disordered || burst.late);
+	free(sum);
+}
+
+static void chain__however_the_handler_ends__is_pushed(void **state)
+{
+	(void)state;
+	const struct posta_spawn_options first = { .pinned = true, .worker = 1 };
+	for (uint32_t type = BURST_PLAIN; type <= BURST_KEEPS; type++)
+		bursts(type, &first);
+}
+
+static void dedicated__sends_many__each_goes_at_once(void **state)
+{
+	(void)state;
+	const struct posta_spawn_options dedicated = { .dedicated = true };
+	bursts(BURST_WAITS, &dedicated);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +424,8 @@ int main(void)
 		cmocka_unit_test(within__expired__is_dropped_and_counted),
 		cmocka_unit_test(threads__fifo_per_pair_and_nothing_lost),
 		cmocka_unit_test(blocks__thousands_at_once_again_and_again__each_is_one),
+		cmocka_unit_test(chain__however_the_handler_ends__is_pushed),
+		cmocka_unit_test(dedicated__sends_many__each_goes_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

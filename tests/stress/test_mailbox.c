@@ -98,8 +98,10 @@ static enum posta_err sender_receive(struct posta_actor *self, void *state, stru
 	struct world *world = sender->world;
 	if (atomic_load(&world->over))
 		return POSTA_OK;
+	uint32_t to = 0;
 	for (int i = 0; i < BURST && room(world); i++) {
-		uint32_t to = stress_random(&sender->random) % RECEIVERS;
+		if (i == 0 || stress_random(&sender->random) % 16 == 0) /* else one more for the same: they are chained */
+			to = stress_random(&sender->random) % RECEIVERS;
 		struct stress_number number = { sender->id, sender->numbers[to] };
 		if (posta_send(self, world->refs[to], 1, &number, sizeof number) == POSTA_OK) {
 			sender->numbers[to]++;
