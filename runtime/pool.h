@@ -3,9 +3,9 @@
 #define POSTA_RUNTIME_POOL_H
 
 /*
- * Message blocks of a worker: size classes of 64 to 4,096 bytes, each a stack of free blocks carved from arenas. The small
- * ones' stack is an array: so the next is known before the block on top is looked at, and blocks further down can be fetched
- * before their turn. A linked one made whoever sends many messages wait for the memory of each.
+ * Message blocks of a worker: size classes of 64 to 4,096 bytes, each a stack of free blocks carved from arenas. The
+ * small ones' stack is an array: so the next is known before the block on top is looked at, and blocks further down can
+ * be fetched before their turn. A linked one made whoever sends many messages wait for the memory of each.
  * A block freed on another worker is gathered there and goes home in batches, at the latest before that worker
  * sleeps. With the option pools=false, and under AddressSanitizer, every block is a malloc of its own.
  */

@@ -199,7 +199,7 @@ static struct posta_actor *slot_prepare(struct posta_system *system, struct post
  */
 static void run_remove(struct posta__worker *worker, struct posta_actor *actor)
 {
-	struct posta_actor **link = &worker->run_head;
+	struct posta_actor **link = &worker->run_head; /* newborns live: none of them is free */
 	while (*link && *link != actor)
 		link = &(*link)->run_next;
 	if (!*link)
@@ -269,8 +269,10 @@ struct posta_actor *posta__actor_spawn(struct posta__worker *worker, const struc
 		return actor;
 	}
 	worker->pinned += actor->pinned;
-	if (actor->attention)
+	if (actor->attention && spawn->supervised)
 		posta__run_ready(worker, actor);
+	else if (actor->attention)
+		posta__run_born(worker, actor);
 	return actor;
 }
 
@@ -298,7 +300,7 @@ posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *
 	posta__count(&worker->counters.spawned, 1);
 	atomic_store_explicit(&actor->self, ref, memory_order_relaxed); /* relaxed: as in publish() */
 	if (klass->start)
-		posta__run_ready(worker, actor);
+		posta__run_born(worker, actor);
 	return ref;
 }
 

@@ -32,6 +32,9 @@
 #define SPINS_FIRST 500
 #define SPINS 2000
 #define SHUFFLED_MAX 8
+#define BORN_SHARE 4          /* of so many turns while newborns wait, one at least is theirs */
+#define BORN_US 10000         /* so long newborns may be kept waiting by younger ones */
+#define BORN_TURNS (1u << 16) /* or so many turns */
 #define TICKS_PER_US_GUESS 1000.0
 
 static _Thread_local struct posta__worker *current_worker;
@@ -157,6 +160,49 @@ void posta__worker_drain(struct posta__worker *worker)
 		notified(worker, inbox);
 		inbox = next;
 	}
+}
+
+/* -- Newborns -- */
+
+static struct posta_actor *pop(struct posta_actor **line)
+{
+	struct posta_actor *actor = *line;
+	*line = actor->run_next;
+	return actor;
+}
+
+/* Looked at every 64 turns: the ticks are no newer, and it is no matter of one turn. */
+static bool kept_waiting(const struct posta__worker *worker)
+{
+	return worker->born_turns % 64 == 0 &&
+	       (worker->born_turns >= BORN_TURNS ||
+		(double)(worker->look_ticks - worker->born_ticks) > worker->ticks_per_us * BORN_US);
+}
+
+/* Those that had to wait for others' children get a place among all. */
+static void grow_up(struct posta__worker *worker)
+{
+	while (worker->born)
+		posta__run_push(worker, pop(&worker->born));
+}
+
+/* The others come first, as far as they leave newborns their share: they are what ends, and frees its memory. */
+struct posta_actor *posta__run_pop_born(struct posta__worker *worker)
+{
+	struct posta_actor *actor;
+	worker->born_at = &worker->born;
+	if (kept_waiting(worker))
+		grow_up(worker);
+	if (worker->born && (++worker->born_turns % BORN_SHARE == 0 || !worker->run_head)) {
+		actor = pop(&worker->born);
+	} else {
+		actor = pop(&worker->run_head);
+		if (!worker->run_head)
+			worker->run_tail = &worker->run_head;
+	}
+	if (!worker->born)
+		worker->born_turns = 1, worker->born_ticks = worker->look_ticks;
+	return actor;
 }
 
 /* -- The round -- */
@@ -296,7 +342,7 @@ static inline bool shared_lines(struct posta__worker *worker)
 
 static bool work_waits(struct posta__worker *worker)
 {
-	return worker->run_head || shared_lines(worker);
+	return worker->run_head || worker->born || shared_lines(worker);
 }
 
 bool posta__worker_fall_asleep(struct posta__worker *worker)
@@ -471,6 +517,7 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 	memcpy(&worker->own_block, &(uint8_t[2]){ id, 0 }, sizeof worker->own_block);
 	worker->drive = drive;
 	worker->run_tail = &worker->run_head;
+	worker->born_at = &worker->born;
 	worker->slots = system->slots.table;
 	worker->slot_mask = system->slots.mask;
 	posta__pool_init(worker);
@@ -485,7 +532,7 @@ enum posta_err posta__worker_init(struct posta__worker *worker, struct posta_sys
 	worker->loop = loop ? loop : ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!worker->loop)
 		return posta_error_set(error, POSTA_EIO, "cannot make an event loop: %s", strerror(errno));
-	worker->polled_ticks = worker->look_ticks = worker->talk.since_ticks = posta__ticks();
+	worker->polled_ticks = worker->look_ticks = worker->born_ticks = worker->talk.since_ticks = posta__ticks();
 	posta__worker_now(worker);
 	watch_loop(worker);
 	return POSTA_OK;

@@ -81,6 +81,9 @@ struct posta__worker {
 	bool dedicated;
 	enum posta__drive drive;
 	struct posta__pool pool;
+	struct posta_actor *born, **born_at; /* spawned, not started yet; and where this turn's next one goes */
+	uint64_t born_ticks;                 /* since then some have waited, and for so many turns: */
+	uint32_t born_turns;
 	/* its own */
 	struct posta__chain chain;
 	struct posta__counters counters;
@@ -161,11 +164,33 @@ static inline void posta__run_push(struct posta__worker *worker, struct posta_ac
 	worker->run_tail = &actor->run_next;
 }
 
+/*
+ * An actor that was just spawned here, to be started. Newborns have a line of their own, those of the youngest turn
+ * first: so a tree of actors grows branch by branch, and the memory of one is free, and warm, for the next; in the
+ * common line it would grow level by level, until all of it is there. In a seeded order there is one line.
+ */
+static inline void posta__run_born(struct posta__worker *worker, struct posta_actor *actor)
+{
+	if (actor->queued)
+		return;
+	if (POSTA__UNLIKELY(worker->shuffled)) {
+		posta__run_push(worker, actor);
+		return;
+	}
+	actor->queued = true;
+	actor->run_next = *worker->born_at;
+	*worker->born_at = actor;
+	worker->born_at = &actor->run_next;
+}
+
+/* While there are newborns: whose turn it is, theirs or the others'. */
+struct posta_actor *posta__run_pop_born(struct posta__worker *worker);
+
 static inline struct posta_actor *posta__run_pop(struct posta__worker *worker)
 {
 	struct posta_actor *actor = worker->run_head;
-	if (!actor)
-		return NULL;
+	if (POSTA__UNLIKELY(!actor || worker->born))
+		return worker->born ? posta__run_pop_born(worker) : NULL;
 	worker->run_head = actor->run_next;
 	if (!worker->run_head)
 		worker->run_tail = &worker->run_head;

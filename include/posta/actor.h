@@ -78,7 +78,8 @@ struct posta_spawn_options {
 
 /*
  * Spawns a child of self: it is stopped before self ends. Its start runs in its first turn; if that fails the
- * child ends with that reason. Returns: its reference; POSTA_NOBODY when out of memory.
+ * child ends with that reason. Children spawned in one turn start in their order. Returns: its reference; POSTA_NOBODY
+ * when out of memory.
  */
 posta_ref posta_spawn(struct posta_actor *self, const struct posta_actor_class *klass, void *argument);
 /* The same with options (NULL: defaults). Errors: ENOMEM, EEXISTS (name), EINVAL, in error. */

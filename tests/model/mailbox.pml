@@ -489,7 +489,7 @@ inline sleep(w)
 	/* C worker.c: atomic_thread_fence(memory_order_seq_cst); /* PAIRS with the one in posta__worker_wake */
 	fence(w);
 #endif
-	/* C worker.c: return worker->run_head || shared_lines(worker); */
+	/* C worker.c: return worker->run_head || worker->born || shared_lines(worker); */
 	awake = inbox[w];
 	if
 	:: !awake -> awake = adopt[w] != 0

@@ -404,6 +404,99 @@ static void drop_oldest__news_of_ends__stays_whatever_the_limit(void **state)
 	kit_stop(system);
 }
 
+/* A tree of 15 by its numbers: 1 has 2 and 3, which have 4 to 7 .. */
+static struct {
+	size_t started[15];
+	unsigned count;
+} tree;
+
+static enum posta_err node_start(struct posta_actor *self, void *state, void *argument);
+
+static enum posta_err node_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)self, (void)state, (void)message;
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class node_class = { .name = "node", .receive = node_receive, .start = node_start };
+
+static enum posta_err node_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)state;
+	size_t number = (uintptr_t)argument;
+	tree.started[tree.count++] = number;
+	for (size_t child = 2 * number; child <= 15 && child < 2 * number + 2; child++)
+		posta_spawn(self, &node_class, (void *)child);
+	return POSTA_OK;
+}
+
+static void born__a_tree__grows_branch_by_branch(void **state)
+{
+	(void)state;
+	static const size_t expected[15] = { 1, 2, 4, 8, 9, 5, 10, 11, 3, 6, 12, 13, 7, 14, 15 };
+	struct posta_system *system = kit_system(NULL);
+	tree.count = 0;
+	posta_system_spawn(system, &node_class, (void *)1, NULL, NULL);
+	kit_settle(system);
+	assert_int_equal(tree.count, 15);
+	assert_memory_equal(tree.started, expected, sizeof expected);
+	kit_stop(system);
+}
+
+/* Each has one child, until their elder, who was spawned before them and comes after them, has been started. */
+static struct {
+	unsigned births, births_at_note;
+	bool elder, noted;
+} line;
+
+static enum posta_err elder_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)self, (void)state, (void)argument;
+	line.elder = true;
+	return POSTA_OK;
+}
+
+static const struct posta_actor_class elder_class = { .name = "elder", .receive = node_receive, .start = elder_start };
+
+static enum posta_err heir_start(struct posta_actor *self, void *state, void *argument);
+static const struct posta_actor_class heir_class = { .name = "heir", .receive = node_receive, .start = heir_start };
+
+static enum posta_err heir_start(struct posta_actor *self, void *state, void *argument)
+{
+	(void)state, (void)argument;
+	if (!line.elder && ++line.births < 200000)
+		posta_spawn(self, &heir_class, NULL);
+	return POSTA_OK;
+}
+
+static enum posta_err founder_receive(struct posta_actor *self, void *state, struct posta_message *message)
+{
+	(void)state;
+	if (message->type == KIT_NOTE) {
+		line.noted = true;
+		line.births_at_note = line.births;
+		return POSTA_OK;
+	}
+	posta_spawn(self, &heir_class, NULL);
+	posta_spawn(self, &elder_class, NULL);
+	return posta_send(self, posta_self(self), KIT_NOTE, NULL, 0);
+}
+
+static const struct posta_actor_class founder_class = { .name = "founder", .receive = founder_receive };
+
+static void born__without_end__others_and_elder_ones_have_their_turn(void **state)
+{
+	(void)state;
+	struct posta_system *system = kit_system(NULL);
+	memset(&line, 0, sizeof line);
+	kit_send(system, posta_system_spawn(system, &founder_class, NULL, NULL, NULL), DO_SELF);
+	kit_settle(system);
+	assert_true(line.noted && line.births_at_note < 8);
+	assert_true(line.elder);
+	assert_in_range(line.births, 1000, 199999);
+	kit_stop(system);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +512,8 @@ int main(void)
 		cmocka_unit_test(turn__takes_all_that_waits),
 		cmocka_unit_test(turn__handled_blocks__serve_again),
 		cmocka_unit_test(drop_oldest__news_of_ends__stays_whatever_the_limit),
+		cmocka_unit_test(born__a_tree__grows_branch_by_branch),
+		cmocka_unit_test(born__without_end__others_and_elder_ones_have_their_turn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
