@@ -346,16 +346,22 @@ static void backoff__no_jitter__is_the_cap(void **state)
 	jitter(POSTA_JITTER_NONE, 800, false);
 }
 
+/* The last of the group has failed and waits for 5 s; the others would wait for 100 ms. */
+static void last_waits_long(struct tree *tree)
+{
+	tree_prepare(tree, POSTA_REST_FOR_ONE);
+	tree->specs[2].backoff = (struct posta_backoff){ .initial_ms = 5000 };
+	tree->options.backoff = (struct posta_backoff){ .initial_ms = 100 };
+	tree_start(tree);
+	fail_member(tree, 2);
+}
+
 /* A group waits for the one that failed, not for what another waited long ago. */
 static void backoff__of_a_group__is_the_failed_ones(void **state)
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_REST_FOR_ONE);
-	tree.specs[2].backoff = (struct posta_backoff){ .initial_ms = 5000 };
-	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100 };
-	tree_start(&tree);
-	fail_member(&tree, 2);
+	last_waits_long(&tree);
 	posta_system_advance(tree.system, 5000);
 	starts_are(&tree, 1, 1, 2);
 	fail_member(&tree, 0);
@@ -369,11 +375,7 @@ static void backoff__of_a_group__another_fails_meanwhile__is_the_longer_one(void
 {
 	(void)state;
 	struct tree tree;
-	tree_prepare(&tree, POSTA_REST_FOR_ONE);
-	tree.specs[2].backoff = (struct posta_backoff){ .initial_ms = 5000 };
-	tree.options.backoff = (struct posta_backoff){ .initial_ms = 100 };
-	tree_start(&tree);
-	fail_member(&tree, 2);
+	last_waits_long(&tree);
 	fail_member(&tree, 0);
 	posta_system_advance(tree.system, 4999);
 	starts_are(&tree, 1, 1, 1);
