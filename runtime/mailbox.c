@@ -178,6 +178,13 @@ void posta__mailbox_guard(struct posta_actor *actor, bool guarded)
 						memory_order_relaxed);
 }
 
+/* Whom it was for, who had this slot: a link or a watch that came too late is answered in his name. */
+static posta_ref former(const struct posta__worker *worker, const struct posta_actor *actor,
+			const struct posta_message *message)
+{
+	return posta__ref_make(worker->system->tag, message->generation_, actor->index);
+}
+
 void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor)
 {
 	actor->notified = false;
@@ -194,7 +201,8 @@ void posta__mailbox_take(struct posta__worker *worker, struct posta_actor *actor
 		worker->talk.messages++;
 		posta__talk_with(worker, message->owner_);
 		if (POSTA__UNLIKELY(message->generation_ != generation))
-			posta__dead_letter(worker->system, worker, POSTA_NOBODY, message, POSTA_DEAD_NO_ACTOR);
+			posta__dead_letter(worker->system, worker, former(worker, actor, message), message,
+					   POSTA_DEAD_NO_ACTOR);
 		else if (POSTA__UNLIKELY(message->bits_ & POSTA__BIT_SYSTEM))
 			append_signal(actor, message);
 		else
